@@ -1,0 +1,329 @@
+//! ROOM 1: what the operator wrote, proven.
+//!
+//! `file` reads the TOML and reports every mistake at once; what comes out is a [`Config`] in which
+//! nothing is optional that the rest of the program would have to default. Imports no other room.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Everything the program needs to know, with every default filled in.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it came from; `None` when it was made in memory (the demonstration, tests).
+    pub path: Option<PathBuf>,
+    /// Worker threads, each with a runtime and listeners of its own; at least 1.
+    pub workers: usize,
+    /// Every listener, once, with the upstreams that it reaches.
+    pub listeners: Vec<Listener>,
+    /// The upstream blocks in the order of the file.
+    pub upstreams: Vec<Arc<Upstream>>,
+    pub client: Client,
+    pub page: Page,
+    pub log: Log,
+    /// Name servers to ask; empty: those of /etc/resolv.conf.
+    pub resolvers: Vec<SocketAddr>,
+    /// How long a stop waits for requests in flight.
+    pub drain_timeout: Duration,
+}
+
+/// One address that we accept connections on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    pub address: ListenAddress,
+    /// Positions in [`Config::upstreams`] of the blocks that this listener reaches.
+    pub upstreams: Vec<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ListenAddress {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// One `[upstream.NAME]` block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    pub name: String,
+    /// At least one.
+    pub servers: Vec<Server>,
+    /// Lower-case, without port; empty: every host.
+    pub hosts: Vec<HostPattern>,
+    /// At least one, each beginning with `/`.
+    pub paths: Vec<String>,
+    pub timeouts: Timeouts,
+    pub limits: Limits,
+    pub tls: UpstreamTls,
+    /// A failure to act out; no key of the file sets it.
+    pub rehearse: Option<Rehearsal>,
+}
+
+/// A failure that the demonstration acts out, since the real one would harm the host it runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rehearsal {
+    /// Connecting fails with this errno.
+    ConnectErrno(i32),
+    /// Our own code panics.
+    Panic,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HostPattern {
+    /// `shop.example`
+    Exact(String),
+    /// `*.shop.example`, kept as `shop.example`: any number of labels before it, at least one.
+    Wildcard(String),
+}
+
+/// One server of an upstream block.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Server {
+    pub scheme: Scheme,
+    pub address: ServerAddress,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ServerAddress {
+    /// An IP address and port: no resolution needed.
+    Ip(SocketAddr),
+    /// A name to resolve, and the port.
+    Name { host: String, port: u16 },
+    /// A Unix socket's path.
+    Unix(PathBuf),
+}
+
+/// `[upstream.NAME.timeouts]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    pub resolve: Duration,
+    pub connect: Duration,
+    pub tls: Duration,
+    /// No progress while sending the request.
+    pub send: Duration,
+    /// Request sent, nothing heard.
+    pub first_byte: Duration,
+    /// Between two pieces of head or body, and in an upgraded connection.
+    pub idle: Duration,
+}
+
+/// `[upstream.NAME.limits]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a response head.
+    pub header_section_bytes: usize,
+    pub header_count: usize,
+    /// Connections to this upstream at once, over all workers; more wait in the queue.
+    pub connections: usize,
+    /// Requests that may wait for a connection; more are declined.
+    pub queue: usize,
+    pub queue_timeout: Duration,
+    /// Connections kept alive for later requests, over all workers.
+    pub idle_connections: usize,
+}
+
+/// `[upstream.NAME.tls]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// PEM file of the certificate authorities to trust; `None`: the system's store.
+    pub ca: Option<PathBuf>,
+    /// The name to verify and to send as SNI; `None`: the server's host.
+    pub server_name: Option<String>,
+    pub verify: bool,
+}
+
+/// `[client]`: what a client may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// From the first byte of a request head to its end.
+    pub header_timeout: Duration,
+    /// Between two pieces of a request body.
+    pub body_timeout: Duration,
+    /// Between two requests.
+    pub keepalive_timeout: Duration,
+    /// Bytes of a request head.
+    pub header_section_bytes: usize,
+    /// Connections at once, over all workers.
+    pub connections: usize,
+}
+
+/// `[page]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Who sees evidence.
+    pub operators: Vec<IpNet>,
+    /// Whose X-Forwarded-For and Forwarded we believe.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Shown to visitors: a `mailto:` or `https:` address.
+    pub contact: Option<String>,
+    pub operator_fixes: OperatorFixes,
+    /// The status of a timeout: 502 or 504.
+    pub gateway_timeout: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OperatorFixes {
+    Everyone,
+    Operators,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    pub access: AccessLog,
+    pub format: LogFormat,
+    pub level: Level,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    Stdout,
+    File(PathBuf),
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Json,
+    Combined,
+    Text,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            resolve: Duration::from_secs(5),
+            connect: Duration::from_secs(3),
+            tls: Duration::from_secs(5),
+            send: Duration::from_secs(30),
+            first_byte: Duration::from_secs(60),
+            idle: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            header_section_bytes: 64 * 1024,
+            header_count: 128,
+            connections: 256,
+            queue: 1024,
+            queue_timeout: Duration::from_secs(5),
+            idle_connections: 64,
+        }
+    }
+}
+
+impl Default for UpstreamTls {
+    fn default() -> UpstreamTls {
+        UpstreamTls { ca: None, server_name: None, verify: true }
+    }
+}
+
+impl Default for Client {
+    fn default() -> Client {
+        Client {
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(75),
+            header_section_bytes: 32 * 1024,
+            connections: 10_000,
+        }
+    }
+}
+
+impl Default for Page {
+    fn default() -> Page {
+        let loopback = |net: &str| net.parse().expect("a literal network");
+        Page {
+            operators: vec![loopback("127.0.0.0/8"), loopback("::1/128")],
+            trusted_proxies: Vec::new(),
+            contact: None,
+            operator_fixes: OperatorFixes::Everyone,
+            gateway_timeout: 502,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { access: AccessLog::Stdout, format: LogFormat::Json, level: Level::Info }
+    }
+}
+
+impl Upstream {
+    /// A block with `servers` alone: every other key at its default.
+    pub fn new(name: &str, servers: Vec<Server>) -> Upstream {
+        Upstream {
+            name: name.to_owned(),
+            servers,
+            hosts: Vec::new(),
+            paths: vec!["/".to_owned()],
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            tls: UpstreamTls::default(),
+            rehearse: None,
+        }
+    }
+}
+
+impl Level {
+    /// The name as the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+            Level::Trace => "trace",
+        }
+    }
+}
+
+/// As the configuration writes it: `https://10.0.0.7:8443`, `http+unix:/run/app.sock`.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        match &self.address {
+            ServerAddress::Ip(address) => write!(f, "{scheme}://{address}"),
+            ServerAddress::Name { host, port } => write!(f, "{scheme}://{host}:{port}"),
+            ServerAddress::Unix(path) => write!(f, "{scheme}+unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAddress::Tcp(address) => write!(f, "{address}"),
+            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// The default place of the configuration file.
+pub fn default_path() -> &'static Path {
+    Path::new("/etc/causeway/causeway.toml")
+}

@@ -1,0 +1,373 @@
+//! THE LIST: every cause that Causeway can name, each with the evidence that belongs to it.
+//!
+//! A [`Cause`] is a diagnosis, not an error: one failure on the wire (ENOENT) may be several causes.
+//! [`Code`] is its name, derived from the variants, so that the two cannot drift. The snake_case name is
+//! the one word used in page, log, header, JSON and tests. What a cause means for status, phase and
+//! blame is `catalog`; what to do about it is `fixes`; its words are in `text`. Imports nothing.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr};
+
+/// What is wrong, with the evidence that shows it. Addresses, paths and bytes in it are for operators.
+#[derive(Debug, Clone, PartialEq, Eq, EnumDiscriminants)]
+#[strum_discriminants(
+    name(Code),
+    doc = "The name of a cause.",
+    derive(EnumIter, EnumString, IntoStaticStr, Hash, PartialOrd, Ord),
+    strum(serialize_all = "snake_case")
+)]
+pub enum Cause {
+    // Resolve.
+    DnsNxdomain {
+        name: String,
+    },
+    DnsNoRecords {
+        name: String,
+    },
+    /// SERVFAIL, or another rcode that is neither NXDOMAIN nor REFUSED.
+    DnsServerFailure {
+        name: String,
+        rcode: u16,
+    },
+    DnsRefused {
+        name: String,
+    },
+    DnsTimeout {
+        name: String,
+        waited: Duration,
+    },
+    DnsResolverUnreachable {
+        name: String,
+        errno: Option<i32>,
+    },
+    DnsConfigInvalid {
+        name: String,
+    },
+
+    // Connect.
+    ConnectionRefused {
+        address: SocketAddr,
+        remembered: bool,
+    },
+    ConnectTimeout {
+        address: SocketAddr,
+        waited: Duration,
+    },
+    HostUnreachable {
+        address: SocketAddr,
+    },
+    NetworkUnreachable {
+        address: SocketAddr,
+    },
+    /// EACCES or EPERM on a TCP connect: a local policy.
+    ConnectForbiddenLocally {
+        address: SocketAddr,
+        errno: i32,
+    },
+    UnixSocketMissing {
+        path: PathBuf,
+        errno: i32,
+    },
+    UnixSocketPermissionDenied {
+        path: PathBuf,
+    },
+    UnixSocketRefused {
+        path: PathBuf,
+    },
+    UnixSocketBacklogFull {
+        path: PathBuf,
+    },
+    /// Any other errno, kept raw.
+    ConnectFailed {
+        target: String,
+        errno: Option<i32>,
+    },
+    LocalFdExhausted {
+        errno: i32,
+    },
+    LocalPortsExhausted {
+        address: SocketAddr,
+    },
+    LocalOutOfMemory {
+        errno: i32,
+    },
+
+    // TLS.
+    TlsPeerSpeaksPlaintext {
+        protocol: Protocol,
+    },
+    TlsCertExpired {
+        not_after: Option<u64>,
+        names: Vec<String>,
+    },
+    TlsCertNotYetValid {
+        not_before: Option<u64>,
+        names: Vec<String>,
+    },
+    TlsCertWrongHost {
+        expected: String,
+        presented: Vec<String>,
+    },
+    TlsCertSelfSigned {
+        subject: String,
+    },
+    TlsCertUnknownIssuer {
+        issuer: String,
+    },
+    /// Revoked, wrong purpose, bad signature or encoding.
+    TlsCertUnusable {
+        detail: String,
+    },
+    TlsIncompatible {
+        detail: String,
+    },
+    TlsAlertReceived {
+        alert: u8,
+        name: String,
+    },
+    TlsClosedInHandshake {
+        bytes_received: u64,
+        reset: bool,
+    },
+    TlsHandshakeTimeout {
+        waited: Duration,
+        bytes_received: u64,
+    },
+    TlsBrokenAfterHandshake {
+        detail: String,
+    },
+
+    // Send.
+    RequestWriteFailed {
+        errno: Option<i32>,
+        bytes_sent: u64,
+    },
+    RequestWriteTimeout {
+        waited: Duration,
+        bytes_sent: u64,
+    },
+
+    // Wait for the head.
+    StaleKeepalive {
+        idle: Duration,
+        served: u64,
+    },
+    ClosedBeforeResponse,
+    ResetBeforeResponse {
+        errno: i32,
+    },
+    FirstByteTimeout {
+        waited: Duration,
+    },
+    ClosedMidHeaders {
+        bytes_received: u64,
+        reset: bool,
+    },
+    HeaderStallTimeout {
+        waited: Duration,
+        bytes_received: u64,
+    },
+
+    // Parse the head.
+    PlainHttpToTlsPort,
+    PeerIsOtherProtocol {
+        protocol: Protocol,
+    },
+    Http09Response {
+        first_bytes: Vec<u8>,
+    },
+    InvalidStatusLine {
+        line: Vec<u8>,
+        offset: usize,
+    },
+    InvalidHeader {
+        fault: HeaderFault,
+        line: Vec<u8>,
+        offset: usize,
+    },
+    HeaderSectionTooLarge {
+        limit_bytes: usize,
+        largest: Vec<(String, usize)>,
+    },
+    TooManyHeaders {
+        limit: usize,
+        largest: Vec<(String, usize)>,
+    },
+    AmbiguousFraming {
+        fault: FramingFault,
+    },
+    TooManyInterimResponses {
+        limit: usize,
+    },
+    UpgradeFailed {
+        fault: UpgradeFault,
+    },
+
+    // Body.
+    BodyClosedShort {
+        received_bytes: u64,
+        declared_bytes: Option<u64>,
+    },
+    ChunkedTruncated {
+        received_bytes: u64,
+    },
+    BadChunk {
+        received_bytes: u64,
+        line: Vec<u8>,
+    },
+    BodyReset {
+        received_bytes: u64,
+        errno: i32,
+    },
+    BodyStallTimeout {
+        received_bytes: u64,
+        waited: Duration,
+    },
+
+    // Ours: policy and overload.
+    LoopDetected {
+        via: String,
+    },
+    QueueFull {
+        limit: usize,
+        waited: Duration,
+    },
+    NoUpstreamConfigured {
+        host: String,
+    },
+    ProxyInternalError,
+
+    // The client's.
+    ClientGone,
+    RequestInvalid {
+        fault: RequestFault,
+    },
+    RequestHeaderTooLarge {
+        limit_bytes: usize,
+    },
+    RequestHeaderTimeout {
+        waited: Duration,
+    },
+    RequestBodyTimeout {
+        waited: Duration,
+    },
+    TooManyClientConnections {
+        limit: usize,
+    },
+}
+
+/// The protocol that a peer turned out to speak, known by its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, EnumIter)]
+#[strum(serialize_all = "snake_case")]
+pub enum Protocol {
+    Http,
+    Http2,
+    Tls,
+    FastCgi,
+    Ssh,
+    Smtp,
+    Ftp,
+    Pop3,
+    Imap,
+    Mysql,
+    Postgres,
+    Redis,
+    Memcached,
+    Mongodb,
+    Amqp,
+    Vnc,
+    Telnet,
+    Mpd,
+    Elasticsearch,
+    Cgi,
+    Html,
+    /// Bytes that match no fingerprint.
+    Unknown,
+}
+
+/// What is wrong with a header line of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum HeaderFault {
+    Name,
+    Value,
+    Nul,
+    BareCr,
+    ObsFold,
+    SpaceBeforeColon,
+    NoColon,
+}
+
+/// Why the length of a message cannot be known for certain (RFC 9112 section 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum FramingFault {
+    ContentLengthInvalid,
+    ContentLengthConflict,
+    ContentLengthWithTransferEncoding,
+    TransferEncodingOnHttp10,
+    UnsupportedTransferEncoding,
+}
+
+/// Why a connection was not upgraded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpgradeFault {
+    /// A 101 that nobody asked for.
+    Unasked,
+    /// A 101 without `Upgrade`, or with another protocol than asked for.
+    WrongProtocol { asked: String, got: String },
+}
+
+/// Why a request was refused with 400 before any upstream was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, EnumIter)]
+#[strum(serialize_all = "snake_case")]
+pub enum RequestFault {
+    RequestLine,
+    Version,
+    HeaderName,
+    HeaderValue,
+    BareLf,
+    BareCr,
+    ObsFold,
+    SpaceBeforeColon,
+    ControlCharacter,
+    TooManyHeaders,
+    HostMissing,
+    HostRepeated,
+    HostInvalid,
+    HostMismatch,
+    TargetInvalid,
+    MethodUnsupported,
+    ContentLengthInvalid,
+    ContentLengthConflict,
+    ContentLengthWithTransferEncoding,
+    TransferEncodingUnsupported,
+    TransferEncodingOnHttp10,
+    ChunkInvalid,
+    ChunkSizeOverflow,
+    TrailerInvalid,
+    BodyTruncated,
+    ExpectationUnknown,
+}
+
+impl Cause {
+    /// Its name.
+    pub fn code(&self) -> Code {
+        Code::from(self)
+    }
+}
+
+impl Code {
+    /// The snake_case name used everywhere.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// Every cause, in the order of the stages.
+    pub fn all() -> impl Iterator<Item = Code> {
+        <Code as strum::IntoEnumIterator>::iter()
+    }
+}

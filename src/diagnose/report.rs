@@ -1,0 +1,126 @@
+//! The report: all that a page or a log line may say about one failed request.
+//!
+//! Made once a failure by `diagnose::report`, read by `page` and `telemetry`. It holds everything; what
+//! a visitor may see of it is decided by `page` from the audience. Plain data.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::catalog::{Entry, Phase};
+use super::cause::{Cause, Code};
+use super::fixes::Fix;
+
+/// One failed request, diagnosed.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub incident: IncidentId,
+    pub time: SystemTime,
+    pub cause: Cause,
+    pub certainty: Certainty,
+    pub fate: Fate,
+    pub entry: Entry,
+    /// The status of our answer, after `gateway_timeout`.
+    pub status: u16,
+    /// The most useful first.
+    pub fixes: Vec<Fix>,
+    /// What was tried, in order, the last one being what failed.
+    pub attempts: Vec<AttemptSummary>,
+    /// The upstream block; empty when none was chosen.
+    pub upstream: Arc<str>,
+    /// The request's host as the client named it; empty when it named none.
+    pub host: String,
+    pub method: http::Method,
+    /// Path without query.
+    pub path: String,
+}
+
+/// How sure a diagnosis is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Certainty {
+    /// Shown by a positive observation: errno, bytes, rcode, alert.
+    Certain,
+    /// Timing or absence speaks for it.
+    Likely,
+    Possible,
+}
+
+/// What became of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Fate {
+    /// No byte of it reached the site.
+    NotSent,
+    /// Some or all of it did, and no answer tells what became of it.
+    MayHaveBeenProcessed,
+    /// The site answered it; the answer could not be delivered.
+    Processed,
+}
+
+/// One attempt in words of the wire, for operators.
+#[derive(Debug, Clone)]
+pub struct AttemptSummary {
+    /// The server as configured.
+    pub server: String,
+    /// The address that was connected to, when one was.
+    pub address: Option<SocketAddr>,
+    /// The cause that this attempt alone would have.
+    pub code: Code,
+    /// The stage it ended in.
+    pub phase: Phase,
+    pub reused: bool,
+    /// Time in each stage that was entered, in order.
+    pub stages: Vec<(Phase, Duration)>,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+}
+
+/// A short id that can be read out over the telephone: eight letters and digits without look-alikes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct IncidentId([u8; 8]);
+
+/// Crockford's alphabet: no I, L, O, U.
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+impl IncidentId {
+    /// The id that shows the low 40 bits of a number.
+    pub fn new(number: u64) -> IncidentId {
+        let mut letters = [0; 8];
+        for (i, letter) in letters.iter_mut().enumerate() {
+            *letter = ALPHABET[(number >> (5 * (7 - i)) & 31) as usize];
+        }
+        IncidentId(letters)
+    }
+
+    /// The eight letters without the dash.
+    pub fn letters(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("the alphabet is ASCII")
+    }
+}
+
+impl fmt::Display for IncidentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let letters = self.letters();
+        write!(f, "{}-{}", &letters[..4], &letters[4..])
+    }
+}
+
+impl fmt::Debug for IncidentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incident_id_shows_forty_bits_without_look_alikes() {
+        assert_eq!(IncidentId::new(0).to_string(), "0000-0000");
+        assert_eq!(IncidentId::new(u64::MAX).to_string(), "ZZZZ-ZZZZ");
+        assert_eq!(IncidentId::new(32).to_string(), "0000-0010");
+    }
+}

@@ -1,0 +1,4 @@
+//! Causeway: a reverse proxy that says why.
+
+pub mod config;
+pub mod diagnose;
