@@ -1,4 +1,6 @@
 //! Causeway: a reverse proxy that says why.
 
+mod clock;
 pub mod config;
 pub mod diagnose;
+mod upstream;
