@@ -234,10 +234,9 @@ fn head(failure: &HeadFailure, attempt: &Attempt) -> (Cause, Certainty) {
             let fault = header_fault(*kind);
             Cause::InvalidHeader { fault, line: line(attempt), offset: *offset }
         }
-        HeadFailure::TooLarge { limit_bytes } => Cause::HeaderSectionTooLarge {
-            limit_bytes: *limit_bytes,
-            largest: largest(attempt),
-        },
+        HeadFailure::TooLarge { limit_bytes } => {
+            Cause::HeaderSectionTooLarge { limit_bytes: *limit_bytes, largest: largest(attempt) }
+        }
         HeadFailure::TooManyHeaders { limit } => {
             Cause::TooManyHeaders { limit: *limit, largest: largest(attempt) }
         }
@@ -320,7 +319,8 @@ pub fn is_stale(attempt: &Attempt) -> bool {
 }
 
 fn stale(attempt: &Attempt) -> (Cause, Certainty) {
-    let (idle, served) = attempt.reuse.map_or((Duration::ZERO, 0), |reuse| (reuse.idle, reuse.served));
+    let (idle, served) =
+        attempt.reuse.map_or((Duration::ZERO, 0), |reuse| (reuse.idle, reuse.served));
     (Cause::StaleKeepalive { idle, served }, Likely)
 }
 

@@ -47,7 +47,9 @@ pub fn protocol(bytes: &[u8]) -> Option<Protocol> {
         [b'E', 0, 0, 0, ..] => Protocol::Postgres,
         _ if starts(b"OK MPD") => Protocol::Mpd,
         _ if starts(b"This is not an HTTP port") => Protocol::Elasticsearch,
-        _ if starts_ignore_case(bytes, b"status:") || starts_ignore_case(bytes, b"content-type:") => {
+        _ if starts_ignore_case(bytes, b"status:")
+            || starts_ignore_case(bytes, b"content-type:") =>
+        {
             Protocol::Cgi
         }
         _ if is_html(bytes) => Protocol::Html,
