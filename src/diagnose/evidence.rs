@@ -1,8 +1,8 @@
 //! The evidence of a cause as rows to print, for operators only.
 //!
-//! Every value leaves here printable and bounded: control characters are spelt out, bytes are escaped
-//! ASCII, long ones are cut. Keys are the field names of [`Cause`]. Whether a viewer may see them is
-//! decided by `page`. Pure.
+//! Every value leaves here printable and bounded: control characters are spelt out, bytes are
+//! escaped ASCII, long ones are cut. Keys are the field names of [`Cause`]. Whether a viewer may
+//! see them is decided by `page`. Pure.
 
 use std::path::Path;
 use std::time::Duration;
@@ -202,8 +202,8 @@ impl Rows {
     }
 }
 
-/// Whether a character would steer a terminal or reorder a line in place of being seen: controls, line
-/// separators, marks of direction and of zero width.
+/// Whether a character would steer a terminal or reorder a line in place of being seen: controls,
+/// line separators, marks of direction and of zero width.
 pub fn is_hidden(c: char) -> bool {
     matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}')
         || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -241,7 +241,7 @@ fn escaped(bytes: &[u8]) -> String {
 }
 
 /// A duration as seconds to the millisecond: `3.001 s`.
-pub fn seconds(duration: Duration) -> String {
+fn seconds(duration: Duration) -> String {
     format!("{}.{:03} s", duration.as_secs(), duration.subsec_millis())
 }
 

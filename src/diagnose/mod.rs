@@ -1,7 +1,7 @@
 //! ROOM 3: from failure to report.
 //!
-//! `cause` is the list, `catalog` its meaning, `evidence` its values in print, `fixes` what to do, `text`
-//! the words, `report` the result. Opens no socket and reads no clock.
+//! `cause` is the list, `catalog` its meaning, `evidence` its values in print, `fixes` what to do,
+//! `text` the words, `report` the result. Opens no socket and reads no clock.
 
 mod catalog;
 mod cause;
@@ -12,7 +12,7 @@ mod text;
 
 pub use catalog::{Blame, Entry, Phase, entry};
 pub use cause::{Cause, Code, FramingFault, HeaderFault, Protocol, RequestFault, UpgradeFault};
-pub use evidence::{is_hidden, rcode_name, seconds, visible};
+pub use evidence::{is_hidden, rcode_name, visible};
 pub use fixes::{Audience, Fix, FixId};
 pub use report::{AttemptSummary, Certainty, Fate, IncidentId, Report};
 pub use text::{CauseWords, FixWords, PageWords, Words, english};

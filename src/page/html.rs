@@ -4,12 +4,13 @@
 //! what is for the operator is folded away from visitors. No script, no image, nothing fetched: the
 //! policy allows one style sheet, by its hash. Every value goes through `escape::html`. Pure.
 
-use super::{View, certainty, escape, fate, rfc3339};
+use super::{View, address, certainty, escape, fate, rfc3339};
 use crate::diagnose::{AttemptSummary, Audience, Blame, Fate, Fix, PageWords, Report, Words};
 
 /// What the page may load: its own style sheet, known by its SHA-256, and nothing else.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-6ZWtyhW8xsmaBhVema6u8JbUb6svYDy1qs2kQYZcUG0='; base-uri 'none'; form-action 'none'";
+    style-src 'sha256-z4Vi19FiIdb9wHWIEp9PTsxlSsSVkyoiVVKWePEQ8nE='; base-uri 'none'; \
+    form-action 'none'";
 
 /// The style sheet; its hash in the policy is checked by a test.
 const STYLE: &str = include_str!("style.css");
@@ -20,7 +21,7 @@ const FIXES_VISIBLE: usize = 3;
 /// The pictures of the three hops: a screen, a gate, a rack.
 const YOU: &str = r#"<rect x="4" y="4" width="16" height="11" rx="2"/><path d="M9 20h6M12 15v5"/>"#;
 const GATEWAY: &str = r#"<path d="M3 10l9-6 9 6M5 10v10M19 10v10M9 20v-6h6v6"/>"#;
-const SITE: &str = r#"<rect x="4" y="4" width="16" height="7" rx="1.5"/><rect x="4" y="13" width="16" height="7" rx="1.5"/><path d="M7 7.5h.01M7 16.5h.01"/>"#;
+const SITE: &str = r#"<path d="M5 4h14v7H5zM5 13h14v7H5zM8 7.5h.01M8 16.5h.01"/>"#;
 
 /// The body for a report.
 pub fn html(report: &Report, words: &Words, view: &View<'_>) -> String {
@@ -53,10 +54,23 @@ fn text(out: &mut String, value: &str) {
     escape::html(out, value);
 }
 
-/// Appends an element without attributes that holds a text.
+/// Appends our own words, in which backquotes mark what is typed or read in a terminal.
+fn prose(out: &mut String, words: &str) {
+    for (i, piece) in words.split('`').enumerate() {
+        if i % 2 == 0 {
+            text(out, piece);
+        } else {
+            out.push_str("<code>");
+            text(out, piece);
+            out.push_str("</code>");
+        }
+    }
+}
+
+/// Appends an element without attributes that holds our own words.
 fn element(out: &mut String, name: &str, value: &str) {
     out.extend(["<", name, ">"]);
-    text(out, value);
+    prose(out, value);
     out.extend(["</", name, ">\n"]);
 }
 
@@ -123,16 +137,19 @@ fn hops(out: &mut String, blame: Blame, page: &PageWords) {
 /// What became of the request.
 fn told(out: &mut String, report: &Report, page: &PageWords, view: &View<'_>) {
     let warns = view.warns(report);
-    out.push_str(match (report.fate, warns) {
-        (Fate::NotSent, _) => "<div class=\"told\">",
-        (Fate::MayHaveBeenProcessed | Fate::Processed, false) => "<div class=\"told look\">",
-        (Fate::MayHaveBeenProcessed | Fate::Processed, true) => "<div class=\"told warn\">",
-    });
+    let edge = match (report.fate, warns) {
+        (Fate::NotSent, _) => "",
+        (Fate::MayHaveBeenProcessed | Fate::Processed, false) => " look",
+        (Fate::MayHaveBeenProcessed | Fate::Processed, true) => " warn",
+    };
+    out.extend(["<section class=\"told", edge, "\" aria-label=\""]);
+    text(out, &page.request);
+    out.push_str("\">\n");
     element(out, "p", fate(report.fate, page));
     if warns {
         element(out, "p", &page.check_before_resending);
     }
-    out.push_str("</div>\n");
+    out.push_str("</section>\n");
 }
 
 fn visitor_fixes(out: &mut String, report: &Report, words: &Words, view: &View<'_>) {
@@ -192,15 +209,13 @@ fn operator_part(out: &mut String, report: &Report, words: &Words, view: &View<'
         fixes.for_each(|fix| one_fix(out, fix, words, view));
         out.push_str("</ol>\n");
     }
-    match view.evidence(report) {
-        Some(rows) => {
-            element(out, "h3", &page.evidence);
-            out.push_str("<dl translate=\"no\">\n");
-            rows.iter().for_each(|(key, value)| code_row(out, key, value));
-            out.push_str("</dl>\n");
-            attempts(out, &report.attempts, page);
-        }
-        None => element(out, "p", &page.only_operators),
+    if let Some(rows) = view.evidence(report) {
+        element(out, "h3", &page.evidence);
+        element(out, "p", &page.only_operators);
+        out.push_str("<dl translate=\"no\">\n");
+        rows.iter().for_each(|(key, value)| code_row(out, key, value));
+        out.push_str("</dl>\n");
+        attempts(out, &report.attempts, page);
     }
     out.push_str("</details>\n");
 }
@@ -266,15 +281,14 @@ fn footer(out: &mut String, report: &Report, page: &PageWords, view: &View<'_>) 
 
 /// A contact as a link where its scheme is one that a page may point to, else as text.
 fn link(out: &mut String, contact: &str) {
-    let shown = contact.strip_prefix("mailto:").unwrap_or(contact);
     let safe = ["mailto:", "https://", "http://"].iter().any(|scheme| contact.starts_with(scheme));
     if !safe {
-        return text(out, shown);
+        return text(out, contact);
     }
     out.push_str("<a href=\"");
     text(out, contact);
     out.push_str("\">");
-    text(out, shown);
+    text(out, address(contact));
     out.push_str("</a>");
 }
 
@@ -301,6 +315,29 @@ mod tests {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, STYLE.as_bytes());
         let source = format!("style-src 'sha256-{}'", base64(digest.as_ref()));
         assert!(CONTENT_SECURITY_POLICY.contains(&source), "expected {source}");
+    }
+
+    #[test]
+    fn the_picture_shows_whose_side_broke() {
+        for (blame, expected) in [
+            (Blame::Client, ["bad", "ok cut", "none dim"]),
+            (Blame::Gateway, ["ok", "bad", "none dim"]),
+            (Blame::Network, ["ok", "ok", "bad cut"]),
+            (Blame::Upstream, ["ok", "ok", "bad cut"]),
+        ] {
+            let mut out = String::new();
+            hops(&mut out, blame, &crate::diagnose::english().page);
+            let classes = out.split("<li class=\"").skip(1);
+            let seen: Vec<_> = classes.map(|hop| hop.split('"').next().unwrap()).collect();
+            assert_eq!(seen, expected, "{blame:?}");
+        }
+    }
+
+    #[test]
+    fn backquotes_become_code_and_nothing_else() {
+        let mut out = String::new();
+        prose(&mut out, "run `a <b>` & `c`");
+        assert_eq!(out, "run <code>a &lt;b&gt;</code> &amp; <code>c</code>");
     }
 
     #[test]

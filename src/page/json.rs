@@ -1,7 +1,7 @@
 //! A report as problem details (RFC 9457).
 //!
-//! The members are part of the surface: a member that is renamed breaks somebody's monitoring. Evidence,
-//! attempts and commands are there for operators only. Pure.
+//! The members are part of the surface: a member that is renamed breaks somebody's monitoring.
+//! Evidence, attempts and commands are there for operators only. Pure.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 //! ROOM 4: a report to the bytes of an answer.
 //!
-//! [`render`] cannot fail, reads no clock and waits for nothing. What a visitor may see is decided here,
-//! in [`View`], and nowhere else: evidence, attempts, commands and configured names are for operators.
-//! `negotiate` chooses the format; `html`, `json` and `text` write it; `escape` alone escapes.
+//! [`render`] cannot fail, reads no clock and waits for nothing. What a visitor may see is decided
+//! here, in [`View`], and nowhere else: evidence, attempts, commands and configured names are for
+//! operators. `negotiate` chooses the format; `html`, `json` and `text` write it; `escape` alone
+//! escapes. Imports `diagnose`.
 
 mod escape;
 mod html;
@@ -152,6 +153,11 @@ fn certainty(certainty: Certainty, page: &PageWords) -> &str {
         Certainty::Likely => &page.likely,
         Certainty::Possible => &page.possible,
     }
+}
+
+/// A contact as it is read: a `mailto:` shows its address alone.
+fn address(contact: &str) -> &str {
+    contact.strip_prefix("mailto:").unwrap_or(contact)
 }
 
 /// A time to the second in UTC as RFC 3339; the epoch for one that no calendar holds.

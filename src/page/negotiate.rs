@@ -1,8 +1,8 @@
 //! Which format an answer takes, from `Accept` (RFC 9110 section 12.5.1).
 //!
-//! HTML goes only to who names it: a bare `*/*` is curl's, or an image tag's, and gets plain text. The
-//! parser reads a bounded part of the header, counts weights in thousandths and never fails: what it
-//! cannot read it passes over. Pure.
+//! HTML goes only to who names it: a bare `*/*` is curl's, or an image tag's, and gets plain text.
+//! The parser reads a bounded part of the header, counts weights in thousandths and never fails:
+//! what it cannot read it passes over. Pure.
 
 use http::header::{ACCEPT, HeaderMap};
 
@@ -183,7 +183,7 @@ fn is_utf8(value: &[u8]) -> bool {
     value.eq_ignore_ascii_case(b"utf-8") || value.eq_ignore_ascii_case(b"\"utf-8\"")
 }
 
-/// A weight in thousandths; takes `.5` and more digits than three, which exist, and nothing above 1.
+/// A weight in thousandths; takes `.5` and more digits than three, which exist, but none above 1.
 fn read_weight(value: &[u8]) -> Option<u16> {
     let (whole, fraction) = split(value, b'.');
     let whole = match whole {
@@ -301,7 +301,8 @@ mod tests {
 
         #[test]
         fn any_list_of_tokens_gives_a_format(
-            line in "((text|application|\\*)/(html|json|problem\\+json|plain|\\*)(;q=[01]?\\.?[0-9]{0,5})?[,;\" ]){0,60}"
+            line in "((text|application|\\*)/(html|json|problem\\+json|plain|\\*)\
+                (;q=[01]?\\.?[0-9]{0,5})?[,;\" ]){0,60}"
         ) {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, HeaderValue::from_str(&line).unwrap());

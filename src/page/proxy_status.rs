@@ -1,7 +1,7 @@
 //! The `Proxy-Status` header of an answer that we made (RFC 9209).
 //!
-//! It is for visitors too: error type, name of the cause and registered numbers, no name or byte that a
-//! peer chose. Pure.
+//! It is for visitors too: error type, name of the cause and registered numbers, no name or byte
+//! that a peer chose. Pure.
 
 use std::fmt::Write;
 

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::{View, certainty, escape, fate, rfc3339};
+use super::{View, address, certainty, escape, fate, rfc3339};
 use crate::diagnose::{AttemptSummary, Audience, Fix, Report, Words};
 
 /// The width of a line.
@@ -40,6 +40,7 @@ pub fn text(report: &Report, words: &Words, view: &View<'_>) -> String {
     }
     if let Some(rows) = view.evidence(report) {
         heading(&mut out, &page.evidence);
+        paragraph(&mut out, &page.only_operators);
         for (key, value) in &rows {
             labelled(&mut out, key, value);
         }
@@ -54,7 +55,7 @@ pub fn text(report: &Report, words: &Words, view: &View<'_>) -> String {
     labelled(&mut out, &page.incident, &report.incident.to_string());
     labelled(&mut out, &page.time, &rfc3339(report.time));
     if let Some(contact) = view.contact {
-        labelled(&mut out, &page.contact, contact);
+        labelled(&mut out, &page.contact, address(contact));
     }
     out
 }
@@ -121,6 +122,9 @@ fn tried(out: &mut String, number: usize, attempt: &AttemptSummary) {
 /// Appends a text in lines: a prefix first, then at `column`; further lines start at `indent`.
 fn wrap(out: &mut String, prefix: &str, column: usize, indent: usize, text: &str) {
     out.push_str(prefix);
+    if is_printable_ascii(text) {
+        return wrap_ascii(out, column, indent, text);
+    }
     let mut column = column;
     // Whether the line holds no word yet: then a word that does not fit is cut, not moved.
     let mut empty = true;
@@ -143,6 +147,21 @@ fn wrap(out: &mut String, prefix: &str, column: usize, indent: usize, text: &str
         }
         empty = false;
     }
+    out.push('\n');
+}
+
+/// The same for printable ASCII, a line at a time: an outage writes little else.
+fn wrap_ascii(out: &mut String, column: usize, indent: usize, text: &str) {
+    let (mut rest, mut room) = (text, COLUMNS.saturating_sub(column));
+    while rest.len() > room {
+        // A space just behind the line ends it too. A word longer than a line is cut.
+        let end = memchr::memrchr(b' ', &rest.as_bytes()[..=room]);
+        let (line, after) = rest.split_at(end.filter(|&end| end > 0).unwrap_or(room));
+        out.push_str(line);
+        newline(out, indent);
+        (rest, room) = (after.trim_start_matches(' '), COLUMNS - indent);
+    }
+    out.push_str(rest);
     out.push('\n');
 }
 
@@ -181,7 +200,15 @@ fn unit_end(word: &str) -> Option<usize> {
     Some(word.len())
 }
 
+/// Whether every byte is a character of one column that needs no escape; most of the text is.
+fn is_printable_ascii(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
 fn width_of(text: &str) -> usize {
+    if is_printable_ascii(text) {
+        return text.len();
+    }
     text.chars().map(width).sum()
 }
 
@@ -227,6 +254,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_line_of_ascii_is_too_wide(text in "[a-z]{0,120}( [a-z]{1,120}){0,9}") {
+            let wrapped = wrapped(&text);
+            prop_assert!(wrapped.lines().all(|line| line.len() <= COLUMNS));
+            let kept = |text: &str| text.replace([' ', '\n'], "");
+            prop_assert_eq!(kept(&wrapped), kept(&text));
+        }
+
         #[test]
         fn no_line_is_too_wide(text in "[a-z 网，。\u{1}\u{301}é]{0,300}") {
             for line in wrapped(&text).lines() {
