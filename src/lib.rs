@@ -3,4 +3,8 @@
 mod clock;
 pub mod config;
 pub mod diagnose;
+pub mod page;
+mod proxy;
+pub mod server;
+mod telemetry;
 mod upstream;
