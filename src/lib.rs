@@ -1,7 +1,9 @@
 //! Causeway: a reverse proxy that says why.
 
+pub mod cli;
 mod clock;
 pub mod config;
+pub mod demo;
 pub mod diagnose;
 pub mod page;
 mod proxy;
