@@ -1,4 +1,5 @@
 //! Causeway: a reverse proxy that says why.
 
 pub mod config;
+pub mod demo;
 pub mod diagnose;
