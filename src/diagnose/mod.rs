@@ -5,12 +5,17 @@
 
 mod catalog;
 mod cause;
+mod certificate;
+mod classify;
+mod fingerprint;
 mod fixes;
 mod report;
 mod text;
 
 pub use catalog::{Blame, Entry, Phase, entry};
 pub use cause::{Cause, Code, FramingFault, HeaderFault, Protocol, RequestFault, UpgradeFault};
-pub use fixes::{Audience, Fix, FixId};
+pub use classify::{classify, is_stale};
+pub use fingerprint::says_port_is_tls;
+pub use fixes::{Audience, Fix, FixId, Site, fixes};
 pub use report::{AttemptSummary, Certainty, Fate, IncidentId, Report};
 pub use text::{CauseWords, FixWords, PageWords, Words, english};
