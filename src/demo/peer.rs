@@ -3,13 +3,14 @@
 //! Everything is bounded: connections at once, the life of each, the head that is read.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -116,7 +117,7 @@ async fn play(mut link: Link, script: &[Step]) -> io::Result<()> {
                 let mut some = [0; 4096];
                 link.read(&mut some).await?;
             }
-            Step::Unread => link.readable().await?,
+            Step::Unread => link.unread().await?,
             Step::Write(bytes) => link.write(bytes).await?,
             Step::Repeat(bytes, times) => link.write(&bytes.repeat(times)).await?,
             Step::Raw(bytes) => link.raw(bytes).await?,
@@ -172,12 +173,22 @@ impl Link {
         }
     }
 
-    async fn readable(&self) -> io::Result<()> {
-        match self {
-            Link::Tcp(stream) => stream.readable().await,
-            Link::Unix(stream) => stream.readable().await,
-            Link::Tls(stream) => stream.get_ref().0.readable().await,
-        }
+    /// Waits until there is something to read. Readiness alone may be a false alarm, and a peer that
+    /// closes upon one sends FIN in place of RST.
+    async fn unread(&self) -> io::Result<()> {
+        let mut first = [MaybeUninit::uninit()];
+        let read = match self {
+            Link::Tcp(stream) => {
+                let peek = || SockRef::from(stream).peek(&mut first);
+                stream.async_io(Interest::READABLE, peek).await
+            }
+            Link::Unix(stream) => {
+                let peek = || SockRef::from(stream).peek(&mut first);
+                stream.async_io(Interest::READABLE, peek).await
+            }
+            Link::Tls(stream) => stream.get_ref().0.peek(&mut [0]).await,
+        };
+        read.map(|_| ())
     }
 
     /// Reads until a head has ended; what follows it stays in `unused`.
