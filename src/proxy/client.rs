@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::task::Waker;
 
 use http::{HeaderMap, header};
@@ -20,8 +21,8 @@ use super::tunnel::Tunnel;
 pub struct Connection {
     /// The TCP peer; `None` on a Unix listener.
     pub peer: Option<IpAddr>,
-    /// Which of the configuration's listeners accepted it.
-    pub listener: usize,
+    /// Which of the configuration's listeners accepted it; moves with a reload.
+    pub listener: Rc<Cell<usize>>,
     /// Set when a request was refused as it was read: the next one that hyper hands over stands for it.
     pub rejection: RefCell<Option<Rejection>>,
     /// Set when a request's body broke: its cause is the client's.

@@ -41,9 +41,10 @@ pub struct Forward<'a> {
 /// Whether the request has been here before (RFC 9110 section 7.6.3).
 pub fn is_loop(headers: &HeaderMap) -> bool {
     headers.contains_key(header::VIA)
-        && headers.get_all(header::VIA).iter().any(|value| {
-            memchr::memmem::find(value.as_bytes(), PSEUDONYM.as_bytes()).is_some()
-        })
+        && headers
+            .get_all(header::VIA)
+            .iter()
+            .any(|value| memchr::memmem::find(value.as_bytes(), PSEUDONYM.as_bytes()).is_some())
 }
 
 /// Writes the request head for the upstream.
@@ -139,9 +140,20 @@ fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 /// written by us, or would let a client speak for us. `Proxy` becomes HTTP_PROXY in a CGI program.
 fn is_ours(name: &HeaderName, trusted: bool) -> bool {
     match name.as_str() {
-        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding"
-        | "upgrade" | "host" | "content-length" | "expect" | "via" | "proxy"
-        | "proxy-authorization" | "x-forwarded-for" | "x-forwarded-proto"
+        "connection"
+        | "keep-alive"
+        | "proxy-connection"
+        | "te"
+        | "transfer-encoding"
+        | "upgrade"
+        | "host"
+        | "content-length"
+        | "expect"
+        | "via"
+        | "proxy"
+        | "proxy-authorization"
+        | "x-forwarded-for"
+        | "x-forwarded-proto"
         | "x-forwarded-host" => true,
         "forwarded" => !trusted,
         _ => false,

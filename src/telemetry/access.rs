@@ -212,7 +212,8 @@ fn milliseconds(out: &mut String, time: Duration) {
     number(out, micros / 1000);
     let rest = micros % 1000;
     if rest > 0 {
-        let digits = [b'0' + (rest / 100) as u8, b'0' + (rest / 10 % 10) as u8, b'0' + (rest % 10) as u8];
+        let digits =
+            [b'0' + (rest / 100) as u8, b'0' + (rest / 10 % 10) as u8, b'0' + (rest % 10) as u8];
         out.push('.');
         out.extend(digits.iter().map(|&digit| char::from(digit)));
     }

@@ -151,7 +151,11 @@ impl Clock {
             self.rfc3339 = stamp.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string();
             self.clf = stamp.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
         }
-        let digits = [b'0' + (millis / 100) as u8, b'0' + (millis / 10 % 10) as u8, b'0' + (millis % 10) as u8];
+        let digits = [
+            b'0' + (millis / 100) as u8,
+            b'0' + (millis / 10 % 10) as u8,
+            b'0' + (millis % 10) as u8,
+        ];
         let point = self.rfc3339.len() - 4;
         let digits = std::str::from_utf8(&digits).unwrap_or("000");
         self.rfc3339.replace_range(point..point + 3, digits);
@@ -175,7 +179,9 @@ impl Target {
         if let Target::File(path, file) = self {
             match open(path) {
                 Ok(fresh) => *file = fresh,
-                Err(error) => tracing::error!(%error, path = %path.display(), "cannot reopen the access log"),
+                Err(error) => {
+                    tracing::error!(%error, path = %path.display(), "cannot reopen the access log")
+                }
             }
         }
     }

@@ -137,7 +137,7 @@ fn status_line_fault(line: &[u8]) -> Option<usize> {
 
 /// RFC 9112 section 5: field-name ":" OWS field-value OWS; neither white space before the colon
 /// (5.1) nor obs-fold (5.2).
-fn header_line_fault(line: &[u8]) -> Option<(HeaderLineFault, usize)> {
+pub(crate) fn header_line_fault(line: &[u8]) -> Option<(HeaderLineFault, usize)> {
     if line.is_empty() {
         return None;
     }
