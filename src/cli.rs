@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Config, LoadError};
 use crate::diagnose::{self, Audience, Code};
@@ -116,37 +116,13 @@ pub(crate) fn trace(level: config::Level) {
 }
 
 /// Serves until a signal ends it: HUP reloads, USR1 reopens the log, TERM and QUIT drain, INT ends.
-pub(crate) fn attend(running: Running, path: &Path) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return not_started(&StartError::Thread(error)),
-    };
-    let _entered = runtime.enter();
-    let signals = || -> io::Result<_> {
-        Ok([
-            signal(SignalKind::hangup())?,
-            signal(SignalKind::user_defined1())?,
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::quit())?,
-            signal(SignalKind::interrupt())?,
-        ])
-    };
-    let [mut hangup, mut reopen, mut terminate, mut quit, mut interrupt] = match signals() {
+fn attend(mut running: Running, path: &Path) -> ExitCode {
+    let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return not_started(&StartError::Thread(error)),
     };
-    let mut running = running;
     loop {
-        let heard = runtime.block_on(async {
-            tokio::select! {
-                _ = hangup.recv() => Heard::Reload,
-                _ = reopen.recv() => Heard::Reopen,
-                _ = terminate.recv() => Heard::Drain,
-                _ = quit.recv() => Heard::Drain,
-                _ = interrupt.recv() => Heard::End,
-            }
-        });
-        match heard {
+        match signals.next() {
             Heard::Reload => reload(&mut running, path),
             Heard::Reopen => running.reopen_logs(),
             Heard::Drain => {
@@ -162,11 +138,54 @@ pub(crate) fn attend(running: Running, path: &Path) -> ExitCode {
     }
 }
 
+/// Waits for a signal that ends the program; the demonstration has nothing to reload.
+pub(crate) fn wait_for_end() {
+    let Ok(mut signals) = Signals::new() else { return };
+    while matches!(signals.next(), Heard::Reload | Heard::Reopen) {}
+}
+
+/// The signals that mean something to us.
+struct Signals {
+    runtime: tokio::runtime::Runtime,
+    /// HUP, USR1, TERM, QUIT, INT.
+    streams: [Signal; 5],
+}
+
 enum Heard {
     Reload,
     Reopen,
     Drain,
     End,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let streams = {
+            let _entered = runtime.enter();
+            [
+                signal(SignalKind::hangup())?,
+                signal(SignalKind::user_defined1())?,
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::quit())?,
+                signal(SignalKind::interrupt())?,
+            ]
+        };
+        Ok(Signals { runtime, streams })
+    }
+
+    fn next(&mut self) -> Heard {
+        let [hangup, reopen, terminate, quit, interrupt] = &mut self.streams;
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = hangup.recv() => Heard::Reload,
+                _ = reopen.recv() => Heard::Reopen,
+                _ = terminate.recv() => Heard::Drain,
+                _ = quit.recv() => Heard::Drain,
+                _ = interrupt.recv() => Heard::End,
+            }
+        })
+    }
 }
 
 /// Everything is read, proven and bound before anything changes; any error leaves what runs as it is.
@@ -257,9 +276,10 @@ fn explanation(code: Code) -> String {
         "Status {}, stage `{phase}`, Proxy-Status error {}\n",
         entry.status, entry.proxy_error
     ));
-    for (audience, heading) in
-        [(Audience::Visitor, "What a visitor can do"), (Audience::Operator, "What the operator can do")]
-    {
+    for (audience, heading) in [
+        (Audience::Visitor, "What a visitor can do"),
+        (Audience::Operator, "What the operator can do"),
+    ] {
         text.push_str(&format!("\n{heading}:\n"));
         for fix in diagnose::fix_ids(code).filter(|fix| fix.audience() == audience) {
             let fix_words = words.fix(fix);

@@ -25,6 +25,7 @@ use ipnet::IpNet;
 
 pub use error::{Problem, Problems, Row};
 pub use file::{LoadError, load, parse};
+pub use nearest::nearest;
 
 /// Everything the program needs to know, with every default filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,8 +11,8 @@ mod index;
 mod page;
 mod peer;
 mod rows;
+mod run;
 mod scenario;
-
 mod tls;
 
 use std::io;
@@ -29,6 +29,7 @@ use crate::config::{
 };
 
 pub use ask::{Accept, Heard, ask};
+pub use run::run;
 pub use scenario::{Ask, Cert, Scenario, Sees, Setup, Side, Step, UnixSetup, scenarios};
 
 use backstage::{Backstage, Job};

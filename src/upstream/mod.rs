@@ -21,13 +21,14 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
 use http_body::Frame;
 
-pub use attempt::{Attempt, Remains, Reuse, Stamps};
+pub use attempt::Attempt;
+use attempt::Reuse;
 pub use failure::{
     BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault, LengthFault,
     ResolveFailure, SendFailure, Stage, TlsFailure,
 };
 pub use http1::wire::{Upload, UploadFraming};
-pub use pool::{NoPermit, Permit, Pool, Shared};
+pub use pool::{Permit, Pool, Shared};
 pub use resolve::Resolver;
 pub use stream::Conn;
 pub use tls::server_name;
