@@ -10,6 +10,7 @@ mod failure;
 pub mod http1;
 mod pool;
 mod resolve;
+mod resolve_sockets;
 mod stream;
 mod tls;
 

@@ -7,15 +7,15 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
+use hickory_resolver::Resolver as Hickory;
 use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolverConfig, ResolverOpts};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 
 use crate::clock;
 
 use super::failure::ResolveFailure;
+use super::resolve_sockets::Sockets;
 
 /// How long one name server may take before the next is asked; the whole is the block's `resolve`.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -24,7 +24,7 @@ const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Resolver {
     servers: Vec<SocketAddr>,
-    inner: OnceCell<Option<TokioResolver>>,
+    inner: OnceCell<Option<Hickory<Sockets>>>,
 }
 
 impl Resolver {
@@ -55,14 +55,14 @@ impl Resolver {
         }
     }
 
-    fn build(&self) -> Result<TokioResolver, NetError> {
-        let provider = TokioRuntimeProvider::default();
+    fn build(&self) -> Result<Hickory<Sockets>, NetError> {
+        let provider = Sockets::default();
         let mut builder = if self.servers.is_empty() {
-            TokioResolver::builder(provider)?
+            Hickory::builder(provider)?
         } else {
             let servers = self.servers.iter().map(|server| name_server(*server)).collect();
             let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-            TokioResolver::builder_with_config(config, provider)
+            Hickory::builder_with_config(config, provider)
         };
         options(builder.options_mut());
         builder.build()
