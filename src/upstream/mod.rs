@@ -89,7 +89,8 @@ pub async fn exchange(
     fresh: bool,
 ) -> Result<Answer, Failure> {
     let server = attempt.server;
-    let conn = match (!fresh).then(|| pool.take(server)).flatten() {
+    let once = !request.method.is_idempotent();
+    let conn = match (!fresh).then(|| pool.take(server, once)).flatten() {
         Some(conn) => {
             let idle = attempt.stamps.started.saturating_duration_since(conn.idle_since);
             attempt.reuse = Some(Reuse { idle, served: conn.served });
