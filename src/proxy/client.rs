@@ -21,6 +21,8 @@ use super::tunnel::Tunnel;
 pub struct Connection {
     /// The TCP peer; `None` on a Unix listener.
     pub peer: Option<IpAddr>,
+    /// The same in print.
+    pub peer_text: String,
     /// Which of the configuration's listeners accepted it; moves with a reload.
     pub listener: Rc<Cell<usize>>,
     /// Set when a request was refused as it was read: the next one that hyper hands over stands for it.
@@ -61,6 +63,12 @@ pub struct Rejection {
 }
 
 impl Connection {
+    pub fn new(peer: Option<IpAddr>, listener: Rc<Cell<usize>>) -> Connection {
+        let peer = peer.map(|peer| peer.to_canonical());
+        let peer_text = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
+        Connection { peer, peer_text, listener, ..Connection::default() }
+    }
+
     /// Ends the wait for an upgrade's outcome.
     pub fn settle_upgrade(&self, outcome: Upgrade) {
         self.upgrade.set(outcome);
@@ -96,8 +104,8 @@ pub fn client(peer: Option<IpAddr>, headers: &HeaderMap, page: &config::Page) ->
 
 impl Client {
     /// The client of a request whose fields were never read: it may have forwarded for anybody.
-    pub fn unread(address: Option<IpAddr>) -> Client {
-        Client { address, trusted: false, unreadable: true }
+    pub fn unread() -> Client {
+        Client { address: None, trusted: false, unreadable: true }
     }
 
     /// Whether the request is an operator's: its client is in `operators`, and a peer that forwards

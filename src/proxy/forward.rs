@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Instant;
 
 use http::header::{self, HeaderValue};
 use http::request::Parts;
@@ -20,7 +21,7 @@ use crate::upstream::{
 };
 
 use super::client::{self, Client, Connection, Upgrade};
-use super::headers::{self, Forward};
+use super::headers::{self, Fields, Forward};
 use super::record::Record;
 use super::respond::{self, Asked};
 use super::route::without_port;
@@ -35,10 +36,22 @@ pub async fn forward(
     mut record: Box<Record>,
 ) -> Response<Body> {
     let client = client::client(connection.peer, &parts.headers, &site.config.page);
-    record.client = client.address;
+    if client.trusted {
+        record.client = client.address;
+    }
+    let fields = Fields::of(&parts.headers);
     let asked = Asked { parts: &parts, client };
-    let outcome = caught(answer(site, connection, &parts, &client, incoming, &mut record)).await;
-    if parts.headers.contains_key(header::UPGRADE)
+    let outcome = {
+        let answer = answer(site, connection, &parts, &fields, &client, incoming, &mut record);
+        let mut answer = std::pin::pin!(answer);
+        // A panic in our own code becomes the cause that blames nobody else. The hook has logged it.
+        std::future::poll_fn(|cx| {
+            let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)));
+            polled.unwrap_or(Poll::Ready(Err((Cause::ProxyInternalError, Certainty::Certain))))
+        })
+        .await
+    };
+    if fields.upgrade.is_some()
         && !matches!(&outcome, Ok(Answer { body: AnswerBody::Tunnel(_), .. }))
     {
         connection.settle_upgrade(Upgrade::None);
@@ -56,36 +69,22 @@ pub async fn forward(
     }
 }
 
-/// A panic in our own code becomes the cause that blames nobody else. The hook has logged it.
-async fn caught<F>(future: F) -> Result<Answer, (Cause, Certainty)>
-where
-    F: Future<Output = Result<Answer, (Cause, Certainty)>>,
-{
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
-        polled.unwrap_or_else(|_panic| {
-            Poll::Ready(Err((Cause::ProxyInternalError, Certainty::Certain)))
-        })
-    })
-    .await
-}
-
 /// The upstream's answer, or the diagnosis of why there is none.
 async fn answer(
     site: &Rc<Site>,
     connection: &Connection,
     parts: &Parts,
+    fields: &Fields<'_>,
     client: &Client,
     incoming: Incoming,
     record: &mut Record,
 ) -> Result<Answer, (Cause, Certainty)> {
-    if headers::is_loop(&parts.headers) {
+    if headers::is_loop(fields, &parts.headers) {
         let via = parts.headers.get_all(header::VIA).iter().filter_map(|via| via.to_str().ok());
         let via = via.collect::<Vec<_>>().join(", ");
         return Err((Cause::LoopDetected { via }, Certainty::Certain));
     }
-    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = fields.host.and_then(|host| host.to_str().ok());
     let host = without_port(host.unwrap_or_default());
     let routes = site.routes.get(connection.listener.get());
     let Some(number) = routes.and_then(|routes| routes.find(host, parts.uri.path())) else {
@@ -95,7 +94,10 @@ async fn answer(
     record.upstream = Some(number);
     let pool = &site.pools[number];
     match pool.permit().await {
-        Ok(permit) => record.permit = Some(permit),
+        Ok((permit, waited)) => {
+            record.permit = Some(permit);
+            record.queued = waited;
+        }
         Err(none) => {
             let limit = pool.shared.upstream.limits.connections;
             return Err((Cause::QueueFull { limit, waited: none.waited }, Certainty::Certain));
@@ -104,7 +106,7 @@ async fn answer(
     if pool.shared.upstream.rehearse == Some(Rehearsal::Panic) {
         panic!("rehearsed");
     }
-    let (request, upload) = outgoing(pool, parts, client, connection, incoming);
+    let (request, upload) = outgoing(pool, parts, fields, client, connection, incoming);
     attempts(site, connection, pool, &request, upload, record).await
 }
 
@@ -123,7 +125,12 @@ async fn attempts(
     let mut fresh = false;
     loop {
         let server = next.expect("a block has at least one server, and next is some after that");
-        let attempt = record.attempt.insert(upstream::attempt(pool, server));
+        // The first begins with the request, unless it stood in the queue.
+        let started = match record.queued.is_none() && record.earlier.is_empty() {
+            true => record.started,
+            false => Instant::now(),
+        };
+        let attempt = record.attempt.insert(upstream::attempt(pool, server, started));
         let outcome =
             upstream::exchange(pool, &site.resolver, request, &mut upload, attempt, fresh).await;
         let failure = match outcome {
@@ -205,22 +212,24 @@ fn recognise(answer: Answer, attempt: &Attempt) -> Result<Answer, (Cause, Certai
 fn outgoing(
     pool: &Pool,
     parts: &Parts,
+    fields: &Fields<'_>,
     client: &Client,
     connection: &Connection,
     incoming: Incoming,
 ) -> (Outgoing, Upload) {
-    let length = parts.headers.get(header::CONTENT_LENGTH).and(incoming.size_hint().exact());
+    let length = fields.has_length.then(|| incoming.size_hint().exact()).flatten();
     let framing = match length {
-        _ if parts.headers.contains_key(header::TRANSFER_ENCODING) => UploadFraming::Chunked,
+        _ if fields.has_coding => UploadFraming::Chunked,
         Some(length) if length > 0 => UploadFraming::Length,
         _ => UploadFraming::None,
     };
-    let upgrade = asked_upgrade(parts).filter(|_| framing == UploadFraming::None);
-    let expect_continue = framing != UploadFraming::None
+    let upgrade = asked_upgrade(parts, fields).filter(|_| framing == UploadFraming::None);
+    let expect_continue = fields.has_expect
+        && framing != UploadFraming::None
         && parts.version == Version::HTTP_11
         && headers::lists(&parts.headers, header::EXPECT, "100-continue");
     let server_host;
-    let host = match parts.headers.get(header::HOST) {
+    let host = match fields.host {
         Some(host) => host.as_bytes(),
         None => {
             server_host = authority(pool);
@@ -228,8 +237,16 @@ fn outgoing(
         }
     };
     let mut head = Vec::with_capacity(1024);
-    let forward =
-        Forward { client, peer: connection.peer, host, framing, length, upgrade, expect_continue };
+    let forward = Forward {
+        fields: *fields,
+        client,
+        peer: &connection.peer_text,
+        host,
+        framing,
+        length,
+        upgrade,
+        expect_continue,
+    };
     headers::write_request(&mut head, parts, &forward);
     let mut upload = Upload::new(incoming, framing);
     upload.expect_continue = expect_continue;
@@ -238,8 +255,8 @@ fn outgoing(
 }
 
 /// RFC 9110 section 7.8: Upgrade counts only where Connection names it, and not from HTTP/1.0.
-fn asked_upgrade(parts: &Parts) -> Option<&HeaderValue> {
-    let asked = parts.headers.get(header::UPGRADE)?;
+fn asked_upgrade<'a>(parts: &Parts, fields: &Fields<'a>) -> Option<&'a HeaderValue> {
+    let asked = fields.upgrade?;
     let named = headers::lists(&parts.headers, header::CONNECTION, "upgrade");
     (named && parts.version == Version::HTTP_11).then_some(asked)
 }

@@ -3,8 +3,6 @@
 //! The request head is written once, straight from the fields that came, in the one normal form; what is
 //! not to be passed on is passed over. Pure.
 
-use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -22,12 +20,46 @@ static PSEUDONYM: LazyLock<String> = LazyLock::new(|| {
     format!("causeway-{:08x}", random as u32)
 });
 
+/// The fields of a request that decide something here, found in one pass.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Fields<'a> {
+    pub host: Option<&'a HeaderValue>,
+    pub upgrade: Option<&'a HeaderValue>,
+    pub has_length: bool,
+    pub has_coding: bool,
+    pub has_connection: bool,
+    pub has_te: bool,
+    pub has_via: bool,
+    pub has_expect: bool,
+}
+
+impl Fields<'_> {
+    pub fn of(headers: &HeaderMap) -> Fields<'_> {
+        let mut fields = Fields::default();
+        for (name, value) in headers {
+            match name.as_str() {
+                "host" => fields.host = Some(value),
+                "upgrade" => fields.upgrade = Some(value),
+                "content-length" => fields.has_length = true,
+                "transfer-encoding" => fields.has_coding = true,
+                "connection" => fields.has_connection = true,
+                "te" => fields.has_te = true,
+                "via" => fields.has_via = true,
+                "expect" => fields.has_expect = true,
+                _ => {}
+            }
+        }
+        fields
+    }
+}
+
 /// What the head of one forwarded request says beside the client's own fields.
 #[derive(Debug)]
 pub struct Forward<'a> {
+    pub fields: Fields<'a>,
     pub client: &'a Client,
-    /// The peer's address, which joins the forwarded chain.
-    pub peer: Option<IpAddr>,
+    /// The peer's address in print, which joins the forwarded chain.
+    pub peer: &'a str,
     /// The Host to send: the client's, or the server's for a client of HTTP/1.0 that named none.
     pub host: &'a [u8],
     pub framing: UploadFraming,
@@ -39,8 +71,8 @@ pub struct Forward<'a> {
 }
 
 /// Whether the request has been here before (RFC 9110 section 7.6.3).
-pub fn is_loop(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::VIA)
+pub fn is_loop(fields: &Fields<'_>, headers: &HeaderMap) -> bool {
+    fields.has_via
         && headers
             .get_all(header::VIA)
             .iter()
@@ -56,7 +88,10 @@ pub fn write_request(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
     out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
     out.extend_from_slice(forward.host);
     out.extend_from_slice(b"\r\n");
-    let listed = connection_listed(&parts.headers);
+    let listed = match forward.fields.has_connection {
+        true => connection_listed(&parts.headers),
+        false => Vec::new(),
+    };
     for (name, value) in &parts.headers {
         if !is_ours(name, forward.client.trusted) && !listed.iter().any(|item| item == name) {
             field(out, name.as_str(), value.as_bytes());
@@ -76,7 +111,7 @@ pub fn write_request(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
     if let Some(upgrade) = forward.upgrade {
         out.extend_from_slice(b"Connection: upgrade\r\n");
         field(out, "Upgrade", upgrade.as_bytes());
-    } else if takes_trailers(&parts.headers) {
+    } else if forward.fields.has_te && lists(&parts.headers, header::TE, "trailers") {
         out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n");
     }
     out.extend_from_slice(b"\r\n");
@@ -92,22 +127,7 @@ fn forwarded(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
             out.extend_from_slice(b", ");
         }
     }
-    match forward.peer {
-        Some(IpAddr::V4(peer)) => {
-            for (number, octet) in peer.octets().into_iter().enumerate() {
-                if number > 0 {
-                    out.push(b'.');
-                }
-                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
-            }
-        }
-        Some(peer @ IpAddr::V6(_)) => {
-            let mut text = String::new();
-            let _ = write!(text, "{}", peer.to_canonical());
-            out.extend_from_slice(text.as_bytes());
-        }
-        None => out.extend_from_slice(b"unix"),
-    }
+    out.extend_from_slice(forward.peer.as_bytes());
     out.extend_from_slice(b"\r\n");
     let kept = |name: &'static str| trusted.then(|| headers.get(name)).flatten();
     match kept("x-forwarded-proto") {
@@ -119,9 +139,11 @@ fn forwarded(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
         None => field(out, "X-Forwarded-Host", forward.host),
     }
     out.extend_from_slice(b"Via: ");
-    for value in headers.get_all(header::VIA) {
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b", ");
+    if forward.fields.has_via {
+        for value in headers.get_all(header::VIA) {
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b", ");
+        }
     }
     let version: &[u8] = if parts.version == Version::HTTP_10 { b"1.0 " } else { b"1.1 " };
     out.extend_from_slice(version);
@@ -185,10 +207,6 @@ pub fn lists(headers: &HeaderMap, name: HeaderName, option: &str) -> bool {
     })
 }
 
-fn takes_trailers(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::TE) && lists(headers, header::TE, "trailers")
-}
-
 /// Takes the fields of one hop off a response; an upgrade keeps its own.
 pub fn clean_response(headers: &mut HeaderMap, status: StatusCode) {
     if headers.contains_key(header::CONNECTION) {
@@ -211,10 +229,11 @@ pub fn clean_response(headers: &mut HeaderMap, status: StatusCode) {
 mod tests {
     use super::*;
 
-    fn forward(client: &Client) -> Forward<'_> {
+    fn forward<'a>(client: &'a Client, headers: &'a HeaderMap) -> Forward<'a> {
         Forward {
+            fields: Fields::of(headers),
             client,
-            peer: Some(IpAddr::from([192, 0, 2, 1])),
+            peer: "192.0.2.1",
             host: b"shop.example",
             framing: UploadFraming::None,
             length: None,
@@ -229,13 +248,13 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let address = Some(IpAddr::from([192, 0, 2, 1]));
+        let address = Some(std::net::IpAddr::from([192, 0, 2, 1]));
         let networks = if trusted { vec!["192.0.2.0/24".parse().unwrap()] } else { Vec::new() };
         let page =
             crate::config::Page { trusted_proxies: networks, ..crate::config::Page::default() };
         let client = super::super::client::client(address, &parts.headers, &page);
         let mut out = Vec::new();
-        write_request(&mut out, &parts, &forward(&client));
+        write_request(&mut out, &parts, &forward(&client, &parts.headers));
         String::from_utf8(out).unwrap()
     }
 
@@ -291,9 +310,9 @@ mod tests {
     fn a_request_that_was_here_is_a_loop() {
         let mut headers = HeaderMap::new();
         headers.insert(header::VIA, HeaderValue::from_static("1.1 causeway-00000000x"));
-        assert!(!is_loop(&headers));
+        assert!(!is_loop(&Fields::of(&headers), &headers));
         let via = format!("1.1 a, 1.1 {}", *PSEUDONYM);
         headers.append(header::VIA, via.parse().unwrap());
-        assert!(is_loop(&headers));
+        assert!(is_loop(&Fields::of(&headers), &headers));
     }
 }

@@ -26,7 +26,8 @@ const CLIENT_LEFT: u16 = 499;
 pub struct Record {
     site: Rc<Site>,
     connection: Rc<Connection>,
-    started: Instant,
+    pub started: Instant,
+    /// Whom a trusted proxy names; `None`: the peer itself.
     pub client: Option<IpAddr>,
     method: Method,
     uri: Uri,
@@ -59,7 +60,7 @@ impl Record {
         let field = |name| parts.headers.get(name).cloned();
         let combined = site.config.log.format == crate::config::LogFormat::Combined;
         Record {
-            client: connection.peer,
+            client: None,
             site,
             connection,
             started: Instant::now(),
@@ -123,13 +124,14 @@ impl Drop for Record {
         }
         let log = &self.site.log;
         if log.is_on() {
-            log.write(|time, clf_time, emit| self.line(time, clf_time, emit));
+            let now = Instant::now();
+            log.write(now, |time, clf_time, emit| self.line(now, time, clf_time, emit));
         }
     }
 }
 
 impl Record {
-    fn line(&self, time: &str, clf_time: &str, emit: &mut dyn FnMut(&Line<'_>)) {
+    fn line(&self, now: Instant, time: &str, clf_time: &str, emit: &mut dyn FnMut(&Line<'_>)) {
         let attempt = self.attempt.as_ref();
         let server = self
             .upstream
@@ -142,13 +144,14 @@ impl Record {
             (None, Some(path)) => path.as_str().as_bytes(),
             (None, None) => b"*",
         };
+        let client = self.client.map(|client| client.to_string());
         let bytes = |value: &'_ Option<HeaderValue>| -> Vec<u8> {
             value.as_ref().map(|value| value.as_bytes().to_vec()).unwrap_or_default()
         };
         emit(&Line {
             time,
             clf_time,
-            client: self.client,
+            client: client.as_deref().unwrap_or(&self.connection.peer_text),
             method: if self.raw_line.is_some() { "-" } else { self.method.as_str() },
             host: self.host.as_ref().map_or(b"", |host| host.as_bytes()),
             path,
@@ -160,7 +163,7 @@ impl Record {
             upstream: upstream.unwrap_or_default(),
             server: server.unwrap_or_default(),
             received_status: attempt.and_then(|attempt| attempt.status),
-            duration: self.started.elapsed(),
+            duration: now.saturating_duration_since(self.started),
             stages: attempt.map(|attempt| stages(attempt, self.queued)).unwrap_or_default(),
             attempts: self.earlier.len() + usize::from(self.attempt.is_some()),
             reused: attempt.is_some_and(|attempt| attempt.reuse.is_some()),

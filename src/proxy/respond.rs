@@ -28,7 +28,9 @@ pub fn answered(
 ) -> Response<Body> {
     let Answer { head, body } = answer;
     let mut fields = head.headers;
-    headers::clean_response(&mut fields, head.status);
+    if head.has_hop_fields {
+        headers::clean_response(&mut fields, head.status);
+    }
     record.status = Some(head.status.as_u16());
     if head.status.is_server_error() {
         let said = format!("causeway; received-status={}", head.status.as_u16());
@@ -77,7 +79,7 @@ pub struct Asked<'a> {
 /// The page for a request that was refused as it was read; the connection ends with it.
 pub fn rejected(site: &Rc<Site>, mut record: Box<Record>, rejection: Rejection) -> Response<Body> {
     record.raw_line = Some(rejection.line);
-    let client = Client::unread(record.client);
+    let client = Client::unread();
     // What it asked for was never read to its end, so nothing of it is believed.
     let (parts, ()) = http::Request::new(()).into_parts();
     let asked = Asked { parts: &parts, client };

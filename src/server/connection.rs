@@ -46,7 +46,8 @@ pub async fn serve(
     let mut socket = parts.io.into_inner();
     if let Some(tunnel) = connection.tunnel.take() {
         socket.open(&parts.read_buf);
-        tunnel.carry(socket).await;
+        // Boxed, since few connections come to this and all would carry its size.
+        Box::pin(tunnel.carry(socket)).await;
         return;
     }
     socket.close().await;

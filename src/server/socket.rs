@@ -121,14 +121,14 @@ impl GatedSocket {
             State::Length(_) | State::Chunked(_) | State::Refused | State::Broken(_) => true,
             State::Head | State::Undecided | State::Tunnel | State::Ended => false,
         };
-        let ended = clock::within(LINGER_TIME, self.socket.shutdown()).await;
-        if talking && matches!(ended, Some(Ok(()))) {
-            clock::within(LINGER_TIME, self.drain()).await;
+        // A socket's shutdown is one system call; it does not wait.
+        if self.socket.shutdown().await.is_ok() && talking {
+            Box::pin(clock::within(LINGER_TIME, self.drain())).await;
         }
     }
 
     async fn drain(&mut self) {
-        let mut piece = [0; 4096];
+        let mut piece = vec![0; 4096];
         let mut drained = 0;
         while drained < LINGER_BYTES {
             match self.socket.read(&mut piece).await {

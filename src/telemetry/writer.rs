@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::config::{AccessLog, LogFormat};
 
@@ -25,7 +25,7 @@ const QUEUE: usize = 256;
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 enum Message {
-    Lines(String),
+    Lines(Vec<u8>),
     Reopen,
     Close(mpsc::Sender<()>),
 }
@@ -42,7 +42,7 @@ pub struct AccessWriter {
 pub struct LineBuffer {
     writer: AccessWriter,
     format: LogFormat,
-    lines: RefCell<String>,
+    lines: RefCell<Vec<u8>>,
     clock: RefCell<Clock>,
 }
 
@@ -93,13 +93,13 @@ impl AccessWriter {
         }
     }
 
-    fn hand_over(&self, lines: String) {
+    fn hand_over(&self, lines: Vec<u8>) {
         let Some(queue) = &self.queue else { return };
         if let Err(error) = queue.try_send(Message::Lines(lines)) {
             let (mpsc::TrySendError::Full(message) | mpsc::TrySendError::Disconnected(message)) =
                 error;
             if let Message::Lines(lines) = message {
-                let count = lines.bytes().filter(|&byte| byte == b'\n').count();
+                let count = memchr::memchr_iter(b'\n', &lines).count();
                 self.lost.fetch_add(count as u64, Ordering::Relaxed);
             }
         }
@@ -112,10 +112,10 @@ impl LineBuffer {
         self.writer.queue.is_some()
     }
 
-    /// Appends one line; `fill` gets the times of now to put into it.
-    pub fn write(&self, fill: impl FnOnce(&str, &str, &mut dyn FnMut(&Line<'_>))) {
+    /// Appends one line; `fill` gets the times of `now` to put into it.
+    pub fn write(&self, now: Instant, fill: impl FnOnce(&str, &str, &mut dyn FnMut(&Line<'_>))) {
         let mut clock = self.clock.borrow_mut();
-        clock.set(SystemTime::now());
+        clock.set(now);
         let mut lines = self.lines.borrow_mut();
         fill(&clock.rfc3339, &clock.clf, &mut |line| write_line(&mut lines, self.format, line));
         if lines.len() >= HAND_OVER {
@@ -133,34 +133,51 @@ impl LineBuffer {
 }
 
 /// The time as the formats write it, laid out once a second.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Clock {
+    /// The same moment on both clocks; taken anew each second, since the system's may be set.
+    anchor: (Instant, Duration),
     second: u64,
     rfc3339: String,
     clf: String,
 }
 
-impl Clock {
-    fn set(&mut self, now: SystemTime) {
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = since.subsec_millis();
-        if since.as_secs() != self.second || self.rfc3339.is_empty() {
-            self.second = since.as_secs();
-            let seconds = i64::try_from(self.second).unwrap_or(i64::MAX);
-            let stamp = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
-            self.rfc3339 = stamp.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string();
-            self.clf = stamp.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
-        }
-        let digits = [
-            b'0' + (millis / 100) as u8,
-            b'0' + (millis / 10 % 10) as u8,
-            b'0' + (millis % 10) as u8,
-        ];
-        let point = self.rfc3339.len() - 4;
-        let digits = std::str::from_utf8(&digits).unwrap_or("000");
-        self.rfc3339.replace_range(point..point + 3, digits);
+impl Default for Clock {
+    fn default() -> Clock {
+        let anchor = (Instant::now(), since_epoch());
+        Clock { anchor, second: u64::MAX, rfc3339: String::new(), clf: String::new() }
     }
 }
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+impl Clock {
+    fn set(&mut self, now: Instant) {
+        let mut since = self.anchor.1 + now.saturating_duration_since(self.anchor.0);
+        if since.as_secs() != self.second {
+            self.anchor = (now, since_epoch());
+            since = self.anchor.1;
+            self.lay_out(since.as_secs());
+        }
+        let millis = since.subsec_millis();
+        let digit = |number: u32| char::from(b'0' + (number % 10) as u8);
+        self.rfc3339.truncate(SECONDS_LENGTH);
+        self.rfc3339.extend([digit(millis / 100), digit(millis / 10), digit(millis), 'Z']);
+    }
+
+    fn lay_out(&mut self, second: u64) {
+        self.second = second;
+        let second = i64::try_from(second).unwrap_or(i64::MAX);
+        let stamp = jiff::Timestamp::from_second(second).unwrap_or(jiff::Timestamp::MAX);
+        self.rfc3339 = stamp.strftime("%Y-%m-%dT%H:%M:%S.").to_string();
+        self.clf = stamp.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
+    }
+}
+
+/// `2026-11-21T06:00:00.` of a line's time; milliseconds follow.
+const SECONDS_LENGTH: usize = 20;
 
 enum Target {
     Stdout,
@@ -200,7 +217,7 @@ fn write_all(messages: &Receiver<Message>, mut target: Target, lost: &AtomicU64)
                 let _ = done.send(());
             }
             Message::Lines(lines) => {
-                let outcome = target.write(lines.as_bytes());
+                let outcome = target.write(&lines);
                 // Said once, not once a write: the disk is full already.
                 if let Err(error) = &outcome
                     && !failing
@@ -223,11 +240,15 @@ mod tests {
 
     #[test]
     fn the_clock_lays_out_milliseconds() {
-        let mut clock = Clock::default();
-        clock.set(UNIX_EPOCH + Duration::from_millis(1_795_240_800_007));
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let anchor = (start, Duration::from_secs(1_795_240_800));
+        let mut clock = Clock { anchor, ..Clock::default() };
+        clock.lay_out(1_795_240_800);
+        clock.set(at(7));
         assert_eq!(clock.rfc3339, "2026-11-21T06:00:00.007Z");
         assert_eq!(clock.clf, "21/Nov/2026:06:00:00 +0000");
-        clock.set(UNIX_EPOCH + Duration::from_millis(1_795_240_800_120));
+        clock.set(at(120));
         assert_eq!(clock.rfc3339, "2026-11-21T06:00:00.120Z");
     }
 }

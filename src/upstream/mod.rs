@@ -120,7 +120,8 @@ async fn open(pool: &Pool, resolver: &Resolver, attempt: &mut Attempt) -> Result
         }
         return Err(Failure::Connect(ConnectFailure::Remembered(refusal)));
     }
-    let opened = connect::connect(resolver, pool.shared.tls(), attempt).await;
+    // Boxed: most requests find a connection, and all would carry the size of making one.
+    let opened = Box::pin(connect::connect(resolver, pool.shared.tls(), attempt)).await;
     if let Err(Failure::Connect(ConnectFailure::Io(error))) = &opened {
         pool.remember_refusal(server, error);
     }
@@ -275,7 +276,7 @@ impl Streaming {
     }
 }
 
-/// A new attempt at one server of a block, starting now.
-pub fn attempt(pool: &Pool, server: usize) -> Attempt {
-    Attempt::new(pool.shared.upstream.clone(), server, Instant::now())
+/// A new attempt at one server of a block.
+pub fn attempt(pool: &Pool, server: usize, started: Instant) -> Attempt {
+    Attempt::new(pool.shared.upstream.clone(), server, started)
 }

@@ -88,15 +88,15 @@ impl Pool {
         }
     }
 
-    /// Takes a place among the requests in flight, or waits for one in the queue.
+    /// Takes a place among the requests in flight, or waits for one in the queue; says how long.
     ///
     /// # Errors
     /// When the queue is full, or the place does not come in time.
-    pub async fn permit(&self) -> Result<Permit, NoPermit> {
+    pub async fn permit(&self) -> Result<(Permit, Option<Duration>), NoPermit> {
         let shared = &self.shared;
         if let Ok(permit) = shared.permits.try_acquire() {
             permit.forget();
-            return Ok(Permit { shared: shared.clone() });
+            return Ok((Permit { shared: shared.clone() }, None));
         }
         let limits = &shared.upstream.limits;
         let place = Waiting::enter(&shared.waiting);
@@ -107,7 +107,7 @@ impl Pool {
         match clock::within(limits.queue_timeout, shared.permits.acquire()).await {
             Some(Ok(permit)) => {
                 permit.forget();
-                Ok(Permit { shared: shared.clone() })
+                Ok((Permit { shared: shared.clone() }, Some(started.elapsed())))
             }
             // The semaphore is never closed; were it, declining is the safe answer.
             Some(Err(_)) | None => Err(NoPermit { waited: started.elapsed() }),

@@ -59,18 +59,22 @@ impl Conn {
     /// Reads once into `input`; 0 is the end of the stream.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let size = self.read_size;
-        // Readiness first, so that nobody waits with a buffer in hand; then a read that notes by its
-        // shortness that there is no more, which spares the next one a system call.
+        // Readiness before room is made, so that nobody waits with a fresh buffer; then a read that
+        // notes by its shortness that there is no more, which spares the next one a system call.
         let input = &mut self.input;
         let read = match &mut self.stream {
             Stream::Tcp(tcp) => {
-                ready!(tcp.poll_read_ready(cx))?;
-                input.reserve(size);
+                if input.capacity() - input.len() < size {
+                    ready!(tcp.poll_read_ready(cx))?;
+                    input.reserve(size);
+                }
                 ready!(read_some(tcp, cx, input))?
             }
             Stream::Unix(unix) => {
-                ready!(unix.poll_read_ready(cx))?;
-                input.reserve(size);
+                if input.capacity() - input.len() < size {
+                    ready!(unix.poll_read_ready(cx))?;
+                    input.reserve(size);
+                }
                 ready!(read_some(unix, cx, input))?
             }
             Stream::Tls(tls) => {

@@ -20,6 +20,10 @@ pub struct Head {
     pub status: StatusCode,
     pub version: Version,
     pub headers: HeaderMap,
+    /// Some field in it belongs to this hop alone.
+    pub has_hop_fields: bool,
+    /// Content-Length or Transfer-Encoding is in it.
+    has_framing: bool,
 }
 
 /// How the end of a response body is found (RFC 9112 section 6.3).
@@ -80,13 +84,20 @@ pub fn parse(bytes: &Bytes, count_max: usize) -> Result<Head, HeadFailure> {
     let Ok(status) = StatusCode::from_u16(code) else { return Err(locate(bytes)) };
     let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
     let mut headers = HeaderMap::with_capacity(response.headers.len());
+    let (mut has_hop_fields, mut has_framing) = (false, false);
     for line in response.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes());
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value));
         let (Ok(name), Ok(value)) = (name, value) else { return Err(locate(bytes)) };
+        match name.as_str() {
+            "content-length" => has_framing = true,
+            "transfer-encoding" => (has_framing, has_hop_fields) = (true, true),
+            "connection" | "keep-alive" | "proxy-connection" | "upgrade" => has_hop_fields = true,
+            _ => {}
+        }
         headers.append(name, value);
     }
-    Ok(Head { status, version, headers })
+    Ok(Head { status, version, headers, has_hop_fields, has_framing })
 }
 
 /// Finds the first fault of a head that did not parse.
@@ -180,8 +191,10 @@ pub(crate) fn is_token(byte: u8) -> bool {
 /// # Errors
 /// Where two readers could disagree about the length.
 pub fn framing(head: &Head, method: &Method) -> Result<Framing, LengthFault> {
-    let length = content_length(&head.headers)?;
-    let coding = head.headers.get(TRANSFER_ENCODING);
+    let (length, coding) = match head.has_framing {
+        true => (content_length(&head.headers)?, head.headers.get(TRANSFER_ENCODING)),
+        false => (None, None),
+    };
     // 1. A response to HEAD, and any 1xx, 204 or 304, ends with its head, whatever it declares.
     let status = head.status;
     if *method == Method::HEAD

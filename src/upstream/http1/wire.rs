@@ -118,7 +118,7 @@ impl Wire {
         if upload.expect_continue {
             self.holding = Some(Deadline::after(CONTINUE_WAIT));
         }
-        let mut reader = HeadReader { looked: 0, interim: 0, unsendable: None, foreign: false };
+        let mut reader = HeadReader::default();
         let outcome = std::future::poll_fn(|cx| {
             self.poll_head(cx, upload, attempt, method, limits, &mut reader)
         })
@@ -171,9 +171,10 @@ impl Wire {
         }
     }
 
-    fn received(&mut self, read: usize, attempt: &mut Attempt, reader: &HeadReader) {
+    fn received(&mut self, read: usize, attempt: &mut Attempt, reader: &mut HeadReader) {
         attempt.bytes_received += read as u64;
-        if attempt.stamps.first_byte.is_none() {
+        reader.whole_at_once = attempt.stamps.first_byte.is_none();
+        if reader.whole_at_once {
             attempt.stamps.first_byte = Some(Instant::now());
         }
         if self.sent && !reader.foreign {
@@ -227,7 +228,10 @@ impl Wire {
             let status = heard.head.status;
             if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
                 attempt.status = Some(status.as_u16());
-                attempt.stamps.head = Some(Instant::now());
+                attempt.stamps.head = match reader.whole_at_once {
+                    true => attempt.stamps.first_byte,
+                    false => Some(Instant::now()),
+                };
                 return Ok(Some(heard));
             }
             self.interim(status, reader)?;
@@ -262,7 +266,6 @@ impl Wire {
             if upload.is_done() {
                 ready!(self.poll_flush(cx))?;
                 self.sent = true;
-                self.sending.clear();
                 attempt.stage = Stage::Head;
                 attempt.stamps.sent = Some(Instant::now());
                 return Poll::Ready(Ok(()));
@@ -318,7 +321,9 @@ impl Wire {
             };
             let written = written.map_err(|error| Failure::Send(SendFailure::Io(error)))?;
             attempt.bytes_sent += written as u64;
-            self.sending.clear();
+            if self.sending.is_set() {
+                self.sending.clear();
+            }
             self.advance(written);
         }
         Poll::Ready(Ok(()))
@@ -435,7 +440,7 @@ impl Wire {
 }
 
 /// How far reading the head has come.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct HeadReader {
     /// Bytes already searched for the head's end.
     looked: usize,
@@ -444,12 +449,18 @@ struct HeadReader {
     unsendable: Option<io::Error>,
     /// What comes is not HTTP.
     foreign: bool,
+    /// Nothing was read before the last read: its stamp is the first byte's.
+    whole_at_once: bool,
 }
 
 fn finish_head(whole: &Bytes, method: &Method, limits: &Limits) -> Result<Heard, HeadFailure> {
     let head = head::parse(whole, limits.header_count)?;
     let framing = head::framing(&head, method).map_err(HeadFailure::Framing)?;
-    let keep = framing != Framing::Close && keeps_alive(&head);
+    let keep = framing != Framing::Close
+        && match head.has_hop_fields {
+            true => keeps_alive(&head),
+            false => head.version != http::Version::HTTP_10,
+        };
     Ok(Heard { head, framing, keep })
 }
 
