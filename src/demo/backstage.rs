@@ -311,7 +311,7 @@ fn bound() -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn address_of(socket: &Socket) -> io::Result<SocketAddr> {
+pub(super) fn address_of(socket: &Socket) -> io::Result<SocketAddr> {
     let address = socket.local_addr()?.as_socket();
     address.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }

@@ -2,7 +2,8 @@
 //! them, with no file and no server beside it.
 //!
 //! [`rig`] sets everything up and serves the peers from one thread of its own; whoever calls it
-//! starts the proxies. The integration tests run the same rows. Imports `config` and `diagnose`.
+//! starts the proxies, as [`run`] does. The integration tests run the same rows. Imports `config`,
+//! `diagnose` and, for [`run`], `server`.
 
 mod ask;
 mod backstage;
@@ -21,12 +22,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use socket2::{Domain, SockAddr, Socket, Type};
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::config::{
-    Client, Config, HostPattern, ListenAddress, Listener, Log, Page, Scheme, Server, ServerAddress,
-    Upstream,
+    Client, Config, HostPattern, ListenAddress, Listener, Log, LogFormat, Page, Scheme, Server,
+    ServerAddress, Upstream,
 };
+use crate::server::{self, Running, StartError};
 
 pub use ask::{Accept, Heard, ask};
 pub use scenario::{Ask, Cert, Scenario, Sees, Setup, Side, Step, UnixSetup, scenarios};
@@ -90,6 +95,48 @@ pub struct Rig {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     _backstage: Backstage,
+    _ports: Vec<Socket>,
+}
+
+/// Why the demonstration does not run.
+#[derive(Debug, Error)]
+pub enum DemoError {
+    #[error("cannot set up the demonstration's backends")]
+    Rig(#[source] io::Error),
+    #[error("cannot start the demonstration's proxies")]
+    Start(#[source] StartError),
+    #[error("cannot wait for a signal")]
+    Signal(#[source] io::Error),
+}
+
+/// Runs the demonstration until SIGINT or SIGTERM. `say` is called with what to tell the operator,
+/// once everything answers.
+///
+/// # Errors
+/// What could not be set up; nothing is left behind then.
+pub fn run(options: Options, say: impl FnOnce(&str)) -> Result<(), DemoError> {
+    let rig = rig(options).map_err(DemoError::Rig)?;
+    let mut proxies = Vec::with_capacity(rig.configs.len());
+    for (_, config) in &rig.configs {
+        proxies.push(server::start(config.clone()).map_err(DemoError::Start)?);
+    }
+    say(&rig.welcome());
+    wait_for_signal().map_err(DemoError::Signal)?;
+    proxies.into_iter().for_each(Running::stop);
+    Ok(())
+}
+
+fn wait_for_signal() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok(())
+    })
 }
 
 /// Sets the demonstration up and serves its peers.
@@ -97,7 +144,7 @@ pub struct Rig {
 /// # Errors
 /// When a socket, the temporary directory, a certificate or the thread cannot be made.
 pub fn rig(options: Options) -> io::Result<Rig> {
-    let addresses = Addresses::choose(options.ports)?;
+    let (addresses, ports) = Addresses::choose(options.ports)?;
     let mut backstage = Backstage::new()?;
     let (dns, resolver) = Dns::bind()?;
     let deaf = backstage.deaf_resolver()?;
@@ -135,7 +182,14 @@ pub fn rig(options: Options) -> io::Result<Rig> {
     let (stop, stopped) = oneshot::channel();
     let serve = move || serve(jobs, dns, site, addresses, stopped);
     let thread = std::thread::Builder::new().name("demo-peers".to_owned()).spawn(serve)?;
-    Ok(Rig { configs, addresses, stop: Some(stop), thread: Some(thread), _backstage: backstage })
+    Ok(Rig {
+        configs,
+        addresses,
+        stop: Some(stop),
+        thread: Some(thread),
+        _backstage: backstage,
+        _ports: ports,
+    })
 }
 
 /// The hosts that the demonstration serves.
@@ -164,8 +218,10 @@ fn config(
 ) -> Config {
     const CLIENT_PATIENCE: Duration = Duration::from_secs(1);
     let mut page = Page::default();
-    if name.view == View::Visitor {
-        page.operators = Vec::new();
+    match name.view {
+        View::Visitor => page.operators = Vec::new(),
+        // The row that loops meets its own forwarding header, from a peer that is ourselves.
+        View::Operator => page.trusted_proxies = page.operators.clone(),
     }
     let mut client = Client {
         header_timeout: CLIENT_PATIENCE,
@@ -233,21 +289,24 @@ fn watch(peer: impl Future<Output = io::Result<()>> + Send + 'static) {
 }
 
 impl Addresses {
-    fn choose(ports: Ports) -> io::Result<Addresses> {
+    /// The addresses, and the sockets that keep free ports for the proxies: bound, not listening,
+    /// and with SO_REUSEPORT, as the proxies bind theirs.
+    fn choose(ports: Ports) -> io::Result<(Addresses, Vec<Socket>)> {
         let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); INSTANCES.len()];
-        // Held until all are chosen, so that no port is chosen twice.
         let mut held = Vec::new();
         for (address, offset) in addresses.iter_mut().zip(0..) {
             match ports {
                 Ports::From(first) => address.set_port(first.saturating_add(offset)),
                 Ports::Free => {
-                    let listener = TcpListener::bind(*address)?;
-                    *address = listener.local_addr()?;
-                    held.push(listener);
+                    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+                    socket.set_reuse_port(true)?;
+                    socket.bind(&SockAddr::from(*address))?;
+                    *address = backstage::address_of(&socket)?;
+                    held.push(socket);
                 }
             }
         }
-        Ok(Addresses(addresses))
+        Ok((Addresses(addresses), held))
     }
 
     /// Where a proxy listens.
@@ -259,6 +318,20 @@ impl Addresses {
     /// Where a row is asked for.
     pub fn of_row(&self, row: &Scenario, view: View) -> SocketAddr {
         self.of(InstanceName { view, side: row.side })
+    }
+}
+
+impl Rig {
+    /// What to tell whoever has started it.
+    pub fn welcome(&self) -> String {
+        let of = |view| self.addresses.of(InstanceName { view, side: Side::Main });
+        format!(
+            "Every way to fail:  http://{}/\n\
+             As a visitor:       http://{}/\n\
+             Stop it with Ctrl+C.\n",
+            of(View::Operator),
+            of(View::Visitor),
+        )
     }
 }
 
@@ -274,7 +347,8 @@ impl Drop for Rig {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { ports: Ports::From(FIRST_PORT), log: Log::default() }
+        let log = Log { format: LogFormat::Text, ..Log::default() };
+        Options { ports: Ports::From(FIRST_PORT), log }
     }
 }
 
