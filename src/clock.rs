@@ -89,11 +89,6 @@ impl Deadline {
             }
         })
     }
-
-    /// Waits for it. Cancel safe.
-    pub async fn passed(&mut self) {
-        std::future::poll_fn(|cx| self.poll(cx)).await;
-    }
 }
 
 impl Drop for Deadline {

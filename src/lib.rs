@@ -1,5 +1,6 @@
 //! Causeway: a reverse proxy that says why.
 
+pub mod cli;
 mod clock;
 pub mod config;
 pub mod demo;

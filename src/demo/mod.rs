@@ -12,8 +12,8 @@ mod index;
 mod page;
 mod peer;
 mod rows;
+mod run;
 mod scenario;
-
 mod tls;
 
 use std::io;
@@ -34,6 +34,7 @@ use crate::config::{
 use crate::server::{self, Running, StartError};
 
 pub use ask::{Accept, Heard, ask};
+pub use run::run;
 pub use scenario::{Ask, Cert, Scenario, Sees, Setup, Side, Step, UnixSetup, scenarios};
 
 use backstage::{Backstage, Job};

@@ -147,6 +147,12 @@ pub fn fixes(cause: &Cause, site: &Site<'_>) -> Vec<Fix> {
     list
 }
 
+/// The ids of the fixes for a cause, in the same order.
+pub fn fix_ids(code: Code) -> impl Iterator<Item = FixId> {
+    let (visitor, operator) = table(code);
+    visitor.iter().chain(operator).copied()
+}
+
 /// The failure will pass or be mended by the site: nothing on the visitor's side helps.
 const WAIT: &[FixId] =
     &[FixId::Reload, FixId::SiteStatus, FixId::ComeBack, FixId::CachedCopy, FixId::ContactSite];

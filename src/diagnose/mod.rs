@@ -18,6 +18,6 @@ pub use cause::{Cause, Code, FramingFault, HeaderFault, Protocol, RequestFault, 
 pub use classify::{classify, is_stale};
 pub use evidence::{is_hidden, rcode_name, visible};
 pub use fingerprint::says_port_is_tls;
-pub use fixes::{Audience, Fix, FixId, Site, fixes};
+pub use fixes::{Audience, Fix, FixId, Site, fix_ids, fixes};
 pub use report::{AttemptSummary, Certainty, Fate, IncidentId, Report};
 pub use text::{CauseWords, FixWords, PageWords, Words, english};

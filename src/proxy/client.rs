@@ -76,32 +76,37 @@ pub struct Client {
     pub address: Option<IpAddr>,
     /// The peer may say whom it forwards for.
     pub trusted: bool,
-    pub operator: bool,
+    /// What a trusted peer said could not be read: whoever it was, it is not an operator.
+    unreadable: bool,
 }
 
-/// Decides who asks. A request is an operator's only if its TCP peer is in `operators`, or, behind a
-/// trusted proxy, the last untrusted address of the forwarded chain. A peer that forwards without
-/// being trusted is a visitor: a proxy in front of us must not turn the world into operators.
+/// Decides who asks: the TCP peer, or behind a trusted proxy the last untrusted address of the chain.
 pub fn client(peer: Option<IpAddr>, headers: &HeaderMap, page: &config::Page) -> Client {
-    let Some(peer) = peer.map(|peer| peer.to_canonical()) else {
-        // A Unix peer has no address that a rule could name.
-        return Client { address: None, trusted: false, operator: false };
-    };
-    let trusted = contains(&page.trusted_proxies, peer);
+    // A Unix peer has no address that a rule could name.
+    let trusted = peer.is_some_and(|peer| contains(&page.trusted_proxies, peer));
     if !trusted {
-        let forwards = FORWARDING.iter().any(|name| headers.contains_key(*name));
-        let operator = !forwards && contains(&page.operators, peer);
-        return Client { address: Some(peer), trusted, operator };
+        return Client { address: peer, trusted, unreadable: false };
     }
     match last_untrusted(headers, &page.trusted_proxies) {
-        Chain::Absent => {
-            Client { address: Some(peer), trusted, operator: contains(&page.operators, peer) }
-        }
-        Chain::Unreadable => Client { address: Some(peer), trusted, operator: false },
-        Chain::Client(address) => {
-            let operator = contains(&page.operators, address);
-            Client { address: Some(address), trusted, operator }
-        }
+        Chain::Absent => Client { address: peer, trusted, unreadable: false },
+        Chain::Unreadable => Client { address: peer, trusted, unreadable: true },
+        Chain::Client(address) => Client { address: Some(address), trusted, unreadable: false },
+    }
+}
+
+impl Client {
+    /// The client of a request whose fields were never read: it may have forwarded for anybody.
+    pub fn unread(address: Option<IpAddr>) -> Client {
+        Client { address, trusted: false, unreadable: true }
+    }
+
+    /// Whether the request is an operator's: its client is in `operators`, and a peer that forwards
+    /// without being trusted is not believed to be the client. A proxy in front of us on this host
+    /// must not turn the world into operators.
+    pub fn is_operator(&self, headers: &HeaderMap, page: &config::Page) -> bool {
+        let forwards = || FORWARDING.iter().any(|name| headers.contains_key(*name));
+        let Some(address) = self.address else { return false };
+        !self.unreadable && contains(&page.operators, address) && (self.trusted || !forwards())
     }
 }
 
@@ -188,8 +193,9 @@ mod tests {
             trusted_proxies: trusted.iter().map(|net| net.parse().unwrap()).collect(),
             ..config::Page::default()
         };
-        let client = client(Some(peer.parse().unwrap()), &headers, &page);
-        (client.address.unwrap().to_string(), client.operator)
+        let peer: IpAddr = peer.parse().unwrap();
+        let client = client(Some(peer.to_canonical()), &headers, &page);
+        (client.address.unwrap().to_string(), client.is_operator(&headers, &page))
     }
 
     #[test]

@@ -214,7 +214,7 @@ mod tests {
     fn forward(client: &Client) -> Forward<'_> {
         Forward {
             client,
-            peer: client.address,
+            peer: Some(IpAddr::from([192, 0, 2, 1])),
             host: b"shop.example",
             framing: UploadFraming::None,
             length: None,
@@ -230,7 +230,10 @@ mod tests {
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let address = Some(IpAddr::from([192, 0, 2, 1]));
-        let client = Client { address, trusted, operator: false };
+        let networks = if trusted { vec!["192.0.2.0/24".parse().unwrap()] } else { Vec::new() };
+        let page =
+            crate::config::Page { trusted_proxies: networks, ..crate::config::Page::default() };
+        let client = super::super::client::client(address, &parts.headers, &page);
         let mut out = Vec::new();
         write_request(&mut out, &parts, &forward(&client));
         String::from_utf8(out).unwrap()

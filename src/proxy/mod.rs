@@ -19,9 +19,8 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-pub use body::{Body, Cut};
+pub use body::Body;
 pub use client::{Connection, Rejection, Upgrade};
-pub use tunnel::Tunnel;
 
 use crate::config::Config;
 use crate::diagnose::IncidentId;

@@ -83,10 +83,6 @@ impl Record {
         }
     }
 
-    pub fn started(&self) -> Instant {
-        self.started
-    }
-
     /// The attempt whose body is being read.
     pub fn attempt_mut(&mut self) -> &mut Attempt {
         self.attempt.as_mut().expect("a response comes from an attempt")

@@ -77,7 +77,7 @@ pub struct Asked<'a> {
 /// The page for a request that was refused as it was read; the connection ends with it.
 pub fn rejected(site: &Rc<Site>, mut record: Box<Record>, rejection: Rejection) -> Response<Body> {
     record.raw_line = Some(rejection.line);
-    let client = super::client::client(record.client, &HeaderMap::new(), &site.config.page);
+    let client = Client::unread(record.client);
     // What it asked for was never read to its end, so nothing of it is believed.
     let (parts, ()) = http::Request::new(()).into_parts();
     let asked = Asked { parts: &parts, client };
@@ -101,12 +101,13 @@ pub fn failed(
 ) -> Response<Body> {
     record.permit = None;
     record.fail(&cause);
-    let report = report(site, &record, cause, certainty, asked);
+    let page = &site.config.page;
+    let operator = asked.client.is_operator(&asked.parts.headers, page);
+    let report = report(site, &record, cause, certainty, asked, operator);
     record.incident = Some(report.incident);
     record.status = Some(report.status);
-    let page = &site.config.page;
     let view = View {
-        audience: if asked.client.operator { Audience::Operator } else { Audience::Visitor },
+        audience: if operator { Audience::Operator } else { Audience::Visitor },
         format: page::negotiate(&asked.parts.headers),
         contact: page.contact.as_deref(),
         show_operator_fixes: page.operator_fixes == OperatorFixes::Everyone,
@@ -130,6 +131,7 @@ fn report(
     cause: Cause,
     certainty: Certainty,
     asked: &Asked<'_>,
+    operator: bool,
 ) -> Report {
     let entry = diagnose::entry(cause.code());
     let status = match entry.timeout {
@@ -151,7 +153,7 @@ fn report(
         fate: fate(record, &entry),
         status,
         fixes: diagnose::fixes(&cause, &facts),
-        attempts: match asked.client.operator {
+        attempts: match operator {
             true => summaries(record, cause.code()),
             false => Vec::new(),
         },

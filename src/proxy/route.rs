@@ -219,7 +219,7 @@ mod tests {
         let routes = routes(&[(&["shop.example"], &["/a"])]);
         assert_eq!(routes.find("shop.example", "/b"), None);
         assert_eq!(routes.find("else.example", "/a"), None);
-        assert_eq!(routes.find("shop.example", "/a%zz/%"), Some(0));
+        assert_eq!(routes.find("shop.example", "/a/%zz/%"), Some(0));
     }
 
     #[test]

@@ -5,5 +5,5 @@
 mod access;
 mod writer;
 
-pub use access::{Line, Stages, write_line};
+pub use access::{Line, Stages};
 pub use writer::{AccessWriter, LineBuffer};

@@ -22,13 +22,14 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
 use http_body::Frame;
 
-pub use attempt::{Attempt, Remains, Reuse, Stamps};
+pub use attempt::Attempt;
+use attempt::Reuse;
 pub use failure::{
     BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault, LengthFault,
     ResolveFailure, SendFailure, Stage, TlsFailure,
 };
 pub use http1::wire::{Upload, UploadFraming};
-pub use pool::{NoPermit, Permit, Pool, Shared};
+pub use pool::{Permit, Pool, Shared};
 pub use resolve::Resolver;
 pub use stream::Conn;
 pub use tls::server_name;
@@ -88,7 +89,8 @@ pub async fn exchange(
     fresh: bool,
 ) -> Result<Answer, Failure> {
     let server = attempt.server;
-    let conn = match (!fresh).then(|| pool.take(server)).flatten() {
+    let once = !request.method.is_idempotent();
+    let conn = match (!fresh).then(|| pool.take(server, once)).flatten() {
         Some(conn) => {
             let idle = attempt.stamps.started.saturating_duration_since(conn.idle_since);
             attempt.reuse = Some(Reuse { idle, served: conn.served });

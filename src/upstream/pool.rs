@@ -125,11 +125,12 @@ impl Pool {
         untried.find(|server| self.refusal(*server).is_none()).or(fallback)
     }
 
-    /// An idle connection that is still open, the most recently used first.
-    pub(crate) fn take(&self, server: usize) -> Option<Conn> {
+    /// An idle connection that is still open, the most recently used first. `once`: the request could
+    /// not be sent again, so the kernel is asked.
+    pub(crate) fn take(&self, server: usize, once: bool) -> Option<Conn> {
         let mut idle = self.idle[server].borrow_mut();
         while let Some(mut conn) = idle.pop() {
-            if conn.is_quiet() {
+            if if once { conn.is_quiet_now() } else { conn.is_quiet() } {
                 return Some(conn);
             }
         }

@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -11,6 +12,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::BytesMut;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
@@ -57,26 +59,23 @@ impl Conn {
     /// Reads once into `input`; 0 is the end of the stream.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let size = self.read_size;
+        // Readiness first, so that nobody waits with a buffer in hand; then a read that notes by its
+        // shortness that there is no more, which spares the next one a system call.
+        let input = &mut self.input;
         let read = match &mut self.stream {
-            Stream::Tcp(tcp) => loop {
+            Stream::Tcp(tcp) => {
                 ready!(tcp.poll_read_ready(cx))?;
-                self.input.reserve(size);
-                match tcp.try_read_buf(&mut self.input) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    done => break done?,
-                }
-            },
-            Stream::Unix(unix) => loop {
+                input.reserve(size);
+                ready!(read_some(tcp, cx, input))?
+            }
+            Stream::Unix(unix) => {
                 ready!(unix.poll_read_ready(cx))?;
-                self.input.reserve(size);
-                match unix.try_read_buf(&mut self.input) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    done => break done?,
-                }
-            },
+                input.reserve(size);
+                ready!(read_some(unix, cx, input))?
+            }
             Stream::Tls(tls) => {
-                self.input.reserve(size);
-                ready!(read_some(Pin::new(tls.as_mut()), cx, &mut self.input))?
+                input.reserve(size);
+                ready!(read_some(tls.as_mut(), cx, input))?
             }
         };
         self.read_size = match read {
@@ -87,10 +86,22 @@ impl Conn {
         Poll::Ready(Ok(read))
     }
 
-    /// Whether an idle connection is still open and silent. Costs no system call on a plain socket.
+    /// Whether an idle connection is still open and silent, as far as the last poll of the sockets
+    /// knows. Costs no system call on a plain socket.
     pub(crate) fn is_quiet(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         self.input.is_empty() && self.poll_fill(&mut cx).is_pending()
+    }
+
+    /// The same, by asking the kernel: for a request that could not be sent a second time.
+    pub(crate) fn is_quiet_now(&mut self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match &self.stream {
+            Stream::Tcp(tcp) => SockRef::from(tcp).peek(&mut byte),
+            Stream::Unix(unix) => SockRef::from(unix).peek(&mut byte),
+            Stream::Tls(tls) => tls.get_ref().0.peek(&mut byte),
+        };
+        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock) && self.is_quiet()
     }
 
     pub(crate) fn poll_write(
@@ -116,12 +127,11 @@ impl Conn {
 
 /// One read into a growable buffer, without initialising it first.
 fn read_some(
-    stream: Pin<&mut TlsStream<Tap>>,
+    stream: &mut (impl AsyncRead + Unpin),
     cx: &mut Context<'_>,
     input: &mut BytesMut,
 ) -> Poll<io::Result<usize>> {
-    let mut future = std::pin::pin!(tokio::io::AsyncReadExt::read_buf(stream.get_mut(), input));
-    future.as_mut().poll(cx)
+    std::pin::pin!(tokio::io::AsyncReadExt::read_buf(stream, input)).poll(cx)
 }
 
 /// For the tunnel of an upgraded connection: what was already read comes first.
@@ -204,6 +214,10 @@ impl Seen {
 impl Tap {
     pub(crate) fn new(tcp: TcpStream, seen: Rc<Seen>) -> Tap {
         Tap { tcp, seen }
+    }
+
+    fn peek(&self, byte: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+        SockRef::from(&self.tcp).peek(byte)
     }
 }
 
