@@ -1,5 +1,5 @@
-//! THE TABLE, run: behind each row a backend that fails, before it the proxy, a real request, and the
-//! cause that comes out, for operators and for visitors.
+//! THE TABLE, run: behind each row a backend that fails, before it the proxy, a real request, and
+//! the cause that comes out, for operators and for visitors.
 //!
 //! `ROW=dns cargo test --test scenarios -- --nocapture` runs the rows that begin so and shows them.
 

@@ -1,7 +1,7 @@
 //! What stands behind the proxy: a row's setup becomes sockets that fail and an upstream block.
 //!
-//! Sockets are bound here, so that their addresses are known before anything runs; the peers on them
-//! are served by the demonstration's own thread.
+//! Sockets are bound here, so that their addresses are known before anything runs; the peers on
+//! them are served by the demonstration's own thread.
 
 use std::fs;
 use std::io;

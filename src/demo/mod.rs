@@ -2,8 +2,8 @@
 //! them, with no file and no server beside it.
 //!
 //! [`rig`] sets everything up and serves the peers from one thread of its own; whoever calls it
-//! starts the proxies, as [`run`] does. The integration tests run the same rows. Imports `config`,
-//! `diagnose` and, for [`run`], `server`.
+//! starts the proxies, as [`run`] does. The integration tests run the same rows. Imports `config`
+//! and `diagnose`; `run` alone stands above the proxy.
 
 mod ask;
 mod backstage;
@@ -23,15 +23,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::config::{
-    Client, Config, HostPattern, ListenAddress, Listener, Log, LogFormat, Page, Scheme, Server,
-    ServerAddress, Upstream,
+    Client, Config, HostPattern, ListenAddress, Listener, Log, Page, Scheme, Server, ServerAddress,
+    Upstream,
 };
-use crate::server::{self, Running, StartError};
 
 pub use ask::{Accept, Heard, ask};
 pub use run::run;
@@ -97,47 +94,6 @@ pub struct Rig {
     thread: Option<JoinHandle<()>>,
     _backstage: Backstage,
     _ports: Vec<Socket>,
-}
-
-/// Why the demonstration does not run.
-#[derive(Debug, Error)]
-pub enum DemoError {
-    #[error("cannot set up the demonstration's backends")]
-    Rig(#[source] io::Error),
-    #[error("cannot start the demonstration's proxies")]
-    Start(#[source] StartError),
-    #[error("cannot wait for a signal")]
-    Signal(#[source] io::Error),
-}
-
-/// Runs the demonstration until SIGINT or SIGTERM. `say` is called with what to tell the operator,
-/// once everything answers.
-///
-/// # Errors
-/// What could not be set up; nothing is left behind then.
-pub fn run(options: Options, say: impl FnOnce(&str)) -> Result<(), DemoError> {
-    let rig = rig(options).map_err(DemoError::Rig)?;
-    let mut proxies = Vec::with_capacity(rig.configs.len());
-    for (_, config) in &rig.configs {
-        proxies.push(server::start(config.clone()).map_err(DemoError::Start)?);
-    }
-    say(&rig.welcome());
-    wait_for_signal().map_err(DemoError::Signal)?;
-    proxies.into_iter().for_each(Running::stop);
-    Ok(())
-}
-
-fn wait_for_signal() -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        Ok(())
-    })
 }
 
 /// Sets the demonstration up and serves its peers.
@@ -322,20 +278,6 @@ impl Addresses {
     }
 }
 
-impl Rig {
-    /// What to tell whoever has started it.
-    pub fn welcome(&self) -> String {
-        let of = |view| self.addresses.of(InstanceName { view, side: Side::Main });
-        format!(
-            "Every way to fail:  http://{}/\n\
-             As a visitor:       http://{}/\n\
-             Stop it with Ctrl+C.\n",
-            of(View::Operator),
-            of(View::Visitor),
-        )
-    }
-}
-
 impl Drop for Rig {
     fn drop(&mut self) {
         drop(self.stop.take());
@@ -348,8 +290,7 @@ impl Drop for Rig {
 
 impl Default for Options {
     fn default() -> Options {
-        let log = Log { format: LogFormat::Text, ..Log::default() };
-        Options { ports: Ports::From(FIRST_PORT), log }
+        Options { ports: Ports::From(FIRST_PORT), log: Log::default() }
     }
 }
 
