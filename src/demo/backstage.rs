@@ -1,7 +1,7 @@
 //! What stands behind the proxy: a row's setup becomes sockets that fail and an upstream block.
 //!
-//! Sockets are bound here, so that their addresses are known before anything runs; the peers on them
-//! are served by the demonstration's own thread.
+//! Sockets are bound here, so that their addresses are known before anything runs; the peers on
+//! them are served by the demonstration's own thread.
 
 use std::fs;
 use std::io;
@@ -20,6 +20,7 @@ use crate::config::{
     Limits, Rehearsal, Scheme, Server, ServerAddress, Timeouts, Upstream, UpstreamTls,
 };
 
+use super::dns;
 use super::scenario::{Cert, Scenario, Setup, Step, UnixSetup};
 use super::tls::{Certificates, SERVER_NAME};
 
@@ -159,20 +160,14 @@ impl Backstage {
         ])
     }
 
-    /// The address of a resolver that is not there: UDP answers with ICMP, TCP with RST.
+    /// The address of a resolver that is not there.
     ///
     /// # Errors
     /// When a socket cannot be made.
     pub(super) fn deaf_resolver(&mut self) -> io::Result<SocketAddr> {
-        const DISCARD: u16 = 9;
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = udp.local_addr()?;
-        // Connected to a port that sends nothing, it takes datagrams from nobody else.
-        udp.connect((Ipv4Addr::LOCALHOST, DISCARD))?;
-        self.held.push(Held::Udp(udp));
-        let tcp = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        tcp.bind(&SockAddr::from(address))?;
+        let (tcp, udp, address) = dns::deaf()?;
         self.held.push(Held::Socket(tcp));
+        self.held.push(Held::Udp(udp));
         Ok(address)
     }
 
@@ -199,11 +194,10 @@ impl Backstage {
 
     fn tcp(&mut self, cert: Option<Cert>, script: &[Step]) -> io::Result<SocketAddr> {
         const BACKLOG: i32 = 128;
-        let socket = bound()?;
+        let (socket, address) = bound()?;
         socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
         socket.listen(BACKLOG)?;
         let listener = TcpListener::from(socket);
-        let address = listener.local_addr()?;
         let tls = cert.map(|cert| self.certificates.server(cert)).transpose()?;
         self.jobs.push(Job::Tcp { listener, tls, script: script.into() });
         Ok(address)
@@ -211,17 +205,15 @@ impl Backstage {
 
     /// Bound, so that nobody else takes the port, and not listening.
     fn closed_port(&mut self) -> io::Result<SocketAddr> {
-        let socket = bound()?;
-        let address = address_of(&socket)?;
+        let (socket, address) = bound()?;
         self.held.push(Held::Socket(socket));
         Ok(address)
     }
 
     /// A listener that accepts nothing, with as many connections as its queue holds.
     fn full_queue(&mut self) -> io::Result<SocketAddr> {
-        let socket = bound()?;
+        let (socket, address) = bound()?;
         socket.listen(0)?;
-        let address = address_of(&socket)?;
         self.held.push(Held::Socket(socket));
         for _ in 0..FILLERS_MAX {
             match TcpStream::connect_timeout(&address, FILL_PATIENCE) {
@@ -305,13 +297,14 @@ fn https(address: SocketAddr) -> Server {
 }
 
 /// A TCP socket on a free port of loopback.
-fn bound() -> io::Result<Socket> {
+pub(super) fn bound() -> io::Result<(Socket, SocketAddr)> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))?;
-    Ok(socket)
+    let address = address_of(&socket)?;
+    Ok((socket, address))
 }
 
-fn address_of(socket: &Socket) -> io::Result<SocketAddr> {
+pub(super) fn address_of(socket: &Socket) -> io::Result<SocketAddr> {
     let address = socket.local_addr()?.as_socket();
     address.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }

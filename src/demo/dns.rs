@@ -8,9 +8,12 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdTcpListener, UdpSocket as
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::Socket;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
+
+use super::backstage::bound;
 
 /// The header of a message (RFC 1035 section 4.1.1).
 const HEADER_BYTES: usize = 12;
@@ -37,17 +40,10 @@ impl Dns {
     /// # Errors
     /// When no port of loopback is free in both protocols.
     pub(super) fn bind() -> io::Result<(Dns, SocketAddr)> {
-        const TRIES: usize = 16;
-        let mut failure = io::Error::from(io::ErrorKind::AddrInUse);
-        for _ in 0..TRIES {
-            let tcp = StdTcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-            let address = tcp.local_addr()?;
-            match StdUdpSocket::bind(address) {
-                Ok(udp) => return Ok((Dns { udp, tcp }, address)),
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
+        const BACKLOG: i32 = 16;
+        let (tcp, udp, address) = one_port()?;
+        tcp.listen(BACKLOG)?;
+        Ok((Dns { udp, tcp: tcp.into() }, address))
     }
 
     /// Answers until it is dropped.
@@ -61,6 +57,33 @@ impl Dns {
         let tcp = TcpListener::from_std(self.tcp)?;
         tokio::try_join!(serve_udp(udp), serve_tcp(tcp)).map(|_| ())
     }
+}
+
+/// Sockets that keep a port of loopback on which nobody answers: UDP gets an ICMP port unreachable,
+/// TCP a reset.
+///
+/// # Errors
+/// When no port is free in both protocols.
+pub(super) fn deaf() -> io::Result<(Socket, StdUdpSocket, SocketAddr)> {
+    const DISCARD: u16 = 9;
+    let (tcp, udp, address) = one_port()?;
+    // Connected to a port that sends nothing, it takes datagrams from nobody else.
+    udp.connect((Ipv4Addr::LOCALHOST, DISCARD))?;
+    Ok((tcp, udp, address))
+}
+
+/// A port for both protocols. TCP first: it has by far more ports in use.
+fn one_port() -> io::Result<(Socket, StdUdpSocket, SocketAddr)> {
+    const TRIES: usize = 16;
+    let mut failure = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..TRIES {
+        let (tcp, address) = bound()?;
+        match StdUdpSocket::bind(address) {
+            Ok(udp) => return Ok((tcp, udp, address)),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 async fn serve_udp(udp: UdpSocket) -> io::Result<()> {

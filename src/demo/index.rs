@@ -99,7 +99,8 @@ impl Site {
         }
         match path {
             "/" => html(self.index.clone()),
-            "/healthy" => html(page::healthy().into()),
+            // The second is reached by way of the name server.
+            "/healthy" | "/healthy/name" => html(page::healthy().into()),
             "/healthy/slow" => {
                 let mut pace = tokio::time::interval(SLOW_PACE);
                 pace.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -2,7 +2,8 @@
 //! them, with no file and no server beside it.
 //!
 //! [`rig`] sets everything up and serves the peers from one thread of its own; whoever calls it
-//! starts the proxies. The integration tests run the same rows. Imports `config` and `diagnose`.
+//! starts the proxies, as [`run`] does. The integration tests run the same rows. Imports `config`
+//! and `diagnose`; `run` alone stands above the proxy.
 
 mod ask;
 mod backstage;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::sync::oneshot;
 
 use crate::config::{
@@ -91,6 +93,7 @@ pub struct Rig {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     _backstage: Backstage,
+    _ports: Vec<Socket>,
 }
 
 /// Sets the demonstration up and serves its peers.
@@ -98,7 +101,7 @@ pub struct Rig {
 /// # Errors
 /// When a socket, the temporary directory, a certificate or the thread cannot be made.
 pub fn rig(options: Options) -> io::Result<Rig> {
-    let addresses = Addresses::choose(options.ports)?;
+    let (addresses, ports) = Addresses::choose(options.ports)?;
     let mut backstage = Backstage::new()?;
     let (dns, resolver) = Dns::bind()?;
     let deaf = backstage.deaf_resolver()?;
@@ -136,7 +139,14 @@ pub fn rig(options: Options) -> io::Result<Rig> {
     let (stop, stopped) = oneshot::channel();
     let serve = move || serve(jobs, dns, site, addresses, stopped);
     let thread = std::thread::Builder::new().name("demo-peers".to_owned()).spawn(serve)?;
-    Ok(Rig { configs, addresses, stop: Some(stop), thread: Some(thread), _backstage: backstage })
+    Ok(Rig {
+        configs,
+        addresses,
+        stop: Some(stop),
+        thread: Some(thread),
+        _backstage: backstage,
+        _ports: ports,
+    })
 }
 
 /// The hosts that the demonstration serves.
@@ -165,8 +175,10 @@ fn config(
 ) -> Config {
     const CLIENT_PATIENCE: Duration = Duration::from_secs(1);
     let mut page = Page::default();
-    if name.view == View::Visitor {
-        page.operators = Vec::new();
+    match name.view {
+        View::Visitor => page.operators = Vec::new(),
+        // The row that loops meets its own forwarding header, from a peer that is ourselves.
+        View::Operator => page.trusted_proxies = page.operators.clone(),
     }
     let mut client = Client {
         header_timeout: CLIENT_PATIENCE,
@@ -234,21 +246,24 @@ fn watch(peer: impl Future<Output = io::Result<()>> + Send + 'static) {
 }
 
 impl Addresses {
-    fn choose(ports: Ports) -> io::Result<Addresses> {
+    /// The addresses, and the sockets that keep free ports for the proxies: bound, not listening,
+    /// and with SO_REUSEPORT, as the proxies bind theirs.
+    fn choose(ports: Ports) -> io::Result<(Addresses, Vec<Socket>)> {
         let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); INSTANCES.len()];
-        // Held until all are chosen, so that no port is chosen twice.
         let mut held = Vec::new();
         for (address, offset) in addresses.iter_mut().zip(0..) {
             match ports {
                 Ports::From(first) => address.set_port(first.saturating_add(offset)),
                 Ports::Free => {
-                    let listener = TcpListener::bind(*address)?;
-                    *address = listener.local_addr()?;
-                    held.push(listener);
+                    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+                    socket.set_reuse_port(true)?;
+                    socket.bind(&SockAddr::from(*address))?;
+                    *address = backstage::address_of(&socket)?;
+                    held.push(socket);
                 }
             }
         }
-        Ok(Addresses(addresses))
+        Ok((Addresses(addresses), held))
     }
 
     /// Where a proxy listens.

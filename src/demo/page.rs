@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_index_links_every_row_twice() {
-        let addresses = Addresses::choose(Ports::From(8502)).unwrap();
+        let (addresses, _) = Addresses::choose(Ports::From(8502)).unwrap();
         let page = index(&addresses);
         for row in scenarios() {
             for view in [View::Operator, View::Visitor] {
@@ -262,7 +262,7 @@ mod tests {
     fn an_answer_cannot_leave_its_frame() {
         let bytes = b"HTTP/1.1 502 Bad\r\nContent-Type: text/html\r\n\r\n\"><script>".to_vec();
         let heard = Ok(Heard { bytes, error: None });
-        let addresses = Addresses::choose(Ports::From(8502)).unwrap();
+        let (addresses, _) = Addresses::choose(Ports::From(8502)).unwrap();
         let row = scenarios().next().unwrap();
         assert!(!shown(row, View::Operator, &addresses, &heard).contains("\"><script>"));
     }

@@ -173,8 +173,8 @@ impl Link {
         }
     }
 
-    /// Waits until there is something to read. Readiness alone may be a false alarm, and a peer that
-    /// closes upon one sends FIN in place of RST.
+    /// Waits until there is something to read. Readiness alone may be a false alarm, and a peer
+    /// that closes upon one sends FIN in place of RST.
     async fn unread(&self) -> io::Result<()> {
         let mut first = [MaybeUninit::uninit()];
         let read = match self {

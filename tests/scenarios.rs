@@ -1,0 +1,193 @@
+//! THE TABLE, run: behind each row a backend that fails, before it the proxy, a real request, and
+//! the cause that comes out, for operators and for visitors.
+//!
+//! `ROW=dns cargo test --test scenarios -- --nocapture` runs the rows that begin so and shows them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use causeway::config::{AccessLog, Log, LogFormat};
+use causeway::demo::{self, Accept, Heard, Options, Ports, Rig, Scenario, Sees, Side, View};
+use causeway::diagnose::entry;
+use causeway::server::{self, Running};
+
+const JSON: Accept<'static> = Accept { kind: "application/problem+json", language: "en" };
+
+#[test]
+fn each_row_comes_out_as_its_cause() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("access.log");
+    let (rig, proxies) = started(AccessLog::File(path.clone()));
+    let chosen = std::env::var("ROW").unwrap_or_default();
+    let rows: Vec<_> = demo::scenarios().filter(|row| row.name.starts_with(&chosen)).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let heard = runtime.block_on(run(&rows, &rig));
+    // A stop writes out what is left of the log.
+    proxies.into_iter().for_each(Running::stop);
+    let log = read_log(&path);
+
+    let mut faults = Vec::new();
+    for (row, view, heard) in &heard {
+        if let Err(fault) = check(row, *view, heard, &log) {
+            faults.push(format!("{}, {view:?}: {fault}", row.name));
+        }
+    }
+    assert!(faults.is_empty(), "{} rows are wrong:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn what_is_healthy_stays_so() {
+    let (rig, proxies) = started(AccessLog::Off);
+    for (path, expected) in [
+        ("/", "Every way to fail"),
+        ("/healthy", "All is well"),
+        ("/healthy/tls", "All well"),
+        ("/healthy/unix", "All well"),
+        ("/healthy/name", "All is well"),
+        ("/healthy/slow", "line 6 of 6"),
+        ("/healthy/big?mb=2", "...."),
+        ("/show/operator/stale_keepalive", "<iframe"),
+        ("/show/visitor/request_invalid", "400 Bad Request"),
+    ] {
+        for (name, _) in rig.configs.iter().filter(|(name, _)| name.side == Side::Main) {
+            let text = get(rig.addresses.of(*name), path);
+            assert!(text.starts_with("HTTP/1.1 200 OK"), "{path}: {text:.300}");
+            assert!(text.contains(expected), "{path}, {name:?}: {text:.300}");
+        }
+    }
+    proxies.into_iter().for_each(Running::stop);
+}
+
+/// The demonstration on free ports, and its proxies.
+fn started(access: AccessLog) -> (Rig, Vec<Running>) {
+    let log = Log { access, format: LogFormat::Json, ..Log::default() };
+    let rig = demo::rig(Options { ports: Ports::Free, log }).unwrap();
+    let proxies = rig.configs.iter().map(|(_, config)| server::start(config.clone()).unwrap());
+    let proxies = proxies.collect();
+    (rig, proxies)
+}
+
+fn get(proxy: SocketAddr, path: &str) -> String {
+    let mut client = TcpStream::connect(proxy).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write!(client, "GET {path} HTTP/1.1\r\nHost: {proxy}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut bytes = Vec::new();
+    client.read_to_end(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Asks for every row, all at once except for the two views of one row: their backend is the same.
+async fn run(rows: &[&'static Scenario], rig: &Rig) -> Vec<(&'static Scenario, View, Heard)> {
+    let mut asking = tokio::task::JoinSet::new();
+    for &row in rows {
+        let addresses = rig.addresses;
+        asking.spawn(async move {
+            let mut heard = Vec::new();
+            for view in [View::Operator, View::Visitor] {
+                let started = Instant::now();
+                let answer = demo::ask(row, addresses.of_row(row, view), JSON).await;
+                let answer = answer.unwrap_or_else(|error| {
+                    panic!("{}: {error} after {:?}", row.name, started.elapsed())
+                });
+                heard.push((row, view, answer));
+            }
+            heard
+        });
+    }
+    asking.join_all().await.into_iter().flatten().collect()
+}
+
+fn check(row: &Scenario, view: View, heard: &Heard, log: &[Line]) -> Result<(), String> {
+    if std::env::var_os("ROW").is_some() {
+        println!("{} {view:?}\n{}", row.name, String::from_utf8_lossy(&heard.bytes));
+    }
+    let code = row.code.name();
+    let entry = entry(row.code);
+    match row.sees {
+        Sees::Nothing => logged(row, log),
+        Sees::Cut => {
+            let status = heard.status();
+            if status != Some(200) || heard.body().is_empty() || is_ended(heard) {
+                let text = String::from_utf8_lossy(&heard.bytes);
+                return Err(format!("no cut answer of 200: {text:?}"));
+            }
+            logged(row, log)
+        }
+        Sees::Page => {
+            if heard.status() != Some(entry.status) {
+                let text = String::from_utf8_lossy(&heard.bytes);
+                return Err(format!(
+                    "status {:?}, not {}: {text:.300}",
+                    heard.status(),
+                    entry.status
+                ));
+            }
+            let said = heard.header("proxy-status").unwrap_or_default();
+            if !said.contains(&format!("error={}", entry.proxy_error)) {
+                return Err(format!("Proxy-Status says {said:?}"));
+            }
+            let body = String::from_utf8_lossy(heard.body());
+            let named =
+                said.contains(&format!("\"{code}\"")) || body.contains(&format!("\"{code}\""));
+            if !named {
+                return Err(format!("{code} is not named: {said:?} {body:.300}"));
+            }
+            check_audience(view, &body)
+        }
+    }
+}
+
+/// Evidence is for operators: its members, our addresses, our directory.
+fn check_audience(view: View, body: &str) -> Result<(), String> {
+    const INNER: [&str; 5] =
+        ["\"evidence\"", "\"attempts\"", "127.0.0.1", "192.0.2.1", "causeway-demo-"];
+    let is_json = body.starts_with('{');
+    match view {
+        View::Visitor => match INNER.iter().find(|inner| body.contains(**inner)) {
+            Some(inner) => Err(format!("a visitor sees {inner}: {body}")),
+            None => Ok(()),
+        },
+        View::Operator if is_json && !body.contains("\"evidence\"") => {
+            Err(format!("an operator sees no evidence: {body}"))
+        }
+        View::Operator => Ok(()),
+    }
+}
+
+/// Whether the answer looks whole, though it is not.
+fn is_ended(heard: &Heard) -> bool {
+    match heard.header("transfer-encoding") {
+        Some(_) => heard.body().ends_with(b"0\r\n\r\n"),
+        None => heard.is_whole(),
+    }
+}
+
+fn logged(row: &Scenario, log: &[Line]) -> Result<(), String> {
+    let lines: Vec<_> = log.iter().filter(|line| line.path == row.path()).collect();
+    let right = lines.iter().filter(|line| line.cause.as_deref() == Some(row.code.name())).count();
+    if right < 2 {
+        return Err(format!("the log has {right} lines with the cause: {lines:?}"));
+    }
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Line {
+    path: String,
+    cause: Option<String>,
+}
+
+fn read_log(path: &Path) -> Vec<Line> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let word = |key: &str| line[key].as_str().map(str::to_owned);
+            Line { path: word("path").unwrap_or_default(), cause: word("cause") }
+        })
+        .collect()
+}
