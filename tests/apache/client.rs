@@ -2,6 +2,7 @@
 //!
 //! Panics on what no server may answer; a body that ends too early is an [`End::Cut`], not a panic.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -31,7 +32,6 @@ pub enum Framing {
 }
 
 /// An answer, read to its end.
-#[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     /// In order, names in lower case.
@@ -47,6 +47,14 @@ pub struct Incoming {
     pub headers: Vec<(String, String)>,
     bodyless: bool,
     reader: BufReader<TcpStream>,
+}
+
+/// The body as text, and not more of it than one wants to read.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = String::from_utf8_lossy(&self.body[..self.body.len().min(4000)]);
+        write!(f, "{} {:?} {:?} {:?}", self.status, self.headers, self.end, body)
+    }
 }
 
 impl Answer {

@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
@@ -93,12 +94,20 @@ impl Site {
             fs::create_dir_all(site.path(name)).expect("a directory");
             fs::set_permissions(site.path(name), fs::Permissions::from_mode(mode)).expect("a mode");
         }
-        fs::write(site.path("htdocs/hello.txt"), HELLO).expect("a page");
+        site.old_page("hello.txt", HELLO);
+        site.old_page("empty.txt", b"");
         fs::create_dir(site.path("htdocs/forbidden")).expect("a directory");
         for (name, text) in PAGES {
             fs::write(site.path("htdocs").join(name), text).expect("a page");
         }
         site
+    }
+
+    /// A page an hour old: the ETag of a fresh one changes from weak to strong after a second.
+    fn old_page(&self, name: &str, content: &[u8]) {
+        let mut page = File::create(self.path("htdocs").join(name)).expect("a page");
+        page.write_all(content).expect("a page");
+        page.set_modified(SystemTime::now() - Duration::from_secs(3600)).expect("its time");
     }
 
     /// Makes /big.bin, whose bytes do not repeat.
@@ -260,13 +269,17 @@ impl Apache {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
-        // The group may end between the look and the signal.
-        let group = format!("kill -{signal} -- -{}", self.child.id());
-        let _ = Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status();
+        self.signal(signal);
         eventually("Apache has ended", || self.child.try_wait().expect("its status"));
         eventually("nobody listens", || {
             TcpStream::connect(("127.0.0.1", self.port)).is_err().then_some(())
         });
+    }
+
+    /// Signals the whole group, which may have ended in the meantime.
+    fn signal(&self, name: &str) {
+        let group = format!("kill -s {name} -- -{}", self.child.id());
+        let _ = Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status();
     }
 }
 
@@ -277,8 +290,8 @@ impl Drop for Apache {
             return;
         }
         // A second panic would abort the test and leave the others' servers running.
-        let group = format!("kill -KILL -- -{}", self.child.id());
-        let _ = Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status();
+        self.signal("KILL");
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
