@@ -3,16 +3,32 @@
 //! `file` reads the TOML and reports every mistake at once; what comes out is a [`Config`] in which
 //! nothing is optional that the rest of the program would have to default. Imports no other room.
 
+mod address;
+mod error;
+mod file;
+mod host;
+mod nearest;
+mod reader;
+mod routes;
+mod server;
+mod syntax;
+mod units;
+mod upstream;
+
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use error::{Problem, Problems, Row};
+pub use file::{LoadError, load, parse};
+pub use nearest::nearest;
+
 /// Everything the program needs to know, with every default filled in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The file it came from; `None` when it was made in memory (the demonstration, tests).
     pub path: Option<PathBuf>,
@@ -207,6 +223,24 @@ pub enum Level {
     Trace,
 }
 
+/// An empty file: one listener that reaches nothing, every key at its default.
+impl Default for Config {
+    fn default() -> Config {
+        let address = ListenAddress::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8502)));
+        Config {
+            path: None,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            listeners: vec![Listener { address, upstreams: Vec::new() }],
+            upstreams: Vec::new(),
+            client: Client::default(),
+            page: Page::default(),
+            log: Log::default(),
+            resolvers: Vec::new(),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
 impl Default for Timeouts {
     fn default() -> Timeouts {
         Timeouts {
@@ -295,6 +329,16 @@ impl Level {
             Level::Info => "info",
             Level::Debug => "debug",
             Level::Trace => "trace",
+        }
+    }
+}
+
+/// As the configuration writes it: `shop.example`, `*.shop.example`.
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostPattern::Exact(host) => f.write_str(host),
+            HostPattern::Wildcard(parent) => write!(f, "*.{parent}"),
         }
     }
 }

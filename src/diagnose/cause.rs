@@ -349,8 +349,6 @@ pub enum RequestFault {
     ChunkInvalid,
     ChunkSizeOverflow,
     TrailerInvalid,
-    BodyTruncated,
-    ExpectationUnknown,
 }
 
 impl Cause {

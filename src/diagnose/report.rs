@@ -1,12 +1,14 @@
 //! The report: all that a page or a log line may say about one failed request.
 //!
-//! Made once a failure by `diagnose::report`, read by `page` and `telemetry`. It holds everything; what
-//! a visitor may see of it is decided by `page` from the audience. Plain data.
+//! Made once a failure by `proxy`, read by `page` and `telemetry`. It holds everything; what a visitor
+//! may see of it is decided by `page` from the audience. Plain data.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::upstream::{Attempt, Stage};
 
 use super::catalog::{Entry, Phase};
 use super::cause::{Cause, Code};
@@ -110,6 +112,65 @@ impl fmt::Display for IncidentId {
 impl fmt::Debug for IncidentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl AttemptSummary {
+    /// What the flight record says, in the order of the stages; `code` is the cause this attempt had.
+    pub fn new(attempt: &Attempt, code: Code, now: Instant) -> AttemptSummary {
+        let stamps = &attempt.stamps;
+        let ends = [
+            (Phase::Resolve, stamps.resolved),
+            (Phase::Connect, stamps.connected),
+            (Phase::Tls, stamps.secured),
+            (Phase::Send, stamps.sent),
+            (Phase::Head, stamps.head),
+        ];
+        let mut stages = Vec::new();
+        let mut since = stamps.started;
+        for (phase, end) in ends {
+            if let Some(end) = end {
+                stages.push((phase, end.saturating_duration_since(since)));
+                since = end;
+            }
+        }
+        let phase = phase(attempt.stage);
+        if stages.iter().all(|(done, _)| *done != phase) {
+            stages.push((phase, now.saturating_duration_since(since)));
+        }
+        AttemptSummary {
+            server: attempt.server().to_string(),
+            address: attempt.address,
+            code,
+            phase,
+            reused: attempt.reuse.is_some(),
+            stages,
+            bytes_sent: attempt.bytes_sent,
+            bytes_received: attempt.bytes_received,
+        }
+    }
+}
+
+fn phase(stage: Stage) -> Phase {
+    match stage {
+        Stage::Resolve => Phase::Resolve,
+        Stage::Connect => Phase::Connect,
+        Stage::Tls => Phase::Tls,
+        Stage::Send => Phase::Send,
+        Stage::Head => Phase::Head,
+        Stage::Body => Phase::Body,
+    }
+}
+
+impl Fate {
+    /// What the flight records say of the request: the furthest that any attempt got counts.
+    pub fn of<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Fate {
+        attempts.fold(Fate::NotSent, |fate, attempt| match (attempt.status, attempt.bytes_sent) {
+            (Some(_), _) => Fate::Processed,
+            (None, 0) => fate,
+            (None, _) if fate == Fate::Processed => fate,
+            (None, _) => Fate::MayHaveBeenProcessed,
+        })
     }
 }
 

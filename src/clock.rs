@@ -1,0 +1,150 @@
+//! A coarse clock for each worker thread, and the deadlines that hang on it.
+//!
+//! A timer a request would cost more than the request's own head. One ticker a thread wakes ten times a
+//! second, and wakes whoever's deadline has passed: a deadline is late by at most two [`TICK`]s,
+//! never early. Below every room; imports nothing of the project.
+
+use std::cell::{Cell, RefCell};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// The resolution of every deadline.
+pub const TICK: Duration = Duration::from_millis(100);
+
+thread_local! {
+    static SLOTS: RefCell<Slots> = const { RefCell::new(Slots { list: Vec::new(), free: Vec::new() }) };
+    static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+struct Slots {
+    list: Vec<Slot>,
+    free: Vec<usize>,
+}
+
+#[derive(Default)]
+struct Slot {
+    at: Option<Instant>,
+    waker: Option<Waker>,
+}
+
+/// A point in time that a task of this thread waits for. Not to be moved to another thread.
+#[derive(Debug)]
+pub struct Deadline {
+    slot: usize,
+    /// Keeps it on its thread.
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+impl Deadline {
+    /// A deadline that is not set: it never comes.
+    pub fn unset() -> Deadline {
+        let slot = SLOTS.with_borrow_mut(|slots| match slots.free.pop() {
+            Some(slot) => slot,
+            None => {
+                slots.list.push(Slot::default());
+                slots.list.len() - 1
+            }
+        });
+        Deadline { slot, _not_send: std::marker::PhantomData }
+    }
+
+    /// A deadline that comes after `wait`.
+    pub fn after(wait: Duration) -> Deadline {
+        let mut deadline = Deadline::unset();
+        deadline.set(wait);
+        deadline
+    }
+
+    /// Moves it to `wait` from now.
+    pub fn set(&mut self, wait: Duration) {
+        // The coarse now may be a tick old; the tick on top keeps the deadline from coming early.
+        let at = now().checked_add(wait + TICK);
+        SLOTS.with_borrow_mut(|slots| slots.list[self.slot].at = at);
+    }
+
+    /// Takes it back: it never comes.
+    pub fn clear(&mut self) {
+        SLOTS.with_borrow_mut(|slots| slots.list[self.slot].at = None);
+    }
+
+    /// Whether it is set.
+    pub fn is_set(&self) -> bool {
+        SLOTS.with_borrow(|slots| slots.list[self.slot].at.is_some())
+    }
+
+    /// Ready once it has come; registers the task otherwise.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        SLOTS.with_borrow_mut(|slots| {
+            let slot = &mut slots.list[self.slot];
+            match slot.at {
+                None => Poll::Pending,
+                Some(at) if at <= now() => Poll::Ready(()),
+                Some(_) => {
+                    match &mut slot.waker {
+                        Some(waker) => waker.clone_from(cx.waker()),
+                        none => *none = Some(cx.waker().clone()),
+                    }
+                    Poll::Pending
+                }
+            }
+        })
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        // At a thread's end the slots may be gone before the last task; then there is nothing to free.
+        let _ = SLOTS.try_with(|slots| {
+            if let Ok(mut slots) = slots.try_borrow_mut() {
+                slots.list[self.slot] = Slot::default();
+                slots.free.push(self.slot);
+            }
+        });
+    }
+}
+
+/// The time of this thread's last tick: late by up to [`TICK`], and free of a system call.
+pub fn now() -> Instant {
+    NOW.get().unwrap_or_else(Instant::now)
+}
+
+/// The thread's ticker: runs `each` and wakes what is due, ten times a second, for ever.
+pub async fn tick(mut each: impl FnMut()) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut due = Vec::new();
+    loop {
+        interval.tick().await;
+        let now = Instant::now();
+        NOW.set(Some(now));
+        sweep(now, &mut due);
+        // Woken outside the borrow: a waker may run code of ours.
+        for waker in due.drain(..) {
+            Waker::wake(waker);
+        }
+        each();
+    }
+}
+
+fn sweep(now: Instant, due: &mut Vec<Waker>) {
+    SLOTS.with_borrow_mut(|slots| {
+        for slot in &mut slots.list {
+            if slot.at.is_some_and(|at| at <= now) {
+                due.extend(slot.waker.take());
+            }
+        }
+    });
+}
+
+/// Runs a future until it is done or `limit` has passed: `None` then. Cancel safe if the future is.
+pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    let mut deadline = Deadline::after(limit);
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        deadline.poll(cx).map(|()| None)
+    })
+    .await
+}

@@ -1,0 +1,422 @@
+//! Takes typed values out of a TOML table and notes whatever does not fit.
+//!
+//! A [`Table`] records which keys were asked for; what is left over at the end is unknown. It
+//! knows types, units and ranges, and which table a misplaced key belongs to; not what a value
+//! means.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::{Fault, Problem};
+use super::nearest::nearest;
+use super::syntax::Damage;
+use super::units;
+
+/// A larger head of a message is a mistake, and would be held in memory.
+const SIZE_MAX: usize = 16 << 20;
+
+/// Where each key belongs, for those found elsewhere; a test compares it with what is read.
+const PLACES: [(&str, &str); 32] = [
+    ("workers", "at the top of the file, before the first table"),
+    ("resolvers", "at the top of the file, before the first table"),
+    ("drain_timeout", "at the top of the file, before the first table"),
+    ("header_timeout", "in `[client]`"),
+    ("body_timeout", "in `[client]`"),
+    ("keepalive_timeout", "in `[client]`"),
+    ("servers", "in `[upstream.NAME]`"),
+    ("hosts", "in `[upstream.NAME]`"),
+    ("paths", "in `[upstream.NAME]`"),
+    ("resolve", "in `[upstream.NAME.timeouts]`"),
+    ("connect", "in `[upstream.NAME.timeouts]`"),
+    ("send", "in `[upstream.NAME.timeouts]`"),
+    ("first_byte", "in `[upstream.NAME.timeouts]`"),
+    ("idle", "in `[upstream.NAME.timeouts]`"),
+    ("header_section", "in `[client]` or `[upstream.NAME.limits]`"),
+    ("connections", "in `[client]` or `[upstream.NAME.limits]`"),
+    ("header_count", "in `[upstream.NAME.limits]`"),
+    ("queue", "in `[upstream.NAME.limits]`"),
+    ("queue_timeout", "in `[upstream.NAME.limits]`"),
+    ("idle_connections", "in `[upstream.NAME.limits]`"),
+    ("ca", "in `[upstream.NAME.tls]`"),
+    ("server_name", "in `[upstream.NAME.tls]`"),
+    ("verify", "in `[upstream.NAME.tls]`"),
+    ("operators", "in `[page]`"),
+    ("trusted_proxies", "in `[page]`"),
+    ("contact", "in `[page]`"),
+    ("languages", "in `[page]`"),
+    ("operator_fixes", "in `[page]`"),
+    ("gateway_timeout", "in `[page]`"),
+    ("access", "in `[log]`"),
+    ("format", "in `[log]`"),
+    ("level", "in `[log]`"),
+];
+
+/// The problems found so far in one file.
+#[derive(Debug)]
+pub struct Mistakes<'a> {
+    pub source: &'a str,
+    syntax: Vec<Problem>,
+    damage: Damage,
+    meaning: RefCell<Vec<Problem>>,
+}
+
+/// A string of the file.
+#[derive(Debug, Clone)]
+pub struct Text<'a> {
+    pub value: &'a str,
+    pub span: Range<usize>,
+}
+
+/// One table of the file while its keys are taken.
+#[derive(Debug)]
+pub struct Table<'a> {
+    entries: &'a DeTable<'a>,
+    /// As a header names it: `upstream.shop`; empty: the top of the file.
+    name: String,
+    /// The header, or what stands for it.
+    pub span: Range<usize>,
+    pub mistakes: &'a Mistakes<'a>,
+    asked: Vec<&'static str>,
+    unavailable: Vec<&'static str>,
+}
+
+impl<'a> Mistakes<'a> {
+    /// Begins with the problems of syntax and the parts of the source that they spoil.
+    pub fn new(source: &'a str, syntax: Vec<Problem>, damage: Damage) -> Mistakes<'a> {
+        Mistakes { source, syntax, damage, meaning: RefCell::default() }
+    }
+
+    /// Notes what is wrong at `span`.
+    pub fn note(&self, fault: Fault, span: Range<usize>) {
+        self.meaning.borrow_mut().push(fault.at(span));
+    }
+
+    /// Notes the fault of a value, or hands on the value.
+    pub fn check<T>(&self, value: Result<T, Fault>, span: Range<usize>) -> Option<T> {
+        value.map_err(|fault| self.note(fault, span)).ok()
+    }
+
+    /// How many were noted; unchanged between two moments, everything read in between is right.
+    pub fn count(&self) -> usize {
+        self.meaning.borrow().len()
+    }
+
+    /// Whether keys of the table that begins at `start` may be missing because of the syntax.
+    pub fn may_lack_keys(&self, start: usize) -> bool {
+        self.damage.in_section(self.source, start)
+    }
+
+    /// The problems to tell: those of syntax, and of meaning where the syntax was right.
+    pub fn into_problems(self) -> Vec<Problem> {
+        let Mistakes { syntax, damage, meaning, .. } = self;
+        let meaning = meaning.into_inner().into_iter();
+        let told = meaning.filter(|problem| !damage.covers(problem.span.start));
+        syntax.into_iter().chain(told).collect()
+    }
+}
+
+impl<'a> Table<'a> {
+    /// Opens the top of the file, of which no key has been asked for.
+    pub fn root(entries: &'a DeTable<'a>, mistakes: &'a Mistakes<'a>) -> Table<'a> {
+        Table::new(entries, String::new(), 0..0, mistakes)
+    }
+
+    fn new(
+        entries: &'a DeTable<'a>,
+        name: String,
+        span: Range<usize>,
+        mistakes: &'a Mistakes<'a>,
+    ) -> Table<'a> {
+        Table { entries, name, span, mistakes, asked: Vec::new(), unavailable: Vec::new() }
+    }
+
+    /// Takes a key's value as it is.
+    pub fn value(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.asked.push(key);
+        self.entries.get(key)
+    }
+
+    /// Whether the key is there at all.
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Takes a table; the caller must `finish` it.
+    pub fn table(&mut self, key: &'static str) -> Option<Table<'a>> {
+        let value = self.value(key)?;
+        let name = self.name_of(key);
+        self.as_table(key, value, &format!("`[{name}]`"))
+    }
+
+    /// The value of `key` as a table; `hint` says what would be right if it is none.
+    pub fn as_table(
+        &self,
+        key: &str,
+        value: &'a Spanned<DeValue<'a>>,
+        hint: &str,
+    ) -> Option<Table<'a>> {
+        if let Some(entries) = value.get_ref().as_table() {
+            return Some(Table::new(entries, self.name_of(key), value.span(), self.mistakes));
+        }
+        self.mistakes.note(wrong_type("a table", value).expected(hint), value.span());
+        None
+    }
+
+    fn name_of(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    }
+
+    /// Every entry in the order of the file, for tables whose keys are names.
+    pub fn entries(&self) -> Vec<(&'a Spanned<Cow<'a, str>>, &'a Spanned<DeValue<'a>>)> {
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|(name, _)| name.span().start);
+        entries
+    }
+
+    /// Takes a string.
+    pub fn text(&mut self, key: &'static str) -> Option<Text<'a>> {
+        let value = self.value(key)?;
+        self.as_text(value)
+    }
+
+    /// Takes a string and what `parse` makes of it.
+    pub fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let text = self.text(key)?;
+        self.mistakes.check(parse(text.value), text.span)
+    }
+
+    /// Takes an array of strings and what `parse` makes of those that are right.
+    pub fn parsed_list<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<Vec<T>> {
+        let value = self.value(key)?;
+        let Some(items) = value.get_ref().as_array() else {
+            let fault = wrong_type("an array of strings", value);
+            let written = self.mistakes.source.get(value.span());
+            let array =
+                written.filter(|_| value.get_ref().is_str()).map(|text| format!("[{text}]"));
+            self.mistakes.note(fault.nearest(array), value.span());
+            return None;
+        };
+        let texts = items.iter().filter_map(|item| self.as_text(item));
+        let parsed = texts.filter_map(|text| self.mistakes.check(parse(text.value), text.span));
+        Some(parsed.collect())
+    }
+
+    /// As [`Table::parsed_list`]; notes an array without elements.
+    pub fn filled_list<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<Vec<T>> {
+        let list = self.parsed_list(key, parse)?;
+        let value = self.entries.get(key)?;
+        if value.get_ref().as_array().is_some_and(|items| items.is_empty()) {
+            let fault = Fault::new(format!("`{key}` is empty")).expected("at least one element");
+            self.mistakes.note(fault, value.span());
+        }
+        Some(list)
+    }
+
+    /// Puts a positive duration into `into`, if the key is there.
+    pub fn duration(&mut self, key: &'static str, into: &mut Duration) {
+        let Some(duration) = self.duration_or_zero(key) else { return };
+        if duration.is_zero() {
+            let fault = Fault::new(format!("`{key}` is zero")).expected("a longer duration");
+            self.note_at(key, fault);
+            return;
+        }
+        *into = duration;
+    }
+
+    /// Takes a duration that may be zero.
+    pub fn duration_or_zero(&mut self, key: &'static str) -> Option<Duration> {
+        self.quantity(key, units::DURATION, units::duration)
+    }
+
+    /// Puts a size of at least one byte into `into`, if the key is there.
+    pub fn size(&mut self, key: &'static str, into: &mut usize) {
+        let Some(size) = self.quantity(key, units::SIZE, units::size) else { return };
+        if size == 0 || size > SIZE_MAX {
+            let wrong = if size == 0 { "zero" } else { "too large" };
+            let fault = Fault::new(format!("`{key}` is {wrong}"));
+            self.note_at(key, fault.expected("a size from \"1B\" to \"16MiB\""));
+            return;
+        }
+        *into = size;
+    }
+
+    /// Puts a whole number within `range` into `into`, if the key is there.
+    pub fn count(&mut self, key: &'static str, range: RangeInclusive<usize>, into: &mut usize) {
+        let Some(value) = self.value(key) else { return };
+        let Some(integer) = value.get_ref().as_integer() else {
+            self.mistakes.note(wrong_type("an integer", value), value.span());
+            return;
+        };
+        let number = i128::from_str_radix(integer.as_str(), integer.radix());
+        match number.ok().and_then(|number| usize::try_from(number).ok()) {
+            Some(number) if range.contains(&number) => *into = number,
+            Some(_) | None => {
+                let fault = Fault::new(format!("`{key}` cannot be {integer}"));
+                let (least, most) = (range.start(), range.end());
+                let fault = fault.expected(format!("an integer from {least} to {most}"));
+                self.mistakes.note(fault, value.span());
+            }
+        }
+    }
+
+    /// Puts a boolean into `into`, if the key is there.
+    pub fn flag(&mut self, key: &'static str, into: &mut bool) {
+        let Some(value) = self.value(key) else { return };
+        match value.get_ref().as_bool() {
+            Some(flag) => *into = flag,
+            None => self.mistakes.note(wrong_type("a boolean", value), value.span()),
+        }
+    }
+
+    /// Puts what the written word stands for into `into`, if the key is there.
+    pub fn choice<T: Clone>(&mut self, key: &'static str, words: &[(&str, T)], into: &mut T) {
+        if let Some(chosen) = self.parsed(key, |text| choose(text, words)) {
+            *into = chosen;
+        }
+    }
+
+    /// Notes a key of the design that this version does not have, if it is there.
+    pub fn unavailable(&mut self, key: &'static str) {
+        self.unavailable.push(key);
+        if let Some((name, _)) = self.entries.get_key_value(key) {
+            self.mistakes.note(unavailable(key), name.span());
+        }
+    }
+
+    /// Notes a fault of the value of `key`, if the key is there.
+    pub fn note_at(&self, key: &str, fault: Fault) {
+        if let Some(value) = self.entries.get(key) {
+            self.mistakes.note(fault, value.span());
+        }
+    }
+
+    /// Notes every key that nobody asked for.
+    pub fn finish(self) {
+        for name in self.entries.keys() {
+            let key = name.get_ref().as_ref();
+            let known = self.asked.iter().chain(&self.unavailable).any(|name| *name == key);
+            if !known {
+                self.mistakes.note(self.unknown_key(key), name.span());
+            }
+        }
+    }
+
+    fn unknown_key(&self, key: &str) -> Fault {
+        let fault = Fault::new(format!("unknown key `{key}`"));
+        if let Some((_, place)) = PLACES.iter().find(|(name, _)| *name == key) {
+            return Fault::new(format!("`{key}` does not belong here"))
+                .expected(format!("`{key}` {place}"));
+        }
+        if let Some(nearest) = nearest(key, self.asked.iter().copied()) {
+            return fault.nearest(Some(nearest));
+        }
+        let names: Vec<String> = self.asked.iter().map(|name| format!("`{name}`")).collect();
+        fault.expected(either(&names))
+    }
+
+    fn as_text(&self, value: &'a Spanned<DeValue<'a>>) -> Option<Text<'a>> {
+        match value.get_ref().as_str() {
+            Some(text) => Some(Text { value: text, span: value.span() }),
+            None => {
+                self.mistakes.note(wrong_type("a string", value), value.span());
+                None
+            }
+        }
+    }
+
+    /// Takes a number with a unit; a bare number lacks its unit, whatever its type.
+    fn quantity<T>(
+        &mut self,
+        key: &'static str,
+        shape: &str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let value = self.value(key)?;
+        if value.get_ref().is_integer() || value.get_ref().is_float() {
+            self.mistakes.note(Fault::new("missing unit").expected(shape), value.span());
+            return None;
+        }
+        let text = self.as_text(value)?;
+        self.mistakes.check(parse(text.value), text.span)
+    }
+}
+
+/// The value that stands beside the word `text`.
+///
+/// # Errors
+/// The word is not among them.
+pub fn choose<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T, Fault> {
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(value.clone());
+    }
+    let names: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+    Err(Fault::new(format!("unknown value `{text}`"))
+        .expected(either(&names))
+        .nearest(nearest(text, words.iter().map(|(word, _)| *word))))
+}
+
+fn either(names: &[String]) -> String {
+    match names {
+        [first @ .., before_last, last] => {
+            let first: String = first.iter().map(|name| format!("{name}, ")).collect();
+            format!("{first}{before_last} or {last}")
+        }
+        [only] => only.clone(),
+        [] => "no key".to_owned(),
+    }
+}
+
+/// What stands in the file is right, but this version cannot do it.
+pub fn unavailable(what: &str) -> Fault {
+    Fault::new(format!("`{what}` is not available in this version of Causeway"))
+}
+
+fn wrong_type(expected: &str, value: &Spanned<DeValue<'_>>) -> Fault {
+    let found = match value.get_ref() {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    };
+    Fault::new(format!("expected {expected}, found {found}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::parse;
+
+    #[test]
+    fn places_are_read() {
+        for (key, place) in PLACES {
+            let tables: Vec<&str> = place.split('`').filter(|part| part.starts_with('[')).collect();
+            for table in if tables.is_empty() { vec![""] } else { tables } {
+                let source = format!("{}\n{key} = 1979-05-27", table.replace("NAME", "x"));
+                let problems = parse(&source, Path::new("a.toml")).unwrap_err().to_string();
+                assert!(problems.contains(", found a date"), "{key} {place}: {problems}");
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Peers that follow a script: on TCP, on Unix sockets, inside TLS.
+//!
+//! Everything is bounded: connections at once, the life of each, the head that is read.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::scenario::Step;
+
+/// Connections that one peer serves at once; more wait in its accept queue.
+const CONNECTIONS_MAX: usize = 64;
+/// The longest life of a connection.
+const LIFE: Duration = Duration::from_secs(10);
+/// Longer than every timeout of the demonstration.
+const STALL: Duration = Duration::from_secs(5);
+/// How long a closing peer waits for the other side to close too.
+const LINGER: Duration = Duration::from_secs(2);
+/// The longest request head that a peer reads.
+const HEAD_MAX: usize = 64 * 1024;
+/// After a failed accept, for example without a file descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A connection that a script runs over.
+#[derive(Debug)]
+enum Link {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Serves a script to whoever connects, inside TLS where a configuration is given.
+///
+/// # Errors
+/// When the listener cannot be given to the runtime.
+pub(super) async fn tcp(
+    listener: std::net::TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    script: Arc<[Step]>,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let (tls, script) = (tls.clone(), script.clone());
+        tokio::spawn(async move {
+            let life = async {
+                if let Some(link) = secure(stream, tls).await? {
+                    play(link, &script).await?;
+                }
+                io::Result::Ok(())
+            };
+            // Whatever the other side does to a faulty peer is its business.
+            let _ = tokio::time::timeout(LIFE, life).await;
+            drop(place);
+        });
+    }
+}
+
+/// The same on a Unix socket.
+///
+/// # Errors
+/// When the listener cannot be given to the runtime.
+pub(super) async fn unix(listener: StdUnixListener, script: Arc<[Step]>) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let script = script.clone();
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(LIFE, play(Link::Unix(stream), &script)).await;
+            drop(place);
+        });
+    }
+}
+
+/// The handshake; `None` when it failed and the connection has been closed in good order, so that
+/// the alert arrives before any reset.
+async fn secure(stream: TcpStream, tls: Option<Arc<ServerConfig>>) -> io::Result<Option<Link>> {
+    let Some(config) = tls else { return Ok(Some(Link::Tcp(stream))) };
+    match TlsAcceptor::from(config).accept(stream).into_fallible().await {
+        Ok(stream) => Ok(Some(Link::Tls(Box::new(stream)))),
+        Err((_, mut stream)) => {
+            close(&mut stream).await?;
+            Ok(None)
+        }
+    }
+}
+
+async fn play(mut link: Link, script: &[Step]) -> io::Result<()> {
+    let mut unused = Vec::new();
+    for step in script {
+        match *step {
+            Step::Head => link.head(&mut unused).await?,
+            Step::Some => {
+                let mut some = [0; 4096];
+                link.read(&mut some).await?;
+            }
+            Step::Unread => link.unread().await?,
+            Step::Write(bytes) => link.write(bytes).await?,
+            Step::Repeat(bytes, times) => link.write(&bytes.repeat(times)).await?,
+            Step::Raw(bytes) => link.raw(bytes).await?,
+            Step::Wait(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
+            Step::Stall => tokio::time::sleep(STALL).await,
+            Step::Close => break,
+            Step::Cut => return link.cut().await,
+            Step::Drop => return Ok(()),
+            Step::Reset => return link.reset(),
+        }
+    }
+    link.close().await
+}
+
+/// FIN, then reads to the other side's: an unread byte would turn the close into a reset.
+async fn close(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+    stream.shutdown().await?;
+    drain(stream).await;
+    Ok(())
+}
+
+async fn drain(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut waste = vec![0; 16 * 1024];
+    let rest = async { while stream.read(&mut waste).await.is_ok_and(|read| read > 0) {} };
+    let _ = tokio::time::timeout(LINGER, rest).await;
+}
+
+impl Link {
+    async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = match self {
+            Link::Tcp(stream) => stream.read(bytes).await?,
+            Link::Unix(stream) => stream.read(bytes).await?,
+            Link::Tls(stream) => stream.read(bytes).await?,
+        };
+        if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Link::Tcp(stream) => stream.write_all(bytes).await,
+            Link::Unix(stream) => stream.write_all(bytes).await,
+            Link::Tls(stream) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            }
+        }
+    }
+
+    async fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Link::Tls(stream) => stream.get_mut().0.write_all(bytes).await,
+            Link::Tcp(_) | Link::Unix(_) => self.write(bytes).await,
+        }
+    }
+
+    /// Waits until there is something to read. Readiness alone may be a false alarm, and a peer that
+    /// closes upon one sends FIN in place of RST.
+    async fn unread(&self) -> io::Result<()> {
+        let mut first = [MaybeUninit::uninit()];
+        let read = match self {
+            Link::Tcp(stream) => {
+                let peek = || SockRef::from(stream).peek(&mut first);
+                stream.async_io(Interest::READABLE, peek).await
+            }
+            Link::Unix(stream) => {
+                let peek = || SockRef::from(stream).peek(&mut first);
+                stream.async_io(Interest::READABLE, peek).await
+            }
+            Link::Tls(stream) => stream.get_ref().0.peek(&mut [0]).await,
+        };
+        read.map(|_| ())
+    }
+
+    /// Reads until a head has ended; what follows it stays in `unused`.
+    async fn head(&mut self, unused: &mut Vec<u8>) -> io::Result<()> {
+        const END: &[u8] = b"\r\n\r\n";
+        loop {
+            if let Some(at) = memchr::memmem::find(unused, END) {
+                unused.drain(..at + END.len());
+                return Ok(());
+            }
+            if unused.len() > HEAD_MAX {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            let mut some = [0; 4096];
+            let read = self.read(&mut some).await?;
+            unused.extend_from_slice(&some[..read]);
+        }
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        match self {
+            Link::Tcp(stream) => close(stream).await,
+            Link::Unix(stream) => close(stream).await,
+            Link::Tls(stream) => close(stream.as_mut()).await,
+        }
+    }
+
+    async fn cut(&mut self) -> io::Result<()> {
+        match self {
+            Link::Tls(stream) => close(&mut *stream.get_mut().0).await,
+            Link::Tcp(_) | Link::Unix(_) => self.close().await,
+        }
+    }
+
+    /// RST in place of FIN, whatever is unread or unsent.
+    fn reset(self) -> io::Result<()> {
+        match &self {
+            Link::Tcp(stream) => SockRef::from(stream).set_linger(Some(Duration::ZERO)),
+            Link::Tls(stream) => SockRef::from(stream.get_ref().0).set_linger(Some(Duration::ZERO)),
+            // A Unix stream has no reset of its own; unread bytes bring it about.
+            Link::Unix(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends a request to a peer with this script; what it hears, and the errno that ended it.
+    async fn heard(script: &[Step]) -> (Vec<u8>, Option<i32>) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = tokio::spawn(tcp(listener, None, script.into()));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut bytes = Vec::new();
+        let outcome = client.read_to_end(&mut bytes).await;
+        peer.abort();
+        (bytes, outcome.err().and_then(|error| error.raw_os_error()))
+    }
+
+    #[tokio::test]
+    async fn a_close_is_a_fin_and_a_reset_a_reset() {
+        const ECONNRESET: i32 = 104;
+        let cases: &[(&[Step], &[u8], Option<i32>)] = &[
+            (&[Step::Head], b"", None),
+            (&[Step::Close], b"", None),
+            (&[Step::Head, Step::Write(b"hello")], b"hello", None),
+            (&[Step::Head, Step::Repeat(b"ab", 3)], b"ababab", None),
+            (&[Step::Head, Step::Reset], b"", Some(ECONNRESET)),
+            (&[Step::Unread, Step::Drop], b"", Some(ECONNRESET)),
+            (&[Step::Head, Step::Write(b"he"), Step::Wait(20), Step::Reset], b"he", Some(104)),
+        ];
+        for (script, bytes, errno) in cases {
+            assert_eq!(heard(script).await, (bytes.to_vec(), *errno), "{script:?}");
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! THE DECISION: a failure and its flight record to the cause. Pure.
+//!
+//! Order inside a stage (the first that fits): a foreign protocol's bytes, what TLS said, framing, close
+//! and reset, time-outs. The first failure in the order of stages has already won, in `upstream`.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use rustls::{AlertDescription, CertificateError, Error as Tls};
+
+use crate::config::{Scheme, Server, ServerAddress};
+use crate::upstream::{
+    self, Attempt, BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault, LengthFault,
+    ResolveFailure, SendFailure, TlsFailure,
+};
+
+use super::cause::{Cause, FramingFault, HeaderFault, Protocol, UpgradeFault};
+use super::certificate::{self, Leaf};
+use super::fingerprint;
+use super::report::Certainty::{self, Certain, Likely};
+
+/// RFC 1035 section 4.1.1 and RFC 6895: the resolver will not answer us.
+const RCODE_REFUSED: u16 = 5;
+
+/// Linux errno values that decide causes (asm-generic/errno.h).
+mod errno {
+    pub(super) const EPERM: i32 = 1;
+    pub(super) const ENOENT: i32 = 2;
+    pub(super) const EAGAIN: i32 = 11;
+    pub(super) const ENOMEM: i32 = 12;
+    pub(super) const EACCES: i32 = 13;
+    pub(super) const ENOTDIR: i32 = 20;
+    pub(super) const ENFILE: i32 = 23;
+    pub(super) const EMFILE: i32 = 24;
+    pub(super) const EADDRNOTAVAIL: i32 = 99;
+    pub(super) const ENETDOWN: i32 = 100;
+    pub(super) const ENETUNREACH: i32 = 101;
+    pub(super) const ENOBUFS: i32 = 105;
+    pub(super) const ETIMEDOUT: i32 = 110;
+    pub(super) const ECONNREFUSED: i32 = 111;
+    pub(super) const EHOSTUNREACH: i32 = 113;
+}
+
+/// The cause of a failure, and how sure it is.
+pub fn classify(failure: &Failure, attempt: &Attempt) -> (Cause, Certainty) {
+    match failure {
+        Failure::Resolve(failure) => resolve(failure, attempt),
+        Failure::Connect(failure) => connect(failure, attempt),
+        Failure::Tls(failure) => tls(failure, attempt),
+        Failure::Send(failure) => send(failure, attempt),
+        Failure::Head(failure) => head(failure, attempt),
+        Failure::Body(failure) => body(failure, attempt),
+        Failure::Upload(_) => (Cause::ClientGone, Certain),
+    }
+}
+
+fn resolve(failure: &ResolveFailure, attempt: &Attempt) -> (Cause, Certainty) {
+    let name = match &attempt.server().address {
+        ServerAddress::Name { host, .. } => host.clone(),
+        other @ (ServerAddress::Ip(_) | ServerAddress::Unix(_)) => format!("{other:?}"),
+    };
+    let waited = attempt.upstream.timeouts.resolve;
+    match failure {
+        ResolveFailure::NxDomain => (Cause::DnsNxdomain { name }, Certain),
+        ResolveFailure::NoRecords => (Cause::DnsNoRecords { name }, Certain),
+        ResolveFailure::Rcode { rcode: RCODE_REFUSED } => (Cause::DnsRefused { name }, Certain),
+        ResolveFailure::Rcode { rcode } => {
+            (Cause::DnsServerFailure { name, rcode: *rcode }, Certain)
+        }
+        ResolveFailure::TimedOut => (Cause::DnsTimeout { name, waited }, Likely),
+        ResolveFailure::Unreachable(error) => {
+            let errno = error.as_ref().and_then(io::Error::raw_os_error);
+            (Cause::DnsResolverUnreachable { name, errno }, Certain)
+        }
+        ResolveFailure::Config => (Cause::DnsConfigInvalid { name }, Certain),
+    }
+}
+
+fn connect(failure: &ConnectFailure, attempt: &Attempt) -> (Cause, Certainty) {
+    let waited = attempt.upstream.timeouts.connect;
+    let (error, remembered) = match failure {
+        ConnectFailure::TimedOut => return (connect_timeout(attempt, waited), Likely),
+        ConnectFailure::Io(error) => (error, false),
+        ConnectFailure::Remembered(error) => (error, true),
+    };
+    let errno = error.raw_os_error();
+    // Our own host's limits first: they are nobody else's failure.
+    match errno {
+        Some(errno @ (errno::EMFILE | errno::ENFILE)) => {
+            return (Cause::LocalFdExhausted { errno }, Certain);
+        }
+        Some(errno @ (errno::ENOMEM | errno::ENOBUFS)) => {
+            return (Cause::LocalOutOfMemory { errno }, Certain);
+        }
+        _ => {}
+    }
+    if let ServerAddress::Unix(path) = &attempt.server().address {
+        return (unix(errno, path), Certain);
+    }
+    let Some(address) = attempt.address else {
+        return (Cause::ConnectFailed { target: attempt.server().to_string(), errno }, Certain);
+    };
+    let cause = match errno {
+        Some(errno::ECONNREFUSED) => Cause::ConnectionRefused { address, remembered },
+        Some(errno::EHOSTUNREACH) => Cause::HostUnreachable { address },
+        Some(errno::ENETUNREACH | errno::ENETDOWN) => Cause::NetworkUnreachable { address },
+        Some(errno::ETIMEDOUT) => return (Cause::ConnectTimeout { address, waited }, Certain),
+        Some(errno @ (errno::EACCES | errno::EPERM)) => {
+            Cause::ConnectForbiddenLocally { address, errno }
+        }
+        Some(errno::EADDRNOTAVAIL) => Cause::LocalPortsExhausted { address },
+        errno => Cause::ConnectFailed { target: address.to_string(), errno },
+    };
+    (cause, Certain)
+}
+
+fn connect_timeout(attempt: &Attempt, waited: Duration) -> Cause {
+    match attempt.address {
+        Some(address) => Cause::ConnectTimeout { address, waited },
+        None => Cause::ConnectFailed { target: attempt.server().to_string(), errno: None },
+    }
+}
+
+fn unix(errno: Option<i32>, path: &Path) -> Cause {
+    let path = path.to_owned();
+    match errno {
+        Some(errno @ (errno::ENOENT | errno::ENOTDIR)) => Cause::UnixSocketMissing { path, errno },
+        Some(errno::EACCES | errno::EPERM) => Cause::UnixSocketPermissionDenied { path },
+        Some(errno::ECONNREFUSED) => Cause::UnixSocketRefused { path },
+        Some(errno::EAGAIN) => Cause::UnixSocketBacklogFull { path },
+        errno => Cause::ConnectFailed { target: path.display().to_string(), errno },
+    }
+}
+
+fn tls(failure: &TlsFailure, attempt: &Attempt) -> (Cause, Certainty) {
+    let first = first_bytes(attempt);
+    // The raw bytes before what rustls makes of them.
+    if !first.is_empty() && !fingerprint::is_tls_record(first) {
+        let protocol = fingerprint::protocol(first).unwrap_or(Protocol::Unknown);
+        return (Cause::TlsPeerSpeaksPlaintext { protocol }, Certain);
+    }
+    let bytes_received = attempt.bytes_received;
+    match failure {
+        TlsFailure::TimedOut => {
+            let waited = attempt.upstream.timeouts.tls;
+            (Cause::TlsHandshakeTimeout { waited, bytes_received }, Likely)
+        }
+        TlsFailure::Ended(error) => {
+            let reset = error.kind() == io::ErrorKind::ConnectionReset;
+            (Cause::TlsClosedInHandshake { bytes_received, reset }, Certain)
+        }
+        TlsFailure::Rustls(error) => (rustls_error(error, attempt), Certain),
+        TlsFailure::Trust => {
+            let detail = "the configured certificate authorities cannot be used".to_owned();
+            (Cause::TlsCertUnusable { detail }, Certain)
+        }
+    }
+}
+
+fn rustls_error(error: &Tls, attempt: &Attempt) -> Cause {
+    match error {
+        Tls::InvalidCertificate(fault) => {
+            let chain = attempt.remains.as_ref().map_or(&[][..], |remains| &remains.certificates);
+            certificate_fault(fault, certificate::leaf(chain), attempt)
+        }
+        Tls::AlertReceived(alert) => alert_received(*alert),
+        // PeerIncompatible, NoApplicationProtocol, and what a handshake cannot go on with.
+        other => Cause::TlsIncompatible { detail: other.to_string() },
+    }
+}
+
+fn alert_received(alert: AlertDescription) -> Cause {
+    let name = format!("{alert:?}");
+    match alert {
+        AlertDescription::ProtocolVersion
+        | AlertDescription::InsufficientSecurity
+        | AlertDescription::NoApplicationProtocol => {
+            Cause::TlsIncompatible { detail: format!("alert {}: {name}", u8::from(alert)) }
+        }
+        _ => Cause::TlsAlertReceived { alert: alert.into(), name },
+    }
+}
+
+fn certificate_fault(fault: &CertificateError, leaf: Leaf, attempt: &Attempt) -> Cause {
+    match fault {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            Cause::TlsCertExpired { not_after: leaf.not_after, names: leaf.names }
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Cause::TlsCertNotYetValid { not_before: leaf.not_before, names: leaf.names }
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            let expected = upstream::server_name(&attempt.upstream, attempt.server()).into_owned();
+            Cause::TlsCertWrongHost { expected, presented: leaf.names }
+        }
+        CertificateError::UnknownIssuer if !leaf.self_issued => {
+            Cause::TlsCertUnknownIssuer { issuer: leaf.issuer }
+        }
+        // webpki looks at the basic constraints before the issuer: a certificate made by
+        // `openssl req -x509` is a CA used as a leaf before it is self-signed.
+        CertificateError::UnknownIssuer | CertificateError::Other(_) if leaf.self_issued => {
+            Cause::TlsCertSelfSigned { subject: leaf.subject }
+        }
+        other => Cause::TlsCertUnusable { detail: other.to_string() },
+    }
+}
+
+fn send(failure: &SendFailure, attempt: &Attempt) -> (Cause, Certainty) {
+    let bytes_sent = attempt.bytes_sent;
+    match failure {
+        SendFailure::TimedOut => {
+            let waited = attempt.upstream.timeouts.send;
+            (Cause::RequestWriteTimeout { waited, bytes_sent }, Likely)
+        }
+        SendFailure::Io(_) if is_stale(attempt) => stale(attempt),
+        SendFailure::Io(error) => {
+            (Cause::RequestWriteFailed { errno: error.raw_os_error(), bytes_sent }, Certain)
+        }
+    }
+}
+
+fn head(failure: &HeadFailure, attempt: &Attempt) -> (Cause, Certainty) {
+    let bytes_received = attempt.bytes_received;
+    let partial = !first_bytes(attempt).is_empty();
+    let cause = match failure {
+        HeadFailure::NotHttp => return not_http(attempt),
+        HeadFailure::Tls(Tls::AlertReceived(alert)) => alert_received(*alert),
+        HeadFailure::Tls(error) => Cause::TlsBrokenAfterHandshake { detail: error.to_string() },
+        HeadFailure::StatusLine { offset } => {
+            Cause::InvalidStatusLine { line: line(attempt), offset: *offset }
+        }
+        HeadFailure::Header { kind, offset } => {
+            let fault = header_fault(*kind);
+            Cause::InvalidHeader { fault, line: line(attempt), offset: *offset }
+        }
+        HeadFailure::TooLarge { limit_bytes } => {
+            Cause::HeaderSectionTooLarge { limit_bytes: *limit_bytes, largest: largest(attempt) }
+        }
+        HeadFailure::TooManyHeaders { limit } => {
+            Cause::TooManyHeaders { limit: *limit, largest: largest(attempt) }
+        }
+        HeadFailure::Framing(fault) => Cause::AmbiguousFraming { fault: framing_fault(*fault) },
+        HeadFailure::TooManyInterim { limit } => Cause::TooManyInterimResponses { limit: *limit },
+        HeadFailure::UpgradeUnasked => Cause::UpgradeFailed { fault: UpgradeFault::Unasked },
+        HeadFailure::UpgradeProtocol { asked, got } => {
+            let (asked, got) = (asked.clone(), got.clone());
+            Cause::UpgradeFailed { fault: UpgradeFault::WrongProtocol { asked, got } }
+        }
+        HeadFailure::Closed if partial => Cause::ClosedMidHeaders { bytes_received, reset: false },
+        HeadFailure::Io(_) if partial => Cause::ClosedMidHeaders { bytes_received, reset: true },
+        HeadFailure::Closed | HeadFailure::Io(_) if is_stale(attempt) => return stale(attempt),
+        HeadFailure::Closed if is_https_port(attempt.server()) => {
+            return (Cause::PlainHttpToTlsPort, Likely);
+        }
+        HeadFailure::Closed => Cause::ClosedBeforeResponse,
+        HeadFailure::Io(error) => {
+            Cause::ResetBeforeResponse { errno: error.raw_os_error().unwrap_or_default() }
+        }
+        HeadFailure::TimedOut => return (head_timeout(attempt, partial), Likely),
+    };
+    (cause, Certain)
+}
+
+fn head_timeout(attempt: &Attempt, partial: bool) -> Cause {
+    let timeouts = &attempt.upstream.timeouts;
+    match partial {
+        true => Cause::HeaderStallTimeout {
+            waited: timeouts.idle,
+            bytes_received: attempt.bytes_received,
+        },
+        false => Cause::FirstByteTimeout { waited: timeouts.first_byte },
+    }
+}
+
+/// Bytes came, and they are no HTTP/1 response.
+fn not_http(attempt: &Attempt) -> (Cause, Certainty) {
+    let first = first_bytes(attempt);
+    let plain = attempt.server().scheme == Scheme::Http;
+    let cause = match fingerprint::protocol(first) {
+        Some(Protocol::Tls) if plain && fingerprint::is_tls_alert(first) => {
+            Cause::PlainHttpToTlsPort
+        }
+        Some(Protocol::Http) => {
+            let end = memchr::memchr(b'\n', first).unwrap_or(first.len()).min(200);
+            Cause::InvalidStatusLine { line: first[..end].to_vec(), offset: 0 }
+        }
+        Some(Protocol::Html) => Cause::Http09Response { first_bytes: first.to_vec() },
+        Some(protocol) => Cause::PeerIsOtherProtocol { protocol },
+        None if is_text(first) => Cause::Http09Response { first_bytes: first.to_vec() },
+        None => Cause::PeerIsOtherProtocol { protocol: Protocol::Unknown },
+    };
+    (cause, Certain)
+}
+
+fn body(failure: &BodyFailure, attempt: &Attempt) -> (Cause, Certainty) {
+    let received_bytes = attempt.body_bytes;
+    let cause = match failure {
+        BodyFailure::ClosedShort { declared_bytes } => {
+            Cause::BodyClosedShort { received_bytes, declared_bytes: *declared_bytes }
+        }
+        BodyFailure::ChunkedTruncated => Cause::ChunkedTruncated { received_bytes },
+        BodyFailure::BadChunk { line } => Cause::BadChunk { received_bytes, line: line.clone() },
+        BodyFailure::Io(error) => {
+            Cause::BodyReset { received_bytes, errno: error.raw_os_error().unwrap_or_default() }
+        }
+        BodyFailure::Tls(error) => Cause::TlsBrokenAfterHandshake { detail: error.to_string() },
+        BodyFailure::TimedOut => {
+            let waited = attempt.upstream.timeouts.idle;
+            return (Cause::BodyStallTimeout { received_bytes, waited }, Likely);
+        }
+    };
+    (cause, Certain)
+}
+
+/// A reused connection that ended without a byte: closed while it was idle, as far as can be seen.
+pub fn is_stale(attempt: &Attempt) -> bool {
+    attempt.reuse.is_some() && attempt.bytes_received == 0
+}
+
+fn stale(attempt: &Attempt) -> (Cause, Certainty) {
+    let (idle, served) =
+        attempt.reuse.map_or((Duration::ZERO, 0), |reuse| (reuse.idle, reuse.served));
+    (Cause::StaleKeepalive { idle, served }, Likely)
+}
+
+fn is_https_port(server: &Server) -> bool {
+    let port = match &server.address {
+        ServerAddress::Ip(address) => address.port(),
+        ServerAddress::Name { port, .. } => *port,
+        ServerAddress::Unix(_) => 0,
+    };
+    server.scheme == Scheme::Http && matches!(port, 443 | 8443)
+}
+
+fn is_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte >= b' ' && byte != 0x7f || matches!(byte, b'\r' | b'\n' | b'\t'))
+}
+
+fn first_bytes(attempt: &Attempt) -> &[u8] {
+    attempt.remains.as_ref().map_or(&[], |remains| &remains.first_bytes)
+}
+
+fn line(attempt: &Attempt) -> Vec<u8> {
+    attempt.remains.as_ref().map(|remains| remains.line.clone()).unwrap_or_default()
+}
+
+fn largest(attempt: &Attempt) -> Vec<(String, usize)> {
+    attempt.remains.as_ref().map(|remains| remains.largest.clone()).unwrap_or_default()
+}
+
+fn header_fault(kind: HeaderLineFault) -> HeaderFault {
+    match kind {
+        HeaderLineFault::Name => HeaderFault::Name,
+        HeaderLineFault::Value => HeaderFault::Value,
+        HeaderLineFault::Nul => HeaderFault::Nul,
+        HeaderLineFault::BareCr => HeaderFault::BareCr,
+        HeaderLineFault::ObsFold => HeaderFault::ObsFold,
+        HeaderLineFault::SpaceBeforeColon => HeaderFault::SpaceBeforeColon,
+        HeaderLineFault::NoColon => HeaderFault::NoColon,
+    }
+}
+
+fn framing_fault(fault: LengthFault) -> FramingFault {
+    match fault {
+        LengthFault::ContentLengthInvalid => FramingFault::ContentLengthInvalid,
+        LengthFault::ContentLengthConflict => FramingFault::ContentLengthConflict,
+        LengthFault::ContentLengthWithTransferEncoding => {
+            FramingFault::ContentLengthWithTransferEncoding
+        }
+        LengthFault::TransferEncodingOnHttp10 => FramingFault::TransferEncodingOnHttp10,
+        LengthFault::UnsupportedTransferEncoding => FramingFault::UnsupportedTransferEncoding,
+    }
+}

@@ -1,0 +1,353 @@
+//! The evidence of a cause as rows to print, for operators only.
+//!
+//! Every value leaves here printable and bounded: control characters are spelt out, bytes are
+//! escaped ASCII, long ones are cut. Keys are the field names of [`Cause`]. Whether a viewer may
+//! see them is decided by `page`. Pure.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::cause::{Cause, UpgradeFault};
+
+/// Characters of one value that are shown; the rest says nothing new.
+const VALUE_CHARS: usize = 120;
+/// Names of a list that are shown.
+const LIST_ITEMS: usize = 8;
+
+impl Cause {
+    /// What shows this cause, as pairs of a field's name and its printable value.
+    pub fn evidence(&self) -> Vec<(&'static str, String)> {
+        use Cause as C;
+        let rows = Rows(Vec::new());
+        let rows = match self {
+            C::DnsNxdomain { name } | C::DnsNoRecords { name } => rows.text("name", name),
+            C::DnsRefused { name } | C::DnsConfigInvalid { name } => rows.text("name", name),
+            C::DnsServerFailure { name, rcode } => {
+                rows.text("name", name).put("rcode", rcode_name(*rcode))
+            }
+            C::DnsTimeout { name, waited } => rows.text("name", name).time("waited", *waited),
+            C::DnsResolverUnreachable { name, errno } => rows.text("name", name).errno(*errno),
+
+            C::ConnectionRefused { address, remembered } => {
+                rows.put("address", address).put("remembered", remembered)
+            }
+            C::ConnectTimeout { address, waited } => {
+                rows.put("address", address).time("waited", *waited)
+            }
+            C::HostUnreachable { address }
+            | C::NetworkUnreachable { address }
+            | C::LocalPortsExhausted { address } => rows.put("address", address),
+            C::ConnectForbiddenLocally { address, errno } => {
+                rows.put("address", address).errno(Some(*errno))
+            }
+            C::UnixSocketMissing { path, errno } => rows.path(path).errno(Some(*errno)),
+            C::UnixSocketPermissionDenied { path }
+            | C::UnixSocketRefused { path }
+            | C::UnixSocketBacklogFull { path } => rows.path(path),
+            C::ConnectFailed { target, errno } => rows.text("target", target).errno(*errno),
+            C::LocalFdExhausted { errno }
+            | C::LocalOutOfMemory { errno }
+            | C::ResetBeforeResponse { errno } => rows.errno(Some(*errno)),
+
+            C::TlsPeerSpeaksPlaintext { protocol } | C::PeerIsOtherProtocol { protocol } => {
+                rows.text("protocol", protocol.into())
+            }
+            C::TlsCertExpired { not_after, names } => {
+                rows.date("not_after", *not_after).list("names", names)
+            }
+            C::TlsCertNotYetValid { not_before, names } => {
+                rows.date("not_before", *not_before).list("names", names)
+            }
+            C::TlsCertWrongHost { expected, presented } => {
+                rows.text("expected", expected).list("presented", presented)
+            }
+            C::TlsCertSelfSigned { subject } => rows.text("subject", subject),
+            C::TlsCertUnknownIssuer { issuer } => rows.text("issuer", issuer),
+            C::TlsCertUnusable { detail }
+            | C::TlsIncompatible { detail }
+            | C::TlsBrokenAfterHandshake { detail } => rows.text("detail", detail),
+            C::TlsAlertReceived { alert, name } => rows.put("alert", alert).text("name", name),
+            C::TlsClosedInHandshake { bytes_received, reset }
+            | C::ClosedMidHeaders { bytes_received, reset } => {
+                rows.put("bytes_received", bytes_received).put("reset", reset)
+            }
+            C::TlsHandshakeTimeout { waited, bytes_received }
+            | C::HeaderStallTimeout { waited, bytes_received } => {
+                rows.time("waited", *waited).put("bytes_received", bytes_received)
+            }
+
+            C::RequestWriteFailed { errno, bytes_sent } => {
+                rows.errno(*errno).put("bytes_sent", bytes_sent)
+            }
+            C::RequestWriteTimeout { waited, bytes_sent } => {
+                rows.time("waited", *waited).put("bytes_sent", bytes_sent)
+            }
+            C::StaleKeepalive { idle, served } => rows.time("idle", *idle).put("served", served),
+            C::FirstByteTimeout { waited }
+            | C::RequestHeaderTimeout { waited }
+            | C::RequestBodyTimeout { waited } => rows.time("waited", *waited),
+
+            C::Http09Response { first_bytes } => rows.bytes("first_bytes", first_bytes),
+            C::InvalidStatusLine { line, offset } => rows.bytes("line", line).put("offset", offset),
+            C::InvalidHeader { fault, line, offset } => {
+                rows.text("fault", fault.into()).bytes("line", line).put("offset", offset)
+            }
+            C::HeaderSectionTooLarge { limit_bytes, largest } => {
+                rows.put("limit_bytes", limit_bytes).sizes("largest", largest)
+            }
+            C::TooManyHeaders { limit, largest } => {
+                rows.put("limit", limit).sizes("largest", largest)
+            }
+            C::AmbiguousFraming { fault } => rows.text("fault", fault.into()),
+            C::TooManyInterimResponses { limit } | C::TooManyClientConnections { limit } => {
+                rows.put("limit", limit)
+            }
+            C::UpgradeFailed { fault } => rows.upgrade(fault),
+
+            C::BodyClosedShort { received_bytes, declared_bytes } => {
+                rows.put("received_bytes", received_bytes).known("declared_bytes", *declared_bytes)
+            }
+            C::ChunkedTruncated { received_bytes } => rows.put("received_bytes", received_bytes),
+            C::BadChunk { received_bytes, line } => {
+                rows.put("received_bytes", received_bytes).bytes("line", line)
+            }
+            C::BodyReset { received_bytes, errno } => {
+                rows.put("received_bytes", received_bytes).errno(Some(*errno))
+            }
+            C::BodyStallTimeout { received_bytes, waited } => {
+                rows.put("received_bytes", received_bytes).time("waited", *waited)
+            }
+
+            C::LoopDetected { via } => rows.text("via", via),
+            C::QueueFull { limit, waited } => rows.put("limit", limit).time("waited", *waited),
+            C::NoUpstreamConfigured { host } => rows.text("host", host),
+            C::RequestInvalid { fault } => rows.text("fault", fault.into()),
+            C::RequestHeaderTooLarge { limit_bytes } => rows.put("limit_bytes", limit_bytes),
+            C::ClosedBeforeResponse
+            | C::PlainHttpToTlsPort
+            | C::ProxyInternalError
+            | C::ClientGone => rows,
+        };
+        rows.0
+    }
+}
+
+/// The rows of one cause while they are collected.
+struct Rows(Vec<(&'static str, String)>);
+
+impl Rows {
+    /// Adds a value whose `Display` is printable and short by its type: numbers, flags, addresses.
+    fn put(mut self, key: &'static str, value: impl ToString) -> Rows {
+        self.0.push((key, value.to_string()));
+        self
+    }
+
+    fn text(self, key: &'static str, value: &str) -> Rows {
+        self.put(key, visible(value))
+    }
+
+    fn path(self, path: &Path) -> Rows {
+        self.text("path", &path.to_string_lossy())
+    }
+
+    fn bytes(self, key: &'static str, value: &[u8]) -> Rows {
+        self.put(key, escaped(value))
+    }
+
+    fn time(self, key: &'static str, value: Duration) -> Rows {
+        self.put(key, seconds(value))
+    }
+
+    fn date(self, key: &'static str, unix: Option<u64>) -> Rows {
+        match unix {
+            Some(unix) => self.put(key, rfc3339(unix)),
+            None => self,
+        }
+    }
+
+    fn errno(self, errno: Option<i32>) -> Rows {
+        match errno {
+            Some(errno) => self.put("errno", errno_name(errno)),
+            None => self,
+        }
+    }
+
+    fn known(self, key: &'static str, value: Option<u64>) -> Rows {
+        match value {
+            Some(value) => self.put(key, value),
+            None => self,
+        }
+    }
+
+    fn list(self, key: &'static str, values: &[String]) -> Rows {
+        self.text(
+            key,
+            &values.iter().take(LIST_ITEMS).map(String::as_str).collect::<Vec<_>>().join(", "),
+        )
+    }
+
+    fn sizes(self, key: &'static str, values: &[(String, usize)]) -> Rows {
+        let shown = values.iter().take(LIST_ITEMS);
+        let items: Vec<_> = shown.map(|(name, size)| format!("{name} ({size} bytes)")).collect();
+        self.text(key, &items.join(", "))
+    }
+
+    fn upgrade(self, fault: &UpgradeFault) -> Rows {
+        match fault {
+            UpgradeFault::Unasked => self.text("fault", "unasked"),
+            UpgradeFault::WrongProtocol { asked, got } => {
+                self.text("fault", "wrong_protocol").text("asked", asked).text("got", got)
+            }
+        }
+    }
+}
+
+/// Whether a character would steer a terminal or reorder a line in place of being seen: controls,
+/// line separators, marks of direction and of zero width.
+pub fn is_hidden(c: char) -> bool {
+    matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}')
+        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A text with its hidden characters spelt out, cut to a bounded length.
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len().min(VALUE_CHARS * 4));
+    for (i, c) in text.chars().enumerate() {
+        if i == VALUE_CHARS {
+            shown.push('…');
+            break;
+        }
+        if is_hidden(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+    }
+    shown
+}
+
+/// Bytes as printable ASCII, cut to a bounded length.
+fn escaped(bytes: &[u8]) -> String {
+    let mut shown = String::with_capacity(VALUE_CHARS + 4);
+    for &byte in bytes {
+        if shown.len() >= VALUE_CHARS {
+            shown.push('…');
+            break;
+        }
+        match byte {
+            // Quotes stay as they are: these bytes are shown, not compiled.
+            b'\'' | b'"' => shown.push(char::from(byte)),
+            _ => shown.extend(byte.escape_ascii().map(char::from)),
+        }
+    }
+    shown
+}
+
+/// A duration as seconds to the millisecond: `3.001 s`.
+fn seconds(duration: Duration) -> String {
+    format!("{}.{:03} s", duration.as_secs(), duration.subsec_millis())
+}
+
+/// A Unix time as RFC 3339 in UTC; the number itself where no calendar holds it.
+fn rfc3339(unix: u64) -> String {
+    let time = i64::try_from(unix).ok().and_then(|unix| jiff::Timestamp::from_second(unix).ok());
+    time.map_or_else(|| format!("{unix} s after 1970"), |time| time.to_string())
+}
+
+/// The name of a DNS response code in IANA's registry.
+pub fn rcode_name(rcode: u16) -> String {
+    let name = match rcode {
+        0 => "NOERROR",
+        1 => "FORMERR",
+        2 => "SERVFAIL",
+        3 => "NXDOMAIN",
+        4 => "NOTIMP",
+        5 => "REFUSED",
+        6 => "YXDOMAIN",
+        7 => "YXRRSET",
+        8 => "NXRRSET",
+        9 => "NOTAUTH",
+        10 => "NOTZONE",
+        11 => "DSOTYPENI",
+        16 => "BADVERS",
+        17 => "BADKEY",
+        18 => "BADTIME",
+        19 => "BADMODE",
+        20 => "BADNAME",
+        21 => "BADALG",
+        22 => "BADTRUNC",
+        23 => "BADCOOKIE",
+        _ => return format!("RCODE{rcode}"),
+    };
+    name.to_owned()
+}
+
+/// An error number of Linux with its name: `ECONNREFUSED (111)`.
+fn errno_name(errno: i32) -> String {
+    let name = match errno {
+        1 => "EPERM",
+        2 => "ENOENT",
+        4 => "EINTR",
+        5 => "EIO",
+        6 => "ENXIO",
+        11 => "EAGAIN",
+        12 => "ENOMEM",
+        13 => "EACCES",
+        20 => "ENOTDIR",
+        22 => "EINVAL",
+        23 => "ENFILE",
+        24 => "EMFILE",
+        32 => "EPIPE",
+        36 => "ENAMETOOLONG",
+        40 => "ELOOP",
+        71 => "EPROTO",
+        88 => "ENOTSOCK",
+        91 => "EPROTOTYPE",
+        97 => "EAFNOSUPPORT",
+        98 => "EADDRINUSE",
+        99 => "EADDRNOTAVAIL",
+        100 => "ENETDOWN",
+        101 => "ENETUNREACH",
+        102 => "ENETRESET",
+        103 => "ECONNABORTED",
+        104 => "ECONNRESET",
+        105 => "ENOBUFS",
+        110 => "ETIMEDOUT",
+        111 => "ECONNREFUSED",
+        112 => "EHOSTDOWN",
+        113 => "EHOSTUNREACH",
+        _ => return format!("errno {errno}"),
+    };
+    format!("{name} ({errno})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_escaped_and_bounded() {
+        assert_eq!(escaped(b"a\x1b[2J\"\xff\r\n\\"), "a\\x1b[2J\"\\xff\\r\\n\\\\");
+        let long = escaped(&[0; 1000]);
+        assert!(long.chars().count() <= VALUE_CHARS + 4 && long.ends_with('…'));
+    }
+
+    #[test]
+    fn text_is_visible_and_bounded() {
+        assert_eq!(visible("naïve\u{1b}\u{202e}"), "naïve\\u{1b}\\u{202e}");
+        assert_eq!(visible(&"x".repeat(500)).chars().count(), VALUE_CHARS + 1);
+    }
+
+    #[test]
+    fn quantities_read_as_an_operator_writes_them() {
+        let expired = Cause::TlsCertExpired { not_after: Some(0), names: vec!["a.example".into()] };
+        let rows = vec![
+            ("not_after", "1970-01-01T00:00:00Z".to_owned()),
+            ("names", "a.example".to_owned()),
+        ];
+        assert_eq!(expired.evidence(), rows);
+        assert_eq!(rfc3339(u64::MAX), "18446744073709551615 s after 1970");
+        assert_eq!(seconds(Duration::from_millis(3001)), "3.001 s");
+        assert_eq!(errno_name(111), "ECONNREFUSED (111)");
+        assert_eq!(errno_name(-7), "errno -7");
+        assert_eq!(rcode_name(2), "SERVFAIL");
+        assert_eq!(rcode_name(77), "RCODE77");
+    }
+}

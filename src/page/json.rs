@@ -1,0 +1,133 @@
+//! A report as problem details (RFC 9457).
+//!
+//! The members are part of the surface: a member that is renamed breaks somebody's monitoring.
+//! Evidence, attempts and commands are there for operators only. Pure.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::View;
+use crate::diagnose::{AttemptSummary, Audience, Fix, Phase, Report, Words, visible};
+
+/// The members of the object, in the order they are written.
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: String,
+    cause: &'static str,
+    phase: &'static str,
+    certainty: &'static str,
+    request: &'static str,
+    fixes: Vec<FixMember<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<Evidence>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<Vec<Attempt>>,
+}
+
+#[derive(Serialize)]
+struct FixMember<'a> {
+    id: &'static str,
+    audience: &'static str,
+    title: &'a str,
+    steps: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+}
+
+/// Rows written as one object of strings.
+struct Evidence(Vec<(&'static str, String)>);
+
+#[derive(Serialize)]
+struct Attempt {
+    server: String,
+    address: Option<String>,
+    cause: &'static str,
+    phase: &'static str,
+    reused: bool,
+    stages_ms: Stages,
+    bytes_sent: u64,
+    bytes_received: u64,
+}
+
+/// Stages written as one object of numbers: milliseconds to the microsecond.
+struct Stages(Vec<(Phase, Duration)>);
+
+/// The body for a report.
+pub fn json(report: &Report, words: &Words, view: &View<'_>) -> Vec<u8> {
+    let cause = words.cause(report.cause.code());
+    let name = report.cause.code().name();
+    let problem = Problem {
+        kind: format!("urn:causeway:cause:{name}"),
+        title: &cause.title,
+        status: report.status,
+        detail: match view.audience {
+            Audience::Visitor => &cause.visitor,
+            Audience::Operator => &cause.operator,
+        },
+        instance: format!("urn:causeway:incident:{}", report.incident),
+        cause: name,
+        phase: report.entry.phase.into(),
+        certainty: report.certainty.into(),
+        request: report.fate.into(),
+        fixes: fixes(report, words, view),
+        evidence: view.evidence(report).map(Evidence),
+        attempts: view.discloses().then(|| report.attempts.iter().map(attempt).collect()),
+    };
+    let mut body = Vec::with_capacity(2048);
+    // Strings, numbers and objects with string keys always serialize, and a Vec takes every byte.
+    let written = serde_json::to_writer(&mut body, &problem);
+    debug_assert!(written.is_ok());
+    body.push(b'\n');
+    body
+}
+
+fn fixes<'a>(report: &'a Report, words: &'a Words, view: &View<'_>) -> Vec<FixMember<'a>> {
+    let audiences = [Audience::Visitor, Audience::Operator];
+    let shown = audiences.into_iter().flat_map(|audience| view.fixes(report, audience));
+    shown.map(|fix| member(fix, words, view)).collect()
+}
+
+fn member<'a>(fix: &'a Fix, words: &'a Words, view: &View<'_>) -> FixMember<'a> {
+    let text = words.fix(fix.id);
+    FixMember {
+        id: fix.id.name(),
+        audience: fix.audience.into(),
+        title: &text.title,
+        steps: &text.steps,
+        command: view.command(fix).map(str::to_owned),
+    }
+}
+
+fn attempt(attempt: &AttemptSummary) -> Attempt {
+    Attempt {
+        server: visible(&attempt.server),
+        address: attempt.address.map(|address| address.to_string()),
+        cause: attempt.code.name(),
+        phase: attempt.phase.into(),
+        reused: attempt.reused,
+        stages_ms: Stages(attempt.stages.clone()),
+        bytes_sent: attempt.bytes_sent,
+        bytes_received: attempt.bytes_received,
+    }
+}
+
+impl Serialize for Evidence {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+impl Serialize for Stages {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(phase, time)| {
+            let name: &'static str = phase.into();
+            (name, time.as_micros() as f64 / 1000.0)
+        }))
+    }
+}

@@ -1,0 +1,167 @@
+//! ROOM 4: a report to the bytes of an answer.
+//!
+//! [`render`] cannot fail, reads no clock and waits for nothing. What a visitor may see is decided
+//! here, in [`View`], and nowhere else: evidence, attempts, commands and configured names are for
+//! operators. `negotiate` chooses the format; `html`, `json` and `text` write it; `escape` alone
+//! escapes. Imports `diagnose`.
+
+mod escape;
+mod html;
+mod json;
+mod negotiate;
+mod proxy_status;
+mod text;
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+
+pub use negotiate::{Format, negotiate};
+pub use proxy_status::proxy_status;
+
+use crate::diagnose::{Audience, Certainty, Fate, Fix, PageWords, Report, Words, visible};
+
+/// To whom a report is shown, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View<'a> {
+    /// Who looks. Only an operator sees evidence, attempts, commands and configured names.
+    pub audience: Audience,
+    pub format: Format,
+    /// The site's contact: a `mailto:` or `https:` address.
+    pub contact: Option<&'a str>,
+    /// Whether visitors see the operator's explanation and the titles and steps of his fixes.
+    pub show_operator_fixes: bool,
+    /// Whether the request may be repeated without thought: its method is safe or idempotent.
+    pub repeatable: bool,
+}
+
+/// An answer, ready to be sent. To HEAD it is sent without its body, all headers unchanged.
+#[derive(Debug, Clone)]
+pub struct Page {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// Renders a report in the language of the words.
+pub fn render(report: &Report, words: &Words, view: &View<'_>) -> Page {
+    let body = match view.format {
+        Format::Html => Bytes::from(html::html(report, words, view)),
+        Format::ProblemJson => Bytes::from(json::json(report, words, view)),
+        Format::Text => Bytes::from(text::text(report, words, view)),
+    };
+    Page { status: report.status, headers: headers(report, words, view, body.len()), body }
+}
+
+fn headers(report: &Report, words: &Words, view: &View<'_>, length: usize) -> HeaderMap {
+    let content_type = match view.format {
+        Format::Html => "text/html; charset=utf-8",
+        // RFC 9457 defines no charset parameter; JSON is UTF-8 (RFC 8259 section 8.1).
+        Format::ProblemJson => "application/problem+json",
+        Format::Text => "text/plain; charset=utf-8",
+    };
+    let mut headers = HeaderMap::with_capacity(16);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(words.language));
+    headers.insert(
+        HeaderName::from_static("proxy-status"),
+        proxy_status(&report.cause, &report.entry, report.status),
+    );
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Language"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
+    if let Some(seconds) = report.entry.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    match view.format {
+        Format::Html => {
+            let policy = HeaderValue::from_static(html::CONTENT_SECURITY_POLICY);
+            headers.insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        Format::ProblemJson | Format::Text => {}
+    }
+    headers
+}
+
+impl View<'_> {
+    /// Whether evidence, attempts, commands and configured names may be shown.
+    fn discloses(&self) -> bool {
+        match self.audience {
+            Audience::Visitor => false,
+            Audience::Operator => true,
+        }
+    }
+
+    /// Whether the general words for operators are shown.
+    fn shows_operator_part(&self) -> bool {
+        self.discloses() || self.show_operator_fixes
+    }
+
+    /// The fixes of one audience that are shown, the most useful first.
+    fn fixes<'r>(&self, report: &'r Report, whose: Audience) -> impl Iterator<Item = &'r Fix> {
+        let shown = match whose {
+            Audience::Visitor => true,
+            Audience::Operator => self.shows_operator_part(),
+        };
+        report.fixes.iter().filter(move |fix| shown && fix.audience == whose)
+    }
+
+    /// The command of a fix, if it may be shown.
+    fn command<'r>(&self, fix: &'r Fix) -> Option<&'r str> {
+        if self.discloses() { fix.command.as_deref() } else { None }
+    }
+
+    /// All evidence, printable; `None` for a visitor.
+    fn evidence(&self, report: &Report) -> Option<Vec<(&'static str, String)>> {
+        if !self.discloses() {
+            return None;
+        }
+        let mut rows = report.cause.evidence();
+        if !report.upstream.is_empty() {
+            rows.push(("upstream", visible(&report.upstream)));
+        }
+        let (method, host, path) = (&report.method, &report.host, &report.path);
+        rows.push(("request", visible(&format!("{method} {host}{path}"))));
+        Some(rows)
+    }
+
+    /// Whether the reader must look before he sends the request again.
+    fn warns(&self, report: &Report) -> bool {
+        report.fate != Fate::NotSent && !self.repeatable
+    }
+}
+
+/// What became of the request, in words.
+fn fate(fate: Fate, page: &PageWords) -> &str {
+    match fate {
+        Fate::NotSent => &page.fate_not_sent,
+        Fate::MayHaveBeenProcessed => &page.fate_may_have_been_processed,
+        Fate::Processed => &page.fate_processed,
+    }
+}
+
+/// How sure the diagnosis is, in words.
+fn certainty(certainty: Certainty, page: &PageWords) -> &str {
+    match certainty {
+        Certainty::Certain => &page.certain,
+        Certainty::Likely => &page.likely,
+        Certainty::Possible => &page.possible,
+    }
+}
+
+/// A contact as it is read: a `mailto:` shows its address alone.
+fn address(contact: &str) -> &str {
+    contact.strip_prefix("mailto:").unwrap_or(contact)
+}
+
+/// A time to the second in UTC as RFC 3339; the epoch for one that no calendar holds.
+fn rfc3339(time: SystemTime) -> String {
+    let time = jiff::Timestamp::try_from(time).unwrap_or_default();
+    format!("{time:.0}")
+}

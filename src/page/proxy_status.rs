@@ -1,0 +1,107 @@
+//! The `Proxy-Status` header of an answer that we made (RFC 9209).
+//!
+//! It is for visitors too: error type, name of the cause and registered numbers, no name or byte
+//! that a peer chose. Pure.
+
+use std::fmt::Write;
+
+use http::HeaderValue;
+
+use super::escape::sf_string;
+use crate::diagnose::{Cause, Entry, rcode_name};
+
+/// The value for a cause answered with a status.
+pub fn proxy_status(cause: &Cause, entry: &Entry, status: u16) -> HeaderValue {
+    let mut value = String::with_capacity(128);
+    value.push_str("causeway; error=");
+    value.push_str(entry.proxy_error);
+    extra(&mut value, cause, entry, status);
+    value.push_str("; details=");
+    sf_string(&mut value, cause.code().name());
+    // Only printable ASCII was written, so that the default never shows.
+    HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("causeway"))
+}
+
+/// The parameters that RFC 9209 section 2.3 defines for one error type.
+fn extra(value: &mut String, cause: &Cause, entry: &Entry, status: u16) {
+    match entry.proxy_error {
+        "dns_error" => {
+            if let Some(rcode) = rcode(cause) {
+                value.push_str("; rcode=");
+                sf_string(value, &rcode_name(rcode));
+            }
+        }
+        "tls_alert_received" => {
+            if let Cause::TlsAlertReceived { alert, .. } = cause {
+                // Writing into a String cannot fail.
+                let _ = write!(value, "; alert-id={alert}");
+                if let Some(message) = alert_message(*alert) {
+                    value.push_str("; alert-message=");
+                    sf_string(value, message);
+                }
+            }
+        }
+        "http_response_transfer_coding" => value.push_str("; coding=chunked"),
+        "http_request_error" => {
+            let _ = write!(value, "; status-code={status}");
+        }
+        _ => {}
+    }
+}
+
+/// The response code that a cause of `dns_error` stands for, if there was a response.
+fn rcode(cause: &Cause) -> Option<u16> {
+    if let Cause::DnsServerFailure { rcode, .. } = cause {
+        Some(*rcode)
+    } else if matches!(cause, Cause::DnsNoRecords { .. }) {
+        Some(0)
+    } else if matches!(cause, Cause::DnsNxdomain { .. }) {
+        Some(3)
+    } else if matches!(cause, Cause::DnsRefused { .. }) {
+        Some(5)
+    } else {
+        None
+    }
+}
+
+/// The description of an alert in IANA's registry; our own, since the peer sends the number alone.
+fn alert_message(alert: u8) -> Option<&'static str> {
+    Some(match alert {
+        0 => "close_notify",
+        10 => "unexpected_message",
+        20 => "bad_record_mac",
+        21 => "decryption_failed",
+        22 => "record_overflow",
+        30 => "decompression_failure",
+        40 => "handshake_failure",
+        41 => "no_certificate",
+        42 => "bad_certificate",
+        43 => "unsupported_certificate",
+        44 => "certificate_revoked",
+        45 => "certificate_expired",
+        46 => "certificate_unknown",
+        47 => "illegal_parameter",
+        48 => "unknown_ca",
+        49 => "access_denied",
+        50 => "decode_error",
+        51 => "decrypt_error",
+        60 => "export_restriction",
+        70 => "protocol_version",
+        71 => "insufficient_security",
+        80 => "internal_error",
+        86 => "inappropriate_fallback",
+        90 => "user_canceled",
+        100 => "no_renegotiation",
+        109 => "missing_extension",
+        110 => "unsupported_extension",
+        111 => "certificate_unobtainable",
+        112 => "unrecognized_name",
+        113 => "bad_certificate_status_response",
+        114 => "bad_certificate_hash_value",
+        115 => "unknown_psk_identity",
+        116 => "certificate_required",
+        120 => "no_application_protocol",
+        121 => "ech_required",
+        _ => return None,
+    })
+}

@@ -1,0 +1,122 @@
+//! The body that hyper sends to the client: nothing, a page, or what the upstream still sends.
+//!
+//! It owns the request's [`Record`], so that the line in the log is written when the last byte is gone,
+//! or the client is. A body that breaks off ends with an error, and hyper then ends the connection: a
+//! cut response never looks whole.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use thiserror::Error;
+
+use crate::upstream::Streaming;
+
+use super::record::Record;
+
+/// A response body.
+#[derive(Debug)]
+pub struct Body {
+    kind: Kind,
+    /// `None` where somebody else ends the request: the 101 before a tunnel.
+    record: Option<Box<Record>>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Empty,
+    Full(Bytes),
+    Stream(Box<Streaming>),
+}
+
+/// The upstream's body broke off; why stands in the log.
+#[derive(Debug, Error)]
+#[error("the upstream's body broke off")]
+pub struct Cut;
+
+impl Body {
+    /// Nothing to send: the request is over.
+    pub fn empty(mut record: Box<Record>) -> Body {
+        record.finish();
+        Body { kind: Kind::Empty, record: Some(record) }
+    }
+
+    /// Nothing to send, and the request goes on elsewhere.
+    pub fn silent() -> Body {
+        Body { kind: Kind::Empty, record: None }
+    }
+
+    pub fn full(bytes: Bytes, record: Box<Record>) -> Body {
+        if bytes.is_empty() {
+            return Body::empty(record);
+        }
+        Body { kind: Kind::Full(bytes), record: Some(record) }
+    }
+
+    pub fn stream(streaming: Box<Streaming>, record: Box<Record>) -> Body {
+        Body { kind: Kind::Stream(streaming), record: Some(record) }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let body = &mut *self;
+        let frame = match &mut body.kind {
+            Kind::Empty => None,
+            Kind::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                body.kind = Kind::Empty;
+                Some(Ok(Frame::data(bytes)))
+            }
+            Kind::Stream(streaming) => {
+                let record = body.record.as_mut().expect("a stream is made with its record");
+                ready!(streaming.poll_frame(cx, record.attempt_mut()))
+            }
+        };
+        let ended = matches!(frame, Some(Ok(_))) && http_body::Body::is_end_stream(body);
+        let Some(record) = &mut body.record else { return Poll::Ready(None) };
+        Poll::Ready(match frame {
+            None => {
+                record.finish();
+                None
+            }
+            Some(Ok(frame)) => {
+                record.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                if ended {
+                    record.finish();
+                }
+                Some(Ok(frame))
+            }
+            Some(Err(failure)) => {
+                record.cut(&failure);
+                body.kind = Kind::Empty;
+                Some(Err(Cut))
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Full(_) => false,
+            Kind::Stream(streaming) => streaming.is_done(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Stream(streaming) => {
+                streaming.left().map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Forwarding one request: the choice of a server, the exchange, and when to try again.
+//!
+//! Nothing is doubled: a request of which bytes may have reached an upstream goes out again only when
+//! it is idempotent, was met by a connection that had gone stale, and nothing of its body is used up.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::task::Poll;
+
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use http::{Response, StatusCode, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use crate::config::{Rehearsal, ServerAddress};
+use crate::diagnose::{self, Cause, Certainty};
+use crate::upstream::{
+    self, Answer, AnswerBody, Attempt, Failure, Outgoing, Pool, Stage, Upload, UploadFraming,
+};
+
+use super::client::{self, Client, Connection, Upgrade};
+use super::headers::{self, Forward};
+use super::record::Record;
+use super::respond::{self, Asked};
+use super::route::without_port;
+use super::{Body, Site};
+
+/// Forwards, or answers with the page that says why not.
+pub async fn forward(
+    site: &Rc<Site>,
+    connection: &Rc<Connection>,
+    parts: Parts,
+    incoming: Incoming,
+    mut record: Box<Record>,
+) -> Response<Body> {
+    let client = client::client(connection.peer, &parts.headers, &site.config.page);
+    record.client = client.address;
+    let asked = Asked { parts: &parts, client };
+    let outcome = caught(answer(site, connection, &parts, &client, incoming, &mut record)).await;
+    if parts.headers.contains_key(header::UPGRADE)
+        && !matches!(&outcome, Ok(Answer { body: AnswerBody::Tunnel(_), .. }))
+    {
+        connection.settle_upgrade(Upgrade::None);
+    }
+    match outcome {
+        Ok(answer) => respond::answered(answer, connection, record, &parts.method),
+        Err((cause, certainty)) => {
+            let closes = diagnose::entry(cause.code()).phase == diagnose::Phase::Request;
+            let mut response = respond::failed(site, record, cause, certainty, &asked);
+            if closes {
+                respond::close(&mut response);
+            }
+            response
+        }
+    }
+}
+
+/// A panic in our own code becomes the cause that blames nobody else. The hook has logged it.
+async fn caught<F>(future: F) -> Result<Answer, (Cause, Certainty)>
+where
+    F: Future<Output = Result<Answer, (Cause, Certainty)>>,
+{
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_panic| {
+            Poll::Ready(Err((Cause::ProxyInternalError, Certainty::Certain)))
+        })
+    })
+    .await
+}
+
+/// The upstream's answer, or the diagnosis of why there is none.
+async fn answer(
+    site: &Rc<Site>,
+    connection: &Connection,
+    parts: &Parts,
+    client: &Client,
+    incoming: Incoming,
+    record: &mut Record,
+) -> Result<Answer, (Cause, Certainty)> {
+    if headers::is_loop(&parts.headers) {
+        let via = parts.headers.get_all(header::VIA).iter().filter_map(|via| via.to_str().ok());
+        let via = via.collect::<Vec<_>>().join(", ");
+        return Err((Cause::LoopDetected { via }, Certainty::Certain));
+    }
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = without_port(host.unwrap_or_default());
+    let routes = site.routes.get(connection.listener.get());
+    let Some(number) = routes.and_then(|routes| routes.find(host, parts.uri.path())) else {
+        let host = host.to_owned();
+        return Err((Cause::NoUpstreamConfigured { host }, Certainty::Certain));
+    };
+    record.upstream = Some(number);
+    let pool = &site.pools[number];
+    match pool.permit().await {
+        Ok(permit) => record.permit = Some(permit),
+        Err(none) => {
+            let limit = pool.shared.upstream.limits.connections;
+            return Err((Cause::QueueFull { limit, waited: none.waited }, Certainty::Certain));
+        }
+    }
+    if pool.shared.upstream.rehearse == Some(Rehearsal::Panic) {
+        panic!("rehearsed");
+    }
+    let (request, upload) = outgoing(pool, parts, client, connection, incoming);
+    attempts(site, connection, pool, &request, upload, record).await
+}
+
+/// Tries servers until one answers or trying again would not be safe.
+async fn attempts(
+    site: &Rc<Site>,
+    connection: &Connection,
+    pool: &Rc<Pool>,
+    request: &Outgoing,
+    upload: Upload,
+    record: &mut Record,
+) -> Result<Answer, (Cause, Certainty)> {
+    let mut upload = Some(upload);
+    let mut tried = Vec::new();
+    let mut next = pool.choose(&tried);
+    let mut fresh = false;
+    loop {
+        let server = next.expect("a block has at least one server, and next is some after that");
+        let attempt = record.attempt.insert(upstream::attempt(pool, server));
+        let outcome =
+            upstream::exchange(pool, &site.resolver, request, &mut upload, attempt, fresh).await;
+        let failure = match outcome {
+            Ok(answer) => return recognise(answer, attempt),
+            Err(failure) => failure,
+        };
+        let (mut cause, certainty) = diagnose::classify(&failure, attempt);
+        if matches!(failure, Failure::Upload(_))
+            && let Some(fault) = connection.body_fault.take()
+        {
+            cause = fault;
+        }
+        if is_stale_and_repeatable(&failure, attempt, request, upload.as_ref()) {
+            fresh = true;
+        } else {
+            tried.push(server);
+            next = pool.choose(&tried).filter(|next| !tried.contains(next));
+            if next.is_none() || !never_sent(&failure, attempt) {
+                return Err((cause, certainty));
+            }
+        }
+        if let Some(attempt) = record.attempt.take() {
+            record.earlier.push((attempt, cause.code()));
+        }
+    }
+}
+
+/// A kept-alive connection that had ended: once more on a fresh one, when doing so cannot double
+/// anything (RFC 9110 section 9.2.2).
+fn is_stale_and_repeatable(
+    failure: &Failure,
+    attempt: &Attempt,
+    request: &Outgoing,
+    upload: Option<&Upload>,
+) -> bool {
+    let at_stage = matches!(failure.stage(), Stage::Send | Stage::Head)
+        && !matches!(failure, Failure::Upload(_));
+    let whole = upload.is_some_and(|upload| !upload.touched);
+    let unsent = attempt.bytes_sent == 0;
+    at_stage
+        && diagnose::is_stale(attempt)
+        && !is_timeout(failure)
+        && whole
+        && (request.method.is_idempotent() || unsent)
+}
+
+fn is_timeout(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::Head(upstream::HeadFailure::TimedOut)
+            | Failure::Send(upstream::SendFailure::TimedOut)
+    )
+}
+
+/// The failure came before a byte of the request could have left.
+fn never_sent(failure: &Failure, attempt: &Attempt) -> bool {
+    match failure {
+        Failure::Resolve(_) | Failure::Connect(_) | Failure::Tls(_) => true,
+        Failure::Send(_) | Failure::Head(_) | Failure::Body(_) | Failure::Upload(_) => {
+            attempt.bytes_sent == 0 && !matches!(failure, Failure::Upload(_))
+        }
+    }
+}
+
+/// A complete answer that is about our own way of asking: a TLS port's 400 to a plain request.
+fn recognise(answer: Answer, attempt: &Attempt) -> Result<Answer, (Cause, Certainty)> {
+    let plain = attempt.server().scheme == crate::config::Scheme::Http;
+    if plain
+        && answer.head.status == StatusCode::BAD_REQUEST
+        && let AnswerBody::Whole(body) = &answer.body
+        && diagnose::says_port_is_tls(body)
+    {
+        return Err((Cause::PlainHttpToTlsPort, Certainty::Certain));
+    }
+    Ok(answer)
+}
+
+/// The request as it goes out, and the body that follows it.
+fn outgoing(
+    pool: &Pool,
+    parts: &Parts,
+    client: &Client,
+    connection: &Connection,
+    incoming: Incoming,
+) -> (Outgoing, Upload) {
+    let length = parts.headers.get(header::CONTENT_LENGTH).and(incoming.size_hint().exact());
+    let framing = match length {
+        _ if parts.headers.contains_key(header::TRANSFER_ENCODING) => UploadFraming::Chunked,
+        Some(length) if length > 0 => UploadFraming::Length,
+        _ => UploadFraming::None,
+    };
+    let upgrade = asked_upgrade(parts).filter(|_| framing == UploadFraming::None);
+    let expect_continue = framing != UploadFraming::None
+        && parts.version == Version::HTTP_11
+        && headers::lists(&parts.headers, header::EXPECT, "100-continue");
+    let server_host;
+    let host = match parts.headers.get(header::HOST) {
+        Some(host) => host.as_bytes(),
+        None => {
+            server_host = authority(pool);
+            server_host.as_bytes()
+        }
+    };
+    let mut head = Vec::with_capacity(1024);
+    let forward =
+        Forward { client, peer: connection.peer, host, framing, length, upgrade, expect_continue };
+    headers::write_request(&mut head, parts, &forward);
+    let mut upload = Upload::new(incoming, framing);
+    upload.expect_continue = expect_continue;
+    let upgrade = upgrade.and_then(|value| value.to_str().ok()).map(str::to_owned);
+    (Outgoing { method: parts.method.clone(), head, upgrade }, upload)
+}
+
+/// RFC 9110 section 7.8: Upgrade counts only where Connection names it, and not from HTTP/1.0.
+fn asked_upgrade(parts: &Parts) -> Option<&HeaderValue> {
+    let asked = parts.headers.get(header::UPGRADE)?;
+    let named = headers::lists(&parts.headers, header::CONNECTION, "upgrade");
+    (named && parts.version == Version::HTTP_11).then_some(asked)
+}
+
+/// A client of HTTP/1.0 may name no host; the upstream needs one all the same.
+fn authority(pool: &Pool) -> String {
+    match &pool.shared.upstream.servers[0].address {
+        ServerAddress::Ip(address) => address.to_string(),
+        ServerAddress::Name { host, port } => format!("{host}:{port}"),
+        ServerAddress::Unix(_) => "localhost".to_owned(),
+    }
+}

@@ -1,0 +1,296 @@
+//! What is changed on the way: hop-by-hop fields, Host, Via and the forwarded fields.
+//!
+//! The request head is written once, straight from the fields that came, in the one normal form; what is
+//! not to be passed on is passed over. Pure.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{StatusCode, Version};
+
+use crate::upstream::UploadFraming;
+
+use super::client::Client;
+
+/// Our name in Via: unlike that of any other gateway, so that a chain of two is no loop.
+static PSEUDONYM: LazyLock<String> = LazyLock::new(|| {
+    use std::hash::{BuildHasher, Hasher};
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    format!("causeway-{:08x}", random as u32)
+});
+
+/// What the head of one forwarded request says beside the client's own fields.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    pub client: &'a Client,
+    /// The peer's address, which joins the forwarded chain.
+    pub peer: Option<IpAddr>,
+    /// The Host to send: the client's, or the server's for a client of HTTP/1.0 that named none.
+    pub host: &'a [u8],
+    pub framing: UploadFraming,
+    /// The declared length, with [`UploadFraming::Length`], or a declared zero.
+    pub length: Option<u64>,
+    /// The protocols of Upgrade, when the client asks for one.
+    pub upgrade: Option<&'a HeaderValue>,
+    pub expect_continue: bool,
+}
+
+/// Whether the request has been here before (RFC 9110 section 7.6.3).
+pub fn is_loop(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::VIA)
+        && headers
+            .get_all(header::VIA)
+            .iter()
+            .any(|value| memchr::memmem::find(value.as_bytes(), PSEUDONYM.as_bytes()).is_some())
+}
+
+/// Writes the request head for the upstream.
+pub fn write_request(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
+    out.extend_from_slice(parts.method.as_str().as_bytes());
+    out.push(b' ');
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+    out.extend_from_slice(forward.host);
+    out.extend_from_slice(b"\r\n");
+    let listed = connection_listed(&parts.headers);
+    for (name, value) in &parts.headers {
+        if !is_ours(name, forward.client.trusted) && !listed.iter().any(|item| item == name) {
+            field(out, name.as_str(), value.as_bytes());
+        }
+    }
+    forwarded(out, parts, forward);
+    match (forward.framing, forward.length) {
+        (UploadFraming::Chunked, _) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        (UploadFraming::None | UploadFraming::Length, Some(length)) => {
+            field(out, "Content-Length", itoa::Buffer::new().format(length).as_bytes());
+        }
+        (UploadFraming::None | UploadFraming::Length, None) => {}
+    }
+    if forward.expect_continue {
+        out.extend_from_slice(b"Expect: 100-continue\r\n");
+    }
+    if let Some(upgrade) = forward.upgrade {
+        out.extend_from_slice(b"Connection: upgrade\r\n");
+        field(out, "Upgrade", upgrade.as_bytes());
+    } else if takes_trailers(&parts.headers) {
+        out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn forwarded(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
+    let trusted = forward.client.trusted;
+    let headers = &parts.headers;
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    if trusted {
+        for value in headers.get_all("x-forwarded-for") {
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b", ");
+        }
+    }
+    match forward.peer {
+        Some(IpAddr::V4(peer)) => {
+            for (number, octet) in peer.octets().into_iter().enumerate() {
+                if number > 0 {
+                    out.push(b'.');
+                }
+                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+            }
+        }
+        Some(peer @ IpAddr::V6(_)) => {
+            let mut text = String::new();
+            let _ = write!(text, "{}", peer.to_canonical());
+            out.extend_from_slice(text.as_bytes());
+        }
+        None => out.extend_from_slice(b"unix"),
+    }
+    out.extend_from_slice(b"\r\n");
+    let kept = |name: &'static str| trusted.then(|| headers.get(name)).flatten();
+    match kept("x-forwarded-proto") {
+        Some(scheme) => field(out, "X-Forwarded-Proto", scheme.as_bytes()),
+        None => out.extend_from_slice(b"X-Forwarded-Proto: http\r\n"),
+    }
+    match kept("x-forwarded-host") {
+        Some(host) => field(out, "X-Forwarded-Host", host.as_bytes()),
+        None => field(out, "X-Forwarded-Host", forward.host),
+    }
+    out.extend_from_slice(b"Via: ");
+    for value in headers.get_all(header::VIA) {
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b", ");
+    }
+    let version: &[u8] = if parts.version == Version::HTTP_10 { b"1.0 " } else { b"1.1 " };
+    out.extend_from_slice(version);
+    out.extend_from_slice(PSEUDONYM.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Fields that are not passed on as they came: they belong to one hop (RFC 9110 section 7.6.1), are
+/// written by us, or would let a client speak for us. `Proxy` becomes HTTP_PROXY in a CGI program.
+fn is_ours(name: &HeaderName, trusted: bool) -> bool {
+    match name.as_str() {
+        "connection"
+        | "keep-alive"
+        | "proxy-connection"
+        | "te"
+        | "transfer-encoding"
+        | "upgrade"
+        | "host"
+        | "content-length"
+        | "expect"
+        | "via"
+        | "proxy"
+        | "proxy-authorization"
+        | "x-forwarded-for"
+        | "x-forwarded-proto"
+        | "x-forwarded-host" => true,
+        "forwarded" => !trusted,
+        _ => false,
+    }
+}
+
+/// Fields that Connection names, beyond those that are dropped anyway.
+fn connection_listed(headers: &HeaderMap) -> Vec<HeaderName> {
+    let mut listed = Vec::new();
+    for value in headers.get_all(header::CONNECTION) {
+        for option in value.as_bytes().split(|&byte| byte == b',') {
+            let option = option.trim_ascii();
+            let known = [&b"keep-alive"[..], b"close", b"upgrade", b"te", b""];
+            if !known.iter().any(|known| option.eq_ignore_ascii_case(known))
+                && let Ok(name) = HeaderName::from_bytes(option)
+            {
+                listed.push(name);
+            }
+        }
+    }
+    listed
+}
+
+/// Whether a list field of one hop names an option.
+pub fn lists(headers: &HeaderMap, name: HeaderName, option: &str) -> bool {
+    headers.get_all(name).iter().any(|value| {
+        let mut items = value.as_bytes().split(|&byte| byte == b',');
+        items.any(|item| item.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+    })
+}
+
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TE) && lists(headers, header::TE, "trailers")
+}
+
+/// Takes the fields of one hop off a response; an upgrade keeps its own.
+pub fn clean_response(headers: &mut HeaderMap, status: StatusCode) {
+    if headers.contains_key(header::CONNECTION) {
+        for name in connection_listed(headers) {
+            headers.remove(name);
+        }
+        headers.remove(header::CONNECTION);
+    }
+    headers.remove(header::TRANSFER_ENCODING);
+    headers.remove("keep-alive");
+    headers.remove("proxy-connection");
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    } else {
+        headers.remove(header::UPGRADE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forward(client: &Client) -> Forward<'_> {
+        Forward {
+            client,
+            peer: client.address,
+            host: b"shop.example",
+            framing: UploadFraming::None,
+            length: None,
+            upgrade: None,
+            expect_continue: false,
+        }
+    }
+
+    fn written(fields: &[(&str, &str)], trusted: bool) -> String {
+        let mut request = http::Request::get("http://shop.example/a?b");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let address = Some(IpAddr::from([192, 0, 2, 1]));
+        let client = Client { address, trusted, operator: false };
+        let mut out = Vec::new();
+        write_request(&mut out, &parts, &forward(&client));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_belongs_to_one_hop_stays_there() {
+        let head = written(
+            &[
+                ("connection", "close, X-Mine, upgrade"),
+                ("x-mine", "1"),
+                ("keep-alive", "timeout=5"),
+                ("proxy", "http://evil"),
+                ("te", "gzip"),
+                ("upgrade", "h2c"),
+                ("proxy-authorization", "Basic x"),
+                ("transfer-encoding", "chunked"),
+                ("x-yours", "2"),
+            ],
+            false,
+        );
+        let via = format!("Via: 1.1 {}", *PSEUDONYM);
+        let expected = [
+            "GET /a?b HTTP/1.1",
+            "Host: shop.example",
+            "x-yours: 2",
+            "X-Forwarded-For: 192.0.2.1",
+            "X-Forwarded-Proto: http",
+            "X-Forwarded-Host: shop.example",
+            &via,
+            "",
+            "",
+        ];
+        assert_eq!(head.split("\r\n").collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn forwarded_fields_are_replaced_unless_the_peer_is_trusted() {
+        let fields = [
+            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "outer.example"),
+            ("forwarded", "for=203.0.113.9"),
+        ];
+        let untrusted = written(&fields, false);
+        assert!(!untrusted.contains("203.0.113.9") && !untrusted.contains("outer"), "{untrusted}");
+        let trusted = written(&fields, true);
+        assert!(trusted.contains("X-Forwarded-For: 203.0.113.9, 192.0.2.1\r\n"), "{trusted}");
+        assert!(trusted.contains("X-Forwarded-Proto: https\r\n"));
+        assert!(trusted.contains("X-Forwarded-Host: outer.example\r\n"));
+        assert!(trusted.contains("forwarded: for=203.0.113.9\r\n"));
+    }
+
+    #[test]
+    fn a_request_that_was_here_is_a_loop() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::VIA, HeaderValue::from_static("1.1 causeway-00000000x"));
+        assert!(!is_loop(&headers));
+        let via = format!("1.1 a, 1.1 {}", *PSEUDONYM);
+        headers.append(header::VIA, via.parse().unwrap());
+        assert!(is_loop(&headers));
+    }
+}

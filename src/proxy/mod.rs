@@ -1,0 +1,101 @@
+//! ROOM 5: the path of one request, top to bottom.
+//!
+//! Route, permit, clean fields, exchange, retry where that is safe, and a page where nothing helped. The
+//! only room that sees both sides. Gives a response, never an error. Imports everything below it.
+
+mod body;
+mod client;
+mod forward;
+mod headers;
+mod record;
+mod respond;
+mod route;
+mod tunnel;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+pub use body::Body;
+pub use client::{Connection, Rejection, Upgrade};
+
+use crate::config::Config;
+use crate::diagnose::IncidentId;
+use crate::telemetry::LineBuffer;
+use crate::upstream::{Pool, Resolver, Shared};
+
+use record::Record;
+use route::Routes;
+
+/// One generation of the configuration as one worker uses it. A reload makes a new one; requests in
+/// flight keep theirs.
+#[derive(Debug)]
+pub struct Site {
+    pub config: Arc<Config>,
+    routes: Vec<Routes>,
+    pools: Vec<Rc<Pool>>,
+    /// The servers of each upstream as the log names them.
+    server_names: Vec<Vec<String>>,
+    resolver: Resolver,
+    log: Rc<LineBuffer>,
+    random: Cell<u64>,
+}
+
+impl Site {
+    /// `shared` stands in the order of the configuration's upstreams.
+    pub fn new(config: Arc<Config>, shared: &[Arc<Shared>], log: Rc<LineBuffer>) -> Site {
+        use std::hash::{BuildHasher, Hasher};
+        let pools = shared.iter().map(|shared| Rc::new(Pool::new(shared.clone(), config.workers)));
+        let names = |upstream: &Arc<crate::config::Upstream>| {
+            upstream.servers.iter().map(ToString::to_string).collect()
+        };
+        Site {
+            routes: Routes::of(&config),
+            pools: pools.collect(),
+            server_names: config.upstreams.iter().map(names).collect(),
+            resolver: Resolver::new(config.resolvers.clone()),
+            log,
+            random: Cell::new(std::hash::RandomState::new().build_hasher().finish() | 1),
+            config,
+        }
+    }
+
+    /// What is due ten times a second: idle connections, the log's lines.
+    pub fn tick(&self) {
+        for pool in &self.pools {
+            pool.sweep();
+        }
+        self.log.flush();
+    }
+
+    /// An id that none of this day's incidents has, as far as chance goes (xorshift64*).
+    fn incident_id(&self) -> IncidentId {
+        let mut state = self.random.get();
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        self.random.set(state);
+        IncidentId::new(state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 24)
+    }
+}
+
+/// Answers one request. Cancel safe: when the client leaves, the future is dropped and everything in it,
+/// and the log says so.
+pub async fn handle(
+    site: Rc<Site>,
+    connection: Rc<Connection>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let (parts, incoming) = request.into_parts();
+    let record = Box::new(Record::new(site.clone(), connection.clone(), &parts));
+    connection.served.set(connection.served.get() + 1);
+    if connection.served.get() > connection.admitted.get()
+        && let Some(rejection) = connection.rejection.take()
+    {
+        return respond::rejected(&site, record, rejection);
+    }
+    forward::forward(&site, &connection, parts, incoming, record).await
+}

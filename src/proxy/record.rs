@@ -1,0 +1,191 @@
+//! The record of one request: what its line in the log will say.
+//!
+//! Made when the request arrives, owned by whoever has the request in hand, and written when it is
+//! dropped: no way out of a request goes without its line.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use http::{Method, Uri, Version};
+
+use crate::diagnose::{self, Cause, Code, IncidentId};
+use crate::telemetry::{Line, Stages};
+use crate::upstream::{Attempt, Failure, Permit};
+
+use super::Site;
+use super::client::Connection;
+
+/// The status that logs show for a client that left before an answer.
+const CLIENT_LEFT: u16 = 499;
+
+/// One request under way, and what to write of it.
+#[derive(Debug)]
+pub struct Record {
+    site: Rc<Site>,
+    connection: Rc<Connection>,
+    started: Instant,
+    pub client: Option<IpAddr>,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    host: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    agent: Option<HeaderValue>,
+    /// The refused bytes, in place of a target.
+    pub raw_line: Option<Vec<u8>>,
+    /// Position of the upstream block in the site's pools.
+    pub upstream: Option<usize>,
+    pub queued: Option<Duration>,
+    /// The attempt under way, or the last.
+    pub attempt: Option<Attempt>,
+    /// Those before it, with the cause of each.
+    pub earlier: Vec<(Attempt, Code)>,
+    /// The place among the upstream's requests in flight.
+    pub permit: Option<Permit>,
+    /// The status that went out.
+    pub status: Option<u16>,
+    pub bytes: u64,
+    pub cause: Option<Code>,
+    pub incident: Option<IncidentId>,
+    ended: bool,
+}
+
+impl Record {
+    pub fn new(site: Rc<Site>, connection: Rc<Connection>, parts: &Parts) -> Record {
+        connection.in_flight.set(connection.in_flight.get() + 1);
+        let field = |name| parts.headers.get(name).cloned();
+        let combined = site.config.log.format == crate::config::LogFormat::Combined;
+        Record {
+            client: connection.peer,
+            site,
+            connection,
+            started: Instant::now(),
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            version: parts.version,
+            host: field(header::HOST),
+            referer: combined.then(|| field(header::REFERER)).flatten(),
+            agent: combined.then(|| field(header::USER_AGENT)).flatten(),
+            raw_line: None,
+            upstream: None,
+            queued: None,
+            attempt: None,
+            earlier: Vec::new(),
+            permit: None,
+            status: None,
+            bytes: 0,
+            cause: None,
+            incident: None,
+            ended: false,
+        }
+    }
+
+    /// The attempt whose body is being read.
+    pub fn attempt_mut(&mut self) -> &mut Attempt {
+        self.attempt.as_mut().expect("a response comes from an attempt")
+    }
+
+    /// Every attempt in order.
+    pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+        self.earlier.iter().map(|(attempt, _)| attempt).chain(&self.attempt)
+    }
+
+    /// The response is complete: the upstream's place is free for the next.
+    pub fn finish(&mut self) {
+        self.ended = true;
+        self.permit = None;
+    }
+
+    /// The response broke off after its head was sent.
+    pub fn cut(&mut self, failure: &Failure) {
+        let attempt = self.attempt_mut();
+        let (cause, _) = diagnose::classify(failure, attempt);
+        self.fail(&cause);
+        self.incident = Some(self.site.incident_id());
+        self.connection.cut.set(true);
+        self.finish();
+    }
+
+    /// Notes the cause of the failure; the first one stays.
+    pub fn fail(&mut self, cause: &Cause) {
+        self.cause.get_or_insert(cause.code());
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.connection.in_flight.set(self.connection.in_flight.get().saturating_sub(1));
+        if !self.ended && self.cause.is_none() {
+            self.cause = Some(Code::ClientGone);
+        }
+        let log = &self.site.log;
+        if log.is_on() {
+            log.write(|time, clf_time, emit| self.line(time, clf_time, emit));
+        }
+    }
+}
+
+impl Record {
+    fn line(&self, time: &str, clf_time: &str, emit: &mut dyn FnMut(&Line<'_>)) {
+        let attempt = self.attempt.as_ref();
+        let server = self
+            .upstream
+            .zip(attempt)
+            .map(|(upstream, attempt)| self.site.server_names[upstream][attempt.server].as_str());
+        let upstream = self.upstream.map(|number| self.site.config.upstreams[number].name.as_str());
+        let incident = self.incident.map(|incident| incident.to_string());
+        let path = match (&self.raw_line, self.uri.path_and_query()) {
+            (Some(line), _) => line.as_slice(),
+            (None, Some(path)) => path.as_str().as_bytes(),
+            (None, None) => b"*",
+        };
+        let bytes = |value: &'_ Option<HeaderValue>| -> Vec<u8> {
+            value.as_ref().map(|value| value.as_bytes().to_vec()).unwrap_or_default()
+        };
+        emit(&Line {
+            time,
+            clf_time,
+            client: self.client,
+            method: if self.raw_line.is_some() { "-" } else { self.method.as_str() },
+            host: self.host.as_ref().map_or(b"", |host| host.as_bytes()),
+            path,
+            version: if self.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            status: self.status.unwrap_or(CLIENT_LEFT),
+            bytes: self.bytes,
+            referer: &bytes(&self.referer),
+            agent: &bytes(&self.agent),
+            upstream: upstream.unwrap_or_default(),
+            server: server.unwrap_or_default(),
+            received_status: attempt.and_then(|attempt| attempt.status),
+            duration: self.started.elapsed(),
+            stages: attempt.map(|attempt| stages(attempt, self.queued)).unwrap_or_default(),
+            attempts: self.earlier.len() + usize::from(self.attempt.is_some()),
+            reused: attempt.is_some_and(|attempt| attempt.reuse.is_some()),
+            cause: self.cause.map(Code::name),
+            incident: incident.as_deref(),
+        });
+    }
+}
+
+/// How long each stage took, from the stamps at their ends.
+fn stages(attempt: &Attempt, queue: Option<Duration>) -> Stages {
+    let stamps = &attempt.stamps;
+    let mut since = stamps.started;
+    let mut took = |end: Option<Instant>| {
+        let end = end?;
+        let took = end.saturating_duration_since(since);
+        since = end;
+        Some(took)
+    };
+    Stages {
+        queue,
+        resolve: took(stamps.resolved),
+        connect: took(stamps.connected),
+        tls: took(stamps.secured),
+        send: took(stamps.sent),
+        head: took(stamps.head),
+    }
+}

@@ -1,0 +1,79 @@
+//! Binding: every worker gets a listener of its own on each address.
+//!
+//! TCP listeners share their port by SO_REUSEPORT, so that the kernel spreads the connections; a Unix
+//! listener is one socket that all workers accept from.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::ListenAddress;
+
+/// Connections that wait to be accepted; the kernel caps it at net.core.somaxconn.
+const BACKLOG: i32 = 4096;
+
+/// One bound listener, not yet with a runtime.
+#[derive(Debug)]
+pub enum Bound {
+    Tcp(std::net::TcpListener),
+    Unix(UnixListener),
+}
+
+/// Binds an address once for each worker. Gives the address as bound: a port 0 has become a number.
+///
+/// # Errors
+/// The first bind that fails; what was bound before is closed again.
+pub fn bind(address: &ListenAddress, workers: usize) -> io::Result<(ListenAddress, Vec<Bound>)> {
+    match address {
+        ListenAddress::Tcp(address) => {
+            let first = tcp(*address)?;
+            let bound = first.local_addr()?;
+            let mut listeners = vec![Bound::Tcp(first)];
+            for _ in 1..workers {
+                listeners.push(Bound::Tcp(tcp(bound)?));
+            }
+            Ok((ListenAddress::Tcp(bound), listeners))
+        }
+        ListenAddress::Unix(path) => {
+            let first = unix(path)?;
+            let mut listeners = Vec::with_capacity(workers);
+            for _ in 1..workers {
+                listeners.push(Bound::Unix(first.try_clone()?));
+            }
+            listeners.push(Bound::Unix(first));
+            Ok((address.clone(), listeners))
+        }
+    }
+}
+
+fn tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // `[::]` beside `0.0.0.0` is two listeners, not one that takes both.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn unix(path: &Path) -> io::Result<UnixListener> {
+    // A socket that a killed process left behind; one that somebody listens on is not taken away.
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    if let Ok(kind) = std::fs::symlink_metadata(path).map(|meta| meta.file_type())
+        && std::os::unix::fs::FileTypeExt::is_socket(&kind)
+    {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}

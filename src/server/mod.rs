@@ -1,0 +1,194 @@
+//! ROOM 6: downstream. Listeners, workers, connections, limits, reload and drain.
+//!
+//! [`start`] takes a proven configuration and gives a handle; a reload builds and binds everything
+//! before any worker hears of it, so that a failed one changes nothing.
+
+mod connection;
+mod gate;
+mod listener;
+mod socket;
+mod worker;
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::JoinHandle;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{Config, ListenAddress};
+use crate::telemetry::AccessWriter;
+use crate::upstream::Shared;
+
+use listener::Bound;
+use worker::{Generation, Order};
+
+/// Why a configuration could not be put into force.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}")]
+    Bind {
+        address: ListenAddress,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot open the access log")]
+    AccessLog(#[source] io::Error),
+    #[error("cannot start a worker thread")]
+    Thread(#[source] io::Error),
+    /// The number of workers is fixed when the program starts.
+    #[error("`workers` cannot change from {from} to {to} without a restart")]
+    Workers { from: usize, to: usize },
+}
+
+/// A running proxy. Dropping it ends the workers without a drain.
+#[derive(Debug)]
+pub struct Running {
+    config: Arc<Config>,
+    access: AccessWriter,
+    /// As configured, and as bound.
+    listeners: Vec<(ListenAddress, ListenAddress)>,
+    workers: Vec<(mpsc::UnboundedSender<Order>, JoinHandle<io::Result<()>>)>,
+}
+
+/// Binds, starts the workers, and returns once every one of them accepts.
+///
+/// # Errors
+/// What could not be bound, opened or started.
+pub fn start(config: Config) -> Result<Running, StartError> {
+    let access = AccessWriter::start(&config.log.access).map_err(StartError::AccessLog)?;
+    let connections = Arc::new(AtomicUsize::new(0));
+    let mut workers = Vec::new();
+    for number in 0..config.workers {
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let connections = connections.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || worker::run(inbox, connections))
+            .map_err(StartError::Thread)?;
+        workers.push((orders, thread));
+    }
+    let config = Arc::new(config);
+    let mut running =
+        Running { config: config.clone(), access: access.clone(), listeners: Vec::new(), workers };
+    running.apply(config, access)?;
+    Ok(running)
+}
+
+impl Running {
+    /// The addresses in the configuration's order, as bound.
+    pub fn addresses(&self) -> Vec<ListenAddress> {
+        self.listeners.iter().map(|(_, bound)| bound.clone()).collect()
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Puts another configuration into force. Connections and requests under way go on; listeners that
+    /// stay are kept.
+    ///
+    /// # Errors
+    /// What could not be bound or opened; the old configuration stays in force, whole.
+    pub fn reload(&mut self, config: Config) -> Result<(), StartError> {
+        if config.workers != self.config.workers {
+            let (from, to) = (self.config.workers, config.workers);
+            return Err(StartError::Workers { from, to });
+        }
+        let access = match config.log.access == self.config.log.access {
+            true => self.access.clone(),
+            false => AccessWriter::start(&config.log.access).map_err(StartError::AccessLog)?,
+        };
+        self.apply(Arc::new(config), access)
+    }
+
+    fn apply(&mut self, config: Arc<Config>, access: AccessWriter) -> Result<(), StartError> {
+        let count = self.workers.len();
+        let mut listeners = Vec::new();
+        let mut bound: Vec<Vec<(ListenAddress, Option<Bound>)>> =
+            (0..count).map(|_| Vec::new()).collect();
+        for wanted in config.listeners.iter().map(|listener| &listener.address) {
+            let kept = self.listeners.iter().find(|(configured, _)| configured == wanted);
+            let (address, sockets) = match kept {
+                Some((_, bound)) => (bound.clone(), Vec::new()),
+                None => listener::bind(wanted, count)
+                    .map_err(|source| StartError::Bind { address: wanted.clone(), source })?,
+            };
+            let mut sockets = sockets.into_iter();
+            for worker in &mut bound {
+                worker.push((address.clone(), sockets.next()));
+            }
+            listeners.push((wanted.clone(), address));
+        }
+        let shared: Vec<_> = config
+            .upstreams
+            .iter()
+            .map(|upstream| Arc::new(Shared::new(upstream.clone())))
+            .collect();
+        // From here on nothing can fail: every worker takes the new generation.
+        let mut applied = Vec::new();
+        for ((orders, _), listeners) in self.workers.iter().zip(bound) {
+            let (tell, told) = oneshot::channel();
+            let generation = Generation {
+                config: config.clone(),
+                shared: shared.clone(),
+                listeners,
+                access: access.clone(),
+            };
+            let _ = orders.send(Order::Apply { generation, applied: tell });
+            applied.push(told);
+        }
+        for told in applied {
+            let _ = told.blocking_recv();
+        }
+        self.remove_sockets(&listeners);
+        (self.config, self.access, self.listeners) = (config, access, listeners);
+        Ok(())
+    }
+
+    /// Takes away the files of Unix listeners that are no longer wanted.
+    fn remove_sockets(&self, kept: &[(ListenAddress, ListenAddress)]) {
+        let kept: HashSet<&ListenAddress> = kept.iter().map(|(_, bound)| bound).collect();
+        for (_, bound) in &self.listeners {
+            if let ListenAddress::Unix(path) = bound
+                && !kept.contains(bound)
+            {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+
+    /// Opens the access log's file anew.
+    pub fn reopen_logs(&self) {
+        self.access.reopen();
+    }
+
+    /// Accepts nothing more, waits for what is under way up to the configured deadline, and ends.
+    pub fn stop(self) {
+        let deadline = self.config.drain_timeout;
+        self.end(deadline);
+    }
+
+    /// Ends at once.
+    pub fn abort(self) {
+        self.end(std::time::Duration::ZERO);
+    }
+
+    fn end(mut self, deadline: std::time::Duration) {
+        for (orders, _) in &self.workers {
+            let _ = orders.send(Order::Stop { deadline });
+        }
+        for (_, thread) in std::mem::take(&mut self.workers) {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a worker had no runtime"),
+                Err(_panic) => tracing::error!("a worker panicked"),
+            }
+        }
+        self.remove_sockets(&[]);
+        self.access.close();
+    }
+}

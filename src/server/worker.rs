@@ -1,0 +1,300 @@
+//! One worker: a thread with a runtime, listeners and connections of its own; nothing of a request is
+//! shared with another.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::clock;
+use crate::config::{self, Config, ListenAddress};
+use crate::diagnose::Cause;
+use crate::proxy::{Connection, Site};
+use crate::telemetry::{AccessWriter, LineBuffer};
+use crate::upstream::Shared;
+
+use super::connection;
+use super::listener::Bound;
+use super::socket::{GatedSocket, Socket};
+
+/// Connections beyond the limit that are still told so; more are closed without a word.
+const TURNED_AWAY_MAX: usize = 64;
+/// After accept has failed for want of descriptors or memory, so long is waited.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the server tells a worker.
+#[derive(Debug)]
+pub enum Order {
+    /// Serve by this configuration from now on.
+    Apply { generation: Generation, applied: oneshot::Sender<()> },
+    /// Accept nothing more, finish what is under way, and end.
+    Stop { deadline: Duration },
+}
+
+/// One generation of the configuration on its way to one worker.
+#[derive(Debug)]
+pub struct Generation {
+    pub config: Arc<Config>,
+    /// In the order of the configuration's upstreams.
+    pub shared: Vec<Arc<Shared>>,
+    /// The configuration's listeners in order; a socket for those that are new.
+    pub listeners: Vec<(ListenAddress, Option<Bound>)>,
+    pub access: AccessWriter,
+}
+
+/// What all connections of one worker share.
+#[derive(Debug)]
+pub struct Worker {
+    site: RefCell<Option<Rc<Site>>>,
+    client: RefCell<Rc<config::Client>>,
+    /// Client connections of all workers.
+    connections: Arc<AtomicUsize>,
+    /// Those of this worker.
+    own: Cell<usize>,
+    emptied: Notify,
+}
+
+/// One listener's life in one worker.
+#[derive(Debug)]
+pub struct Listening {
+    /// Its position in the configuration in force.
+    pub number: Rc<Cell<usize>>,
+    ended: Cell<bool>,
+    end: Notify,
+}
+
+impl Worker {
+    /// The site of the configuration in force.
+    pub fn site(&self) -> Rc<Site> {
+        self.site.borrow().clone().expect("listeners start after the first configuration")
+    }
+}
+
+impl Listening {
+    /// Waits until its connections are to come to an end.
+    pub async fn drained(&self) {
+        let notified = self.end.notified();
+        if !self.ended.get() {
+            notified.await;
+        }
+    }
+
+    fn drain(&self) {
+        self.ended.set(true);
+        self.end.notify_waiters();
+    }
+}
+
+/// Runs a worker's thread until it is told to stop.
+///
+/// # Errors
+/// When the runtime cannot be made.
+pub fn run(
+    orders: mpsc::UnboundedReceiver<Order>,
+    connections: Arc<AtomicUsize>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())?;
+    runtime.block_on(work(orders, connections));
+    Ok(())
+}
+
+async fn work(mut orders: mpsc::UnboundedReceiver<Order>, connections: Arc<AtomicUsize>) {
+    let worker = Rc::new(Worker {
+        site: RefCell::new(None),
+        client: RefCell::default(),
+        connections,
+        own: Cell::new(0),
+        emptied: Notify::new(),
+    });
+    let ticking = worker.clone();
+    tokio::task::spawn_local(clock::tick(move || {
+        let site = ticking.site.borrow().clone();
+        if let Some(site) = site {
+            site.tick();
+        }
+    }));
+    let mut listeners: HashMap<ListenAddress, Rc<Listening>> = HashMap::new();
+    let mut log = None;
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Apply { generation, applied } => {
+                apply(&worker, &mut listeners, &mut log, generation);
+                let _ = applied.send(());
+            }
+            Order::Stop { deadline } => {
+                stop(&worker, &listeners, deadline).await;
+                break;
+            }
+        }
+    }
+    if let Some(site) = worker.site.take() {
+        site.tick();
+    }
+}
+
+fn apply(
+    worker: &Rc<Worker>,
+    listeners: &mut HashMap<ListenAddress, Rc<Listening>>,
+    log: &mut Option<Rc<LineBuffer>>,
+    generation: Generation,
+) {
+    let Generation { config, shared, listeners: wanted, access } = generation;
+    if let Some(log) = log {
+        log.flush();
+    }
+    let buffer = log.insert(Rc::new(access.buffer(config.log.format))).clone();
+    worker.client.replace(Rc::new(config.client.clone()));
+    worker.site.replace(Some(Rc::new(Site::new(config, &shared, buffer))));
+    listeners.retain(|address, listening| {
+        let stays = wanted.iter().any(|(wanted, _)| wanted == address);
+        if !stays {
+            listening.drain();
+        }
+        stays
+    });
+    for (number, (address, bound)) in wanted.into_iter().enumerate() {
+        if let Some(listening) = listeners.get(&address) {
+            listening.number.set(number);
+        } else if let Some(bound) = bound {
+            let listening = Rc::new(Listening {
+                number: Rc::new(Cell::new(number)),
+                ended: Cell::new(false),
+                end: Notify::new(),
+            });
+            tokio::task::spawn_local(listen(worker.clone(), listening.clone(), bound));
+            listeners.insert(address, listening);
+        }
+    }
+}
+
+async fn stop(
+    worker: &Worker,
+    listeners: &HashMap<ListenAddress, Rc<Listening>>,
+    deadline: Duration,
+) {
+    for listening in listeners.values() {
+        listening.drain();
+    }
+    let emptied = async {
+        while worker.own.get() > 0 {
+            worker.emptied.notified().await;
+        }
+    };
+    if clock::within(deadline, emptied).await.is_none() {
+        let left = worker.own.get();
+        tracing::warn!(connections = left, "the drain's deadline has passed; connections are cut");
+    }
+}
+
+/// Accepts until the listener is drained.
+async fn listen(worker: Rc<Worker>, listening: Rc<Listening>, bound: Bound) {
+    let accepting = async {
+        match bound {
+            Bound::Tcp(listener) => match TcpListener::from_std(listener) {
+                Ok(listener) => accept_tcp(&worker, &listening, &listener).await,
+                Err(error) => tracing::error!(%error, "a listener cannot be used"),
+            },
+            Bound::Unix(listener) => match UnixListener::from_std(listener) {
+                Ok(listener) => accept_unix(&worker, &listening, &listener).await,
+                Err(error) => tracing::error!(%error, "a listener cannot be used"),
+            },
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = listening.drained() => {}
+    }
+}
+
+async fn accept_tcp(worker: &Rc<Worker>, listening: &Rc<Listening>, listener: &TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((tcp, peer)) => {
+                // Small answers are not to wait for the client's acknowledgement.
+                let _ = tcp.set_nodelay(true);
+                let connection = Connection {
+                    peer: Some(peer.ip().to_canonical()),
+                    listener: listening.number.clone(),
+                    ..Connection::default()
+                };
+                begin(worker, listening, Socket::Tcp(tcp), connection);
+            }
+            Err(error) => accept_failed(&error).await,
+        }
+    }
+}
+
+async fn accept_unix(worker: &Rc<Worker>, listening: &Rc<Listening>, listener: &UnixListener) {
+    loop {
+        match listener.accept().await {
+            Ok((unix, _)) => {
+                let connection =
+                    Connection { listener: listening.number.clone(), ..Connection::default() };
+                begin(worker, listening, Socket::Unix(unix), connection);
+            }
+            Err(error) => accept_failed(&error).await,
+        }
+    }
+}
+
+/// accept(2): the errors of the new connection pass; those of our host call for a pause.
+async fn accept_failed(error: &io::Error) {
+    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        return;
+    }
+    tracing::error!(%error, "cannot accept connections");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+fn begin(worker: &Rc<Worker>, listening: &Rc<Listening>, socket: Socket, connection: Connection) {
+    let counted = Counted::new(worker.clone());
+    let limits = worker.client.borrow().clone();
+    let over = counted.number.saturating_sub(limits.connections);
+    if over > TURNED_AWAY_MAX {
+        return;
+    }
+    let limit = limits.connections;
+    let connection = Rc::new(connection);
+    let mut socket = GatedSocket::new(socket, connection.clone(), limits);
+    if over > 0 {
+        socket.refuse_client(Cause::TooManyClientConnections { limit });
+    }
+    let (worker, listening) = (worker.clone(), listening.clone());
+    tokio::task::spawn_local(async move {
+        connection::serve(worker, listening, socket, connection).await;
+        drop(counted);
+    });
+}
+
+/// A place among the client connections; given back when dropped.
+struct Counted {
+    worker: Rc<Worker>,
+    /// How many there are with this one.
+    number: usize,
+}
+
+impl Counted {
+    fn new(worker: Rc<Worker>) -> Counted {
+        worker.own.set(worker.own.get() + 1);
+        let number = worker.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        Counted { worker, number }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.worker.connections.fetch_sub(1, Ordering::Relaxed);
+        self.worker.own.set(self.worker.own.get() - 1);
+        if self.worker.own.get() == 0 {
+            self.worker.emptied.notify_waiters();
+        }
+    }
+}

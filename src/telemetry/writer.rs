@@ -1,0 +1,233 @@
+//! Carries lines off the request's path: a buffer a worker, a thread that writes.
+//!
+//! No system call a request. A full pipe or disk stops the writer thread, never a worker: what does not
+//! fit into the queue is counted and the count is written once there is room again.
+
+use std::cell::RefCell;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::config::{AccessLog, LogFormat};
+
+use super::access::{Line, write_line};
+
+/// A worker hands its lines over at this size, or at the next tick.
+const HAND_OVER: usize = 60 * 1024;
+/// Hand-overs that wait for the writer; beyond, lines are counted and dropped.
+const QUEUE: usize = 256;
+/// How long the end of the program waits for the last lines.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+enum Message {
+    Lines(String),
+    Reopen,
+    Close(mpsc::Sender<()>),
+}
+
+/// The handle to the writer thread.
+#[derive(Debug, Clone)]
+pub struct AccessWriter {
+    queue: Option<SyncSender<Message>>,
+    lost: Arc<AtomicU64>,
+}
+
+/// One worker's lines on their way.
+#[derive(Debug)]
+pub struct LineBuffer {
+    writer: AccessWriter,
+    format: LogFormat,
+    lines: RefCell<String>,
+    clock: RefCell<Clock>,
+}
+
+impl AccessWriter {
+    /// Starts the thread that writes; with the log off, a handle that swallows.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn start(access: &AccessLog) -> io::Result<AccessWriter> {
+        let lost = Arc::new(AtomicU64::new(0));
+        let target = match access {
+            AccessLog::Off => return Ok(AccessWriter { queue: None, lost }),
+            AccessLog::Stdout => Target::Stdout,
+            AccessLog::File(path) => Target::File(path.clone(), open(path)?),
+        };
+        let (queue, messages) = mpsc::sync_channel(QUEUE);
+        let counter = lost.clone();
+        let _detached: JoinHandle<()> = std::thread::Builder::new()
+            .name("access-log".to_owned())
+            .spawn(move || write_all(&messages, target, &counter))?;
+        Ok(AccessWriter { queue: Some(queue), lost })
+    }
+
+    /// A buffer for one worker.
+    pub fn buffer(&self, format: LogFormat) -> LineBuffer {
+        LineBuffer {
+            writer: self.clone(),
+            format,
+            lines: RefCell::default(),
+            clock: RefCell::default(),
+        }
+    }
+
+    /// Opens the file anew, after logrotate has moved it (SIGUSR1).
+    pub fn reopen(&self) {
+        if let Some(queue) = &self.queue {
+            let _ = queue.try_send(Message::Reopen);
+        }
+    }
+
+    /// Waits, within bounds, until everything handed over is written.
+    pub fn close(&self) {
+        let (done, closed) = mpsc::channel();
+        if let Some(queue) = &self.queue
+            && queue.try_send(Message::Close(done)).is_ok()
+        {
+            let _ = closed.recv_timeout(CLOSE_WAIT);
+        }
+    }
+
+    fn hand_over(&self, lines: String) {
+        let Some(queue) = &self.queue else { return };
+        if let Err(error) = queue.try_send(Message::Lines(lines)) {
+            let (mpsc::TrySendError::Full(message) | mpsc::TrySendError::Disconnected(message)) =
+                error;
+            if let Message::Lines(lines) = message {
+                let count = lines.bytes().filter(|&byte| byte == b'\n').count();
+                self.lost.fetch_add(count as u64, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl LineBuffer {
+    /// Whether lines are wanted at all.
+    pub fn is_on(&self) -> bool {
+        self.writer.queue.is_some()
+    }
+
+    /// Appends one line; `fill` gets the times of now to put into it.
+    pub fn write(&self, fill: impl FnOnce(&str, &str, &mut dyn FnMut(&Line<'_>))) {
+        let mut clock = self.clock.borrow_mut();
+        clock.set(SystemTime::now());
+        let mut lines = self.lines.borrow_mut();
+        fill(&clock.rfc3339, &clock.clf, &mut |line| write_line(&mut lines, self.format, line));
+        if lines.len() >= HAND_OVER {
+            self.writer.hand_over(std::mem::take(&mut lines));
+        }
+    }
+
+    /// Hands over what there is. Once a tick, and at the end.
+    pub fn flush(&self) {
+        let mut lines = self.lines.borrow_mut();
+        if !lines.is_empty() {
+            self.writer.hand_over(std::mem::take(&mut lines));
+        }
+    }
+}
+
+/// The time as the formats write it, laid out once a second.
+#[derive(Debug, Default)]
+struct Clock {
+    second: u64,
+    rfc3339: String,
+    clf: String,
+}
+
+impl Clock {
+    fn set(&mut self, now: SystemTime) {
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = since.subsec_millis();
+        if since.as_secs() != self.second || self.rfc3339.is_empty() {
+            self.second = since.as_secs();
+            let seconds = i64::try_from(self.second).unwrap_or(i64::MAX);
+            let stamp = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
+            self.rfc3339 = stamp.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string();
+            self.clf = stamp.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
+        }
+        let digits = [
+            b'0' + (millis / 100) as u8,
+            b'0' + (millis / 10 % 10) as u8,
+            b'0' + (millis % 10) as u8,
+        ];
+        let point = self.rfc3339.len() - 4;
+        let digits = std::str::from_utf8(&digits).unwrap_or("000");
+        self.rfc3339.replace_range(point..point + 3, digits);
+    }
+}
+
+enum Target {
+    Stdout,
+    File(PathBuf, File),
+}
+
+impl Target {
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        match self {
+            Target::Stdout => io::stdout().lock().write_all(lines),
+            Target::File(_, file) => file.write_all(lines),
+        }
+    }
+
+    fn reopen(&mut self) {
+        if let Target::File(path, file) = self {
+            match open(path) {
+                Ok(fresh) => *file = fresh,
+                Err(error) => {
+                    tracing::error!(%error, path = %path.display(), "cannot reopen the access log")
+                }
+            }
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+fn write_all(messages: &Receiver<Message>, mut target: Target, lost: &AtomicU64) {
+    let mut failing = false;
+    while let Ok(message) = messages.recv() {
+        match message {
+            Message::Reopen => target.reopen(),
+            Message::Close(done) => {
+                let _ = done.send(());
+            }
+            Message::Lines(lines) => {
+                let outcome = target.write(lines.as_bytes());
+                // Said once, not once a write: the disk is full already.
+                if let Err(error) = &outcome
+                    && !failing
+                {
+                    tracing::error!(%error, "cannot write the access log");
+                }
+                failing = outcome.is_err();
+            }
+        }
+        let gone = lost.swap(0, Ordering::Relaxed);
+        if gone > 0 {
+            tracing::warn!(lines = gone, "the access log could not keep up; lines were dropped");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_lays_out_milliseconds() {
+        let mut clock = Clock::default();
+        clock.set(UNIX_EPOCH + Duration::from_millis(1_795_240_800_007));
+        assert_eq!(clock.rfc3339, "2026-11-21T06:00:00.007Z");
+        assert_eq!(clock.clf, "21/Nov/2026:06:00:00 +0000");
+        clock.set(UNIX_EPOCH + Duration::from_millis(1_795_240_800_120));
+        assert_eq!(clock.rfc3339, "2026-11-21T06:00:00.120Z");
+    }
+}

@@ -1,0 +1,113 @@
+//! The flight record of one attempt: how far it got, when, and what was seen.
+//!
+//! The caller owns it and lends it, so that it survives a dropped exchange. Numbers and stamps only on
+//! the good path; bytes and certificates are copied into it when something failed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::Server;
+
+use super::failure::Stage;
+
+/// How many of the first received bytes a failed attempt keeps.
+pub const FIRST_BYTES_MAX: usize = 512;
+
+/// One attempt at one server.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The block's servers; `server` says which.
+    pub upstream: Arc<crate::config::Upstream>,
+    pub server: usize,
+    /// The address connected to, once known; `None` for Unix sockets.
+    pub address: Option<SocketAddr>,
+    pub stage: Stage,
+    pub stamps: Stamps,
+    /// Set when the connection had served before.
+    pub reuse: Option<Reuse>,
+    /// Bytes of the request handed to the kernel.
+    pub bytes_sent: u64,
+    /// Bytes of the response received, head and body, above TLS.
+    pub bytes_received: u64,
+    /// Body bytes of the response given on, without its coding.
+    pub body_bytes: u64,
+    /// The final response's status, once its head was whole and sound.
+    pub status: Option<u16>,
+    /// What a failure leaves behind; `None` on the good path.
+    pub remains: Option<Box<Remains>>,
+}
+
+/// When each stage ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamps {
+    pub started: Instant,
+    pub resolved: Option<Instant>,
+    pub connected: Option<Instant>,
+    pub secured: Option<Instant>,
+    /// The whole request was handed over.
+    pub sent: Option<Instant>,
+    pub first_byte: Option<Instant>,
+    pub head: Option<Instant>,
+}
+
+/// What is known of a connection that was reused.
+#[derive(Debug, Clone, Copy)]
+pub struct Reuse {
+    pub idle: Duration,
+    /// Requests served on it before this one.
+    pub served: u64,
+}
+
+/// Evidence copied when an attempt fails.
+#[derive(Debug, Clone, Default)]
+pub struct Remains {
+    /// The first bytes received, below TLS where the handshake failed.
+    pub first_bytes: Vec<u8>,
+    /// The line in which parsing stopped.
+    pub line: Vec<u8>,
+    /// Header names with the size of their lines, largest first; three at most.
+    pub largest: Vec<(String, usize)>,
+    /// The peer's certificates, DER, leaf first.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+impl Attempt {
+    pub fn new(upstream: Arc<crate::config::Upstream>, server: usize, now: Instant) -> Attempt {
+        Attempt {
+            upstream,
+            server,
+            address: None,
+            stage: Stage::Resolve,
+            stamps: Stamps {
+                started: now,
+                resolved: None,
+                connected: None,
+                secured: None,
+                sent: None,
+                first_byte: None,
+                head: None,
+            },
+            reuse: None,
+            bytes_sent: 0,
+            bytes_received: 0,
+            body_bytes: 0,
+            status: None,
+            remains: None,
+        }
+    }
+
+    /// The server as configured.
+    pub fn server(&self) -> &Server {
+        &self.upstream.servers[self.server]
+    }
+
+    pub(crate) fn remains(&mut self) -> &mut Remains {
+        self.remains.get_or_insert_default()
+    }
+
+    pub(crate) fn keep_first_bytes(&mut self, bytes: &[u8]) {
+        let kept = &bytes[..bytes.len().min(FIRST_BYTES_MAX)];
+        self.remains().first_bytes = kept.to_vec();
+    }
+}

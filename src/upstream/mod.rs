@@ -1,0 +1,279 @@
+//! ROOM 2: one exchange with one upstream.
+//!
+//! Knows nothing of causes and pages. An exchange takes an idle connection or opens one, sends the
+//! request, and gives back the head with the first of the body; what went wrong is a [`Failure`],
+//! what was seen on the way stands in the [`Attempt`]. Imports `config` and `clock` only.
+
+mod attempt;
+mod connect;
+mod failure;
+pub mod http1;
+mod pool;
+mod resolve;
+mod stream;
+mod tls;
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, StatusCode, header};
+use http_body::Frame;
+
+pub use attempt::Attempt;
+use attempt::Reuse;
+pub use failure::{
+    BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault, LengthFault,
+    ResolveFailure, SendFailure, Stage, TlsFailure,
+};
+pub use http1::wire::{Upload, UploadFraming};
+pub use pool::{Permit, Pool, Shared};
+pub use resolve::Resolver;
+pub use stream::Conn;
+pub use tls::server_name;
+
+use http1::head::Head;
+use http1::wire::{Download, Heard, Wire};
+
+/// The largest body that is gathered whole before the head goes on, when it is already here.
+const GATHER_MAX: usize = 64 * 1024;
+
+/// A request as it goes out: the head's bytes and what a reader of the response has to know of it.
+#[derive(Debug)]
+pub struct Outgoing {
+    pub method: Method,
+    /// Request line and fields, with the empty line.
+    pub head: Vec<u8>,
+    /// The protocol that the client asks to upgrade to.
+    pub upgrade: Option<String>,
+}
+
+/// A response whose head is complete and whose body has begun, or ended.
+#[derive(Debug)]
+pub struct Answer {
+    pub head: Head,
+    pub body: AnswerBody,
+}
+
+#[derive(Debug)]
+pub enum AnswerBody {
+    /// The body is here to its end; the connection is already back in its pool.
+    Whole(Bytes),
+    Stream(Box<Streaming>),
+    /// 101: the connection is the client's now.
+    Tunnel(Box<Conn>),
+}
+
+/// A body that is still coming.
+#[derive(Debug)]
+pub struct Streaming {
+    download: Option<Download>,
+    begun: Begun,
+    pool: Rc<Pool>,
+    server: usize,
+}
+
+/// Sends the request to the attempt's server and waits for the answer. `fresh` leaves idle
+/// connections alone. Cancel safe: a dropped exchange closes its connection.
+///
+/// # Errors
+/// The first failure, in the order of the stages.
+pub async fn exchange(
+    pool: &Rc<Pool>,
+    resolver: &Resolver,
+    request: &Outgoing,
+    upload: &mut Option<Upload>,
+    attempt: &mut Attempt,
+    fresh: bool,
+) -> Result<Answer, Failure> {
+    let server = attempt.server;
+    let conn = match (!fresh).then(|| pool.take(server)).flatten() {
+        Some(conn) => {
+            let idle = attempt.stamps.started.saturating_duration_since(conn.idle_since);
+            attempt.reuse = Some(Reuse { idle, served: conn.served });
+            attempt.address = conn.address;
+            conn
+        }
+        None => open(pool, resolver, attempt).await?,
+    };
+    let shared = pool.shared.clone();
+    let (timeouts, limits) = (&shared.upstream.timeouts, &shared.upstream.limits);
+    let mut wire = Wire::new(conn, timeouts, &request.head);
+    let lent = upload.as_mut().expect("the caller keeps the upload until an answer takes it");
+    let heard = wire.head(lent, attempt, &request.method, limits).await?;
+    if heard.head.status == StatusCode::SWITCHING_PROTOCOLS {
+        check_upgrade(&heard.head, request.upgrade.as_deref()).map_err(Failure::Head)?;
+    }
+    let Some(upload) = upload.take() else { unreachable!("lent above") };
+    begin_body(pool, wire, upload, heard, attempt).await
+}
+
+async fn open(pool: &Pool, resolver: &Resolver, attempt: &mut Attempt) -> Result<Conn, Failure> {
+    let server = attempt.server;
+    if let Some(refusal) = pool.refusal(server) {
+        attempt.stage = Stage::Connect;
+        if let crate::config::ServerAddress::Ip(address) = attempt.server().address {
+            attempt.address = Some(address);
+        }
+        return Err(Failure::Connect(ConnectFailure::Remembered(refusal)));
+    }
+    let opened = connect::connect(resolver, pool.shared.tls(), attempt).await;
+    if let Err(Failure::Connect(ConnectFailure::Io(error))) = &opened {
+        pool.remember_refusal(server, error);
+    }
+    opened
+}
+
+/// RFC 9110 section 7.8: a 101 names, in Upgrade, the protocol that was asked for.
+fn check_upgrade(head: &Head, asked: Option<&str>) -> Result<(), HeadFailure> {
+    let Some(asked) = asked else { return Err(HeadFailure::UpgradeUnasked) };
+    let got = head.headers.get(header::UPGRADE).and_then(|value| value.to_str().ok());
+    let got = got.unwrap_or_default();
+    let mut wanted = asked.split(',').map(str::trim);
+    match wanted.any(|wanted| !got.is_empty() && wanted.eq_ignore_ascii_case(got.trim())) {
+        true => Ok(()),
+        false => {
+            let got = got.chars().take(64).collect();
+            Err(HeadFailure::UpgradeProtocol { asked: asked.to_owned(), got })
+        }
+    }
+}
+
+/// Holds the head back until the first of the body, or its end, has come: a cut before it can still
+/// become the page. A stream of events is let go at once, since its first may be an hour away.
+async fn begin_body(
+    pool: &Rc<Pool>,
+    wire: Wire,
+    upload: Upload,
+    heard: Heard,
+    attempt: &mut Attempt,
+) -> Result<Answer, Failure> {
+    let mut download = Download::new(wire, upload, &heard);
+    let mut head = heard.head;
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        let conn = Box::new(download.into_tunnel());
+        return Ok(Answer { head, body: AnswerBody::Tunnel(conn) });
+    }
+    let mut begun = Begun { data: Bytes::new(), trailers: None };
+    if !download.is_done() && !is_unbuffered(&head.headers) {
+        download.begin();
+        begun = std::future::poll_fn(|cx| poll_begin(&mut download, cx, attempt)).await?;
+    }
+    if download.is_done() && begun.trailers.is_none() {
+        // Its length is known now; the coding was the connection's.
+        if head.headers.remove(header::TRANSFER_ENCODING).is_some() {
+            head.headers.insert(header::CONTENT_LENGTH, begun.data.len().into());
+        }
+        finish(download, pool, attempt.server);
+        return Ok(Answer { head, body: AnswerBody::Whole(begun.data) });
+    }
+    let server = attempt.server;
+    let streaming = Streaming { download: Some(download), begun, pool: pool.clone(), server };
+    Ok(Answer { head, body: AnswerBody::Stream(Box::new(streaming)) })
+}
+
+/// What of a body was read before its head was let go.
+#[derive(Debug)]
+struct Begun {
+    data: Bytes,
+    trailers: Option<HeaderMap>,
+}
+
+/// Waits for the first piece, then takes what else is here already: a small chunked body is often
+/// complete, and then its connection is free before the response is written.
+fn poll_begin(
+    download: &mut Download,
+    cx: &mut Context<'_>,
+    attempt: &mut Attempt,
+) -> Poll<Result<Begun, Failure>> {
+    let mut begun = Begun { data: Bytes::new(), trailers: None };
+    let mut gathered: Option<BytesMut> = None;
+    loop {
+        let size = gathered.as_ref().map_or(begun.data.len(), BytesMut::len);
+        let enough = size > GATHER_MAX || download.left().is_some_and(|left| left > 0 && size > 0);
+        let frame = match download.poll_frame(cx, attempt) {
+            Poll::Pending if size == 0 => return Poll::Pending,
+            Poll::Pending | Poll::Ready(None) => break,
+            Poll::Ready(Some(frame)) => frame?,
+        };
+        match frame.into_data() {
+            Ok(data) if size == 0 => begun.data = data,
+            Ok(data) => gathered
+                .get_or_insert_with(|| BytesMut::from(begun.data.as_ref()))
+                .extend_from_slice(&data),
+            Err(frame) => begun.trailers = frame.into_trailers().ok(),
+        }
+        if enough || begun.trailers.is_some() || download.is_done() {
+            break;
+        }
+    }
+    if let Some(gathered) = gathered {
+        begun.data = gathered.freeze();
+    }
+    Poll::Ready(Ok(begun))
+}
+
+/// `text/event-stream`, and what asks for it in the words that nginx understands.
+fn is_unbuffered(headers: &HeaderMap) -> bool {
+    let starts = |name: header::HeaderName, prefix: &[u8]| {
+        headers.get(name).is_some_and(|value| {
+            let value = value.as_bytes();
+            value.len() >= prefix.len() && value[..prefix.len()].eq_ignore_ascii_case(prefix)
+        })
+    };
+    starts(header::CONTENT_TYPE, b"text/event-stream")
+        || starts(header::HeaderName::from_static("x-accel-buffering"), b"no")
+}
+
+fn finish(download: Download, pool: &Pool, server: usize) {
+    if let Some(conn) = download.into_conn() {
+        pool.put(server, conn);
+    }
+}
+
+impl Streaming {
+    /// The next piece; `None` at the end. After an error or the end it is not to be polled again.
+    pub fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        attempt: &mut Attempt,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        if !self.begun.data.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.begun.data)))));
+        }
+        if let Some(trailers) = self.begun.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        let Some(download) = &mut self.download else { return Poll::Ready(None) };
+        let piece = download.poll_frame(cx, attempt);
+        let over = match &piece {
+            Poll::Ready(None | Some(Err(_))) => true,
+            Poll::Ready(Some(Ok(_))) => download.is_done(),
+            Poll::Pending => false,
+        };
+        if over && let Some(download) = self.download.take() {
+            finish(download, &self.pool, self.server);
+        }
+        piece
+    }
+
+    /// Whether the last piece was given.
+    pub fn is_done(&self) -> bool {
+        self.begun.data.is_empty() && self.begun.trailers.is_none() && self.download.is_none()
+    }
+
+    /// The bytes still to come, where the upstream declared them.
+    pub fn left(&self) -> Option<u64> {
+        let begun = self.begun.data.len() as u64;
+        match &self.download {
+            None => Some(begun),
+            Some(download) => download.left().map(|left| left + begun),
+        }
+    }
+}
+
+/// A new attempt at one server of a block, starting now.
+pub fn attempt(pool: &Pool, server: usize) -> Attempt {
+    Attempt::new(pool.shared.upstream.clone(), server, Instant::now())
+}

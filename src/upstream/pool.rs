@@ -1,0 +1,199 @@
+//! What one worker keeps of one upstream block: idle connections, whose turn it is, who refused.
+//!
+//! Idle connections belong to the worker; only the number of requests in flight is shared between
+//! workers, since the operator's limit is for all of them.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use crate::clock;
+use crate::config::Upstream;
+
+use super::stream::Conn;
+use super::tls::TlsSetup;
+
+/// How long a refused connect answers for the next requests: no storm of connects on a backend that is
+/// starting, and the page at once.
+const REFUSAL_MEMORY: Duration = Duration::from_millis(100);
+
+/// An idle connection is closed after this time, before the usual keep-alive of backends ends.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// What all workers share of an upstream block.
+#[derive(Debug)]
+pub struct Shared {
+    pub upstream: Arc<Upstream>,
+    /// A permit for each request that may be in flight.
+    permits: Semaphore,
+    waiting: AtomicUsize,
+    tls: Option<TlsSetup>,
+}
+
+/// One worker's view of an upstream block.
+#[derive(Debug)]
+pub struct Pool {
+    pub shared: Arc<Shared>,
+    idle: Vec<RefCell<Vec<Conn>>>,
+    idle_max: usize,
+    refused: Vec<Cell<Option<(Instant, i32)>>>,
+    turn: Cell<usize>,
+}
+
+/// A place among the requests in flight; given back when dropped.
+#[derive(Debug)]
+pub struct Permit {
+    shared: Arc<Shared>,
+}
+
+/// No place became free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoPermit {
+    /// How long it was waited for; zero when the queue itself was full.
+    pub waited: Duration,
+}
+
+impl Shared {
+    pub fn new(upstream: Arc<Upstream>) -> Shared {
+        let secured =
+            upstream.servers.iter().any(|server| server.scheme == crate::config::Scheme::Https);
+        Shared {
+            permits: Semaphore::new(upstream.limits.connections.min(Semaphore::MAX_PERMITS)),
+            waiting: AtomicUsize::new(0),
+            tls: if secured { TlsSetup::new(&upstream) } else { None },
+            upstream,
+        }
+    }
+
+    pub(crate) fn tls(&self) -> Option<&TlsSetup> {
+        self.tls.as_ref()
+    }
+}
+
+impl Pool {
+    /// `workers` share the block's allowance of idle connections evenly.
+    pub fn new(shared: Arc<Shared>, workers: usize) -> Pool {
+        let servers = shared.upstream.servers.len();
+        let idle_max = shared.upstream.limits.idle_connections.div_ceil(workers.max(1));
+        Pool {
+            shared,
+            idle: (0..servers).map(|_| RefCell::default()).collect(),
+            idle_max,
+            refused: (0..servers).map(|_| Cell::new(None)).collect(),
+            turn: Cell::new(0),
+        }
+    }
+
+    /// Takes a place among the requests in flight, or waits for one in the queue.
+    ///
+    /// # Errors
+    /// When the queue is full, or the place does not come in time.
+    pub async fn permit(&self) -> Result<Permit, NoPermit> {
+        let shared = &self.shared;
+        if let Ok(permit) = shared.permits.try_acquire() {
+            permit.forget();
+            return Ok(Permit { shared: shared.clone() });
+        }
+        let limits = &shared.upstream.limits;
+        let place = Waiting::enter(&shared.waiting);
+        if place.number >= limits.queue {
+            return Err(NoPermit { waited: Duration::ZERO });
+        }
+        let started = Instant::now();
+        match clock::within(limits.queue_timeout, shared.permits.acquire()).await {
+            Some(Ok(permit)) => {
+                permit.forget();
+                Ok(Permit { shared: shared.clone() })
+            }
+            // The semaphore is never closed; were it, declining is the safe answer.
+            Some(Err(_)) | None => Err(NoPermit { waited: started.elapsed() }),
+        }
+    }
+
+    /// The server whose turn it is: round robin, passing over those that have just refused.
+    pub fn choose(&self, tried: &[usize]) -> Option<usize> {
+        let count = self.idle.len();
+        let first = self.turn.get() % count;
+        self.turn.set(first + 1);
+        let order = (0..count).map(|step| (first + step) % count);
+        let mut untried = order.filter(|server| !tried.contains(server));
+        let fallback = untried.clone().next();
+        untried.find(|server| self.refusal(*server).is_none()).or(fallback)
+    }
+
+    /// An idle connection that is still open, the most recently used first.
+    pub(crate) fn take(&self, server: usize) -> Option<Conn> {
+        let mut idle = self.idle[server].borrow_mut();
+        while let Some(mut conn) = idle.pop() {
+            if conn.is_quiet() {
+                return Some(conn);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for later.
+    pub(crate) fn put(&self, server: usize, mut conn: Conn) {
+        let mut idle = self.idle[server].borrow_mut();
+        if idle.len() < self.idle_max {
+            conn.served += 1;
+            conn.idle_since = clock::now();
+            idle.push(conn);
+        }
+    }
+
+    /// Closes what has been idle for too long, or was closed by the peer. Once a tick.
+    pub fn sweep(&self) {
+        for idle in &self.idle {
+            let mut idle = idle.borrow_mut();
+            if !idle.is_empty() {
+                let now = clock::now();
+                idle.retain_mut(|conn| {
+                    now.saturating_duration_since(conn.idle_since) < IDLE_MAX && conn.is_quiet()
+                });
+            }
+        }
+    }
+
+    /// The refusal of a moment ago that still counts.
+    pub(crate) fn refusal(&self, server: usize) -> Option<io::Error> {
+        let (until, errno) = self.refused[server].get()?;
+        (Instant::now() < until).then(|| io::Error::from_raw_os_error(errno))
+    }
+
+    pub(crate) fn remember_refusal(&self, server: usize, error: &io::Error) {
+        if error.kind() == io::ErrorKind::ConnectionRefused
+            && let Some(errno) = error.raw_os_error()
+        {
+            self.refused[server].set(Some((Instant::now() + REFUSAL_MEMORY, errno)));
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.shared.permits.add_permits(1);
+    }
+}
+
+/// One request in the queue; counted for as long as it lives, however its wait ends.
+struct Waiting<'a> {
+    count: &'a AtomicUsize,
+    number: usize,
+}
+
+impl Waiting<'_> {
+    fn enter(count: &AtomicUsize) -> Waiting<'_> {
+        Waiting { number: count.fetch_add(1, Ordering::Relaxed), count }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,251 @@
+//! A connection to an upstream: TCP, Unix or TLS behind one set of poll functions, and its read buffer.
+//!
+//! No buffer is held while a response is waited for: plain sockets are asked for readiness first.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
+
+use super::attempt::FIRST_BYTES_MAX;
+
+/// The first read of a response, and the least room for any later one.
+const READ_MIN: usize = 8 * 1024;
+/// The most that one read takes of a long body.
+const READ_MAX: usize = 128 * 1024;
+
+/// One connection with what was read from it and not yet used.
+#[derive(Debug)]
+pub struct Conn {
+    pub(crate) stream: Stream,
+    pub(crate) input: BytesMut,
+    pub(crate) address: Option<SocketAddr>,
+    /// Requests served on it so far.
+    pub(crate) served: u64,
+    pub(crate) idle_since: Instant,
+    /// How much the next read asks for; grows while reads fill it.
+    read_size: usize,
+}
+
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<TlsStream<Tap>>),
+}
+
+impl Conn {
+    pub(crate) fn new(stream: Stream, address: Option<SocketAddr>, now: Instant) -> Conn {
+        Conn {
+            stream,
+            input: BytesMut::new(),
+            address,
+            served: 0,
+            idle_since: now,
+            read_size: READ_MIN,
+        }
+    }
+
+    /// Reads once into `input`; 0 is the end of the stream.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let size = self.read_size;
+        let read = match &mut self.stream {
+            Stream::Tcp(tcp) => loop {
+                ready!(tcp.poll_read_ready(cx))?;
+                self.input.reserve(size);
+                match tcp.try_read_buf(&mut self.input) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    done => break done?,
+                }
+            },
+            Stream::Unix(unix) => loop {
+                ready!(unix.poll_read_ready(cx))?;
+                self.input.reserve(size);
+                match unix.try_read_buf(&mut self.input) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    done => break done?,
+                }
+            },
+            Stream::Tls(tls) => {
+                self.input.reserve(size);
+                ready!(read_some(Pin::new(tls.as_mut()), cx, &mut self.input))?
+            }
+        };
+        self.read_size = match read {
+            _ if read >= size => (size * 2).min(READ_MAX),
+            _ if read < size / 4 => READ_MIN,
+            _ => size,
+        };
+        Poll::Ready(Ok(read))
+    }
+
+    /// Whether an idle connection is still open and silent. Costs no system call on a plain socket.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.input.is_empty() && self.poll_fill(&mut cx).is_pending()
+    }
+
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
+            Stream::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, slices),
+            Stream::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, slices),
+        }
+    }
+
+    /// Pushes out what TLS holds back; nothing to do on plain sockets.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(_) | Stream::Unix(_) => Poll::Ready(Ok(())),
+            Stream::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+        }
+    }
+}
+
+/// One read into a growable buffer, without initialising it first.
+fn read_some(
+    stream: Pin<&mut TlsStream<Tap>>,
+    cx: &mut Context<'_>,
+    input: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    let mut future = std::pin::pin!(tokio::io::AsyncReadExt::read_buf(stream.get_mut(), input));
+    future.as_mut().poll(cx)
+}
+
+/// For the tunnel of an upgraded connection: what was already read comes first.
+impl AsyncRead for Conn {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.input.is_empty() {
+            let here = self.input.len().min(buf.remaining());
+            buf.put_slice(&self.input.split_to(here));
+            return Poll::Ready(Ok(()));
+        }
+        match &mut self.stream {
+            Stream::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Stream::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
+            Stream::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Conn {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Conn::poll_write(&mut self, cx, &[io::IoSlice::new(bytes)])
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Conn::poll_flush(&mut self, cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Stream::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
+            Stream::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A TCP stream that shows its first bytes, so that a failed handshake can tell what the peer spoke.
+#[derive(Debug)]
+pub(crate) struct Tap {
+    tcp: TcpStream,
+    seen: Rc<Seen>,
+}
+
+/// What came through a [`Tap`]; outlives it, since a failed handshake swallows the stream.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    first_bytes: RefCell<Vec<u8>>,
+    received: Cell<u64>,
+}
+
+impl Seen {
+    /// Bytes received so far, below TLS.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Gives the first bytes and frees their memory.
+    pub(crate) fn stop(&self) -> Vec<u8> {
+        self.first_bytes.take()
+    }
+
+    fn note(&self, fresh: &[u8]) {
+        let before = usize::try_from(self.received.get()).unwrap_or(usize::MAX);
+        let room = FIRST_BYTES_MAX.saturating_sub(before);
+        if room > 0 {
+            self.first_bytes.borrow_mut().extend_from_slice(&fresh[..fresh.len().min(room)]);
+        }
+        self.received.set(self.received.get() + fresh.len() as u64);
+    }
+}
+
+impl Tap {
+    pub(crate) fn new(tcp: TcpStream, seen: Rc<Seen>) -> Tap {
+        Tap { tcp, seen }
+    }
+}
+
+impl AsyncRead for Tap {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let done = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        self.seen.note(&buf.filled()[before..]);
+        done
+    }
+}
+
+impl AsyncWrite for Tap {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}

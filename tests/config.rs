@@ -1,0 +1,389 @@
+//! The configuration at its door: text in, a `Config` or every mistake out.
+//!
+//! Messages are goldens in `golden/config.txt`; `CAUSEWAY_BLESS=1` rewrites them, to be reviewed
+//! as prose.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use causeway::config::{
+    AccessLog, Config, HostPattern, Level, LoadError, LogFormat, OperatorFixes, Problems, Upstream,
+    load, parse,
+};
+use proptest::prelude::*;
+
+const REFERENCE: &str = include_str!("../config/causeway.toml");
+const MINIMAL: &str = include_str!("../config/minimal.toml");
+
+const EVERY_KEY: &str = r#"
+listen = ["0.0.0.0:80", "unix:/run/http.sock"]
+workers = 3
+resolvers = ["127.0.0.53", "[::1]:5353"]
+drain_timeout = "0s"
+client.header_timeout = "1s"
+client.body_timeout = "2s"
+client.keepalive_timeout = "3s"
+client.header_section = "8KiB"
+client.connections = 10_000
+
+[upstream.z]
+servers = ["https://z.example"]
+hosts = ["Z.example", "*.z.example"]
+paths = ["/a", "/b"]
+tls = { server_name = "z.internal", verify = false }
+
+[upstream.a]
+servers = ["http+unix:/run/a.sock"]
+listen = ["[::1]:81", "0.0.0.0:80", "[::1]:81"]
+[upstream.a.timeouts]
+resolve = "1ms"
+connect = "2ms"
+tls = "3ms"
+send = "4ms"
+first_byte = "5ms"
+idle = "6ms"
+[upstream.a.limits]
+header_section = "1KiB"
+header_count = 1
+connections = 2
+queue = 0
+idle_connections = 0
+
+[page]
+operators = []
+trusted_proxies = ["10.1.2.3/8"]
+contact = "https://shop.example/help"
+operator_fixes = "operators"
+gateway_timeout = 504
+languages = ["en"]
+
+[log]
+access = "/var/log/causeway.log"
+format = "combined"
+level = "trace"
+"#;
+
+fn read(source: &str) -> Result<Config, Problems> {
+    parse(source, Path::new("causeway.toml"))
+}
+
+fn good(source: &str) -> Config {
+    read(source).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn bad(source: &str) -> String {
+    match read(source) {
+        Ok(config) => panic!("accepted: {source}\n{config:?}"),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+fn upstream(name: &str, server: &str) -> Upstream {
+    let config = good(&format!("[upstream.{name}]\nservers = [\"{server}\"]"));
+    Upstream::clone(&config.upstreams[0])
+}
+
+/// Sections `=== NAME`, a file, `---`, its messages.
+#[test]
+fn messages() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/config.txt");
+    let text = std::fs::read_to_string(&golden).unwrap();
+    let (head, sections) = text.split_once("=== ").unwrap();
+    let mut actual = head.to_owned();
+    for section in sections.split("\n=== ") {
+        let (name, rest) = section.split_once('\n').unwrap();
+        let source = rest.split_once("\n---").map_or(rest, |(source, _)| source);
+        let messages = bad(source);
+        write!(actual, "=== {name}\n{source}\n---\n{messages}\n").unwrap();
+    }
+    if std::env::var_os("CAUSEWAY_BLESS").is_some() {
+        std::fs::write(&golden, &actual).unwrap();
+    }
+    let differs = text.lines().zip(actual.lines()).find(|(old, new)| old != new);
+    assert!(text == actual || std::env::var_os("CAUSEWAY_BLESS").is_some(), "{differs:#?}");
+}
+
+#[test]
+fn reference_has_every_default() {
+    let read = good(REFERENCE);
+    let expected = Upstream::new("shop", upstream("shop", "http://127.0.0.1:8080").servers);
+    assert_eq!(*read.upstreams[0], expected);
+    assert_eq!(read.listeners[0].upstreams, [0]);
+
+    let mut without_upstream = read;
+    without_upstream.path = None;
+    without_upstream.upstreams.clear();
+    without_upstream.listeners[0].upstreams.clear();
+    assert_eq!(without_upstream, Config::default());
+}
+
+/// What the reference has commented out is accepted too, once `https` makes it reachable.
+#[test]
+fn reference_names_every_key() {
+    let mut source = String::new();
+    for line in REFERENCE.lines() {
+        let bare = line.strip_prefix("# ").unwrap_or(line);
+        let entry = bare.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+        let kept = if entry || bare.starts_with('[') { bare } else { line };
+        source += &kept.replace("http://127", "https://127");
+        source += "\n";
+    }
+    let messages = bad(&source);
+    assert!(messages.contains("cannot read `/etc/ssl/private-ca.pem`"), "{messages}");
+    assert_eq!(messages.matches("causeway.toml:").count(), 1, "{messages}");
+}
+
+#[test]
+fn empty_file_listens_and_reaches_nothing() {
+    let config = good("");
+    assert_eq!(config, Config { path: config.path.clone(), ..Config::default() });
+}
+
+#[test]
+fn minimal_reaches_its_server() {
+    let config = good(MINIMAL);
+    assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:8502");
+    assert_eq!(config.listeners[0].upstreams, [0]);
+    assert_eq!(config.upstreams[0].servers[0].to_string(), "http://127.0.0.1:8080");
+}
+
+#[test]
+fn every_key_arrives() {
+    let config = good(EVERY_KEY);
+    assert_eq!(config.workers, 3);
+    let resolvers: Vec<String> = config.resolvers.iter().map(ToString::to_string).collect();
+    assert_eq!(resolvers, ["127.0.0.53:53", "[::1]:5353"]);
+    assert_eq!(config.drain_timeout, Duration::ZERO);
+    let c = &config.client;
+    let timeouts = [c.header_timeout, c.body_timeout, c.keepalive_timeout];
+    assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [1, 2, 3]);
+    assert_eq!([c.header_section_bytes, c.connections], [8192, 10_000]);
+    let listeners: Vec<(String, &[usize])> = config
+        .listeners
+        .iter()
+        .map(|listener| (listener.address.to_string(), listener.upstreams.as_slice()))
+        .collect();
+    assert_eq!(listeners[0], ("0.0.0.0:80".to_owned(), &[0, 1][..]));
+    assert_eq!(listeners[1], ("unix:/run/http.sock".to_owned(), &[0][..]));
+    assert_eq!(listeners[2], ("[::1]:81".to_owned(), &[1][..]));
+
+    let z = &config.upstreams[0];
+    assert_eq!(z.servers[0].to_string(), "https://z.example:443");
+    let pattern = "z.example".to_owned();
+    assert_eq!(z.hosts, [HostPattern::Exact(pattern.clone()), HostPattern::Wildcard(pattern)]);
+    assert_eq!(z.paths, ["/a", "/b"]);
+    assert_eq!(z.tls.server_name.as_deref(), Some("z.internal"));
+    assert!(!z.tls.verify);
+
+    let a = &config.upstreams[1];
+    let t = &a.timeouts;
+    let timeouts = [t.resolve, t.connect, t.tls, t.send, t.first_byte, t.idle];
+    assert_eq!(timeouts.map(|timeout| timeout.as_millis()), [1, 2, 3, 4, 5, 6]);
+    let l = &a.limits;
+    let limits =
+        [l.header_section_bytes, l.header_count, l.connections, l.queue, l.idle_connections];
+    assert_eq!(limits, [1024, 1, 2, 0, 0]);
+
+    assert!(config.page.operators.is_empty());
+    assert_eq!(config.page.trusted_proxies[0].to_string(), "10.0.0.0/8");
+    assert_eq!(config.page.contact.as_deref(), Some("https://shop.example/help"));
+    assert_eq!(config.page.operator_fixes, OperatorFixes::Operators);
+    assert_eq!(config.page.gateway_timeout, 504);
+    assert_eq!(config.log.access, AccessLog::File("/var/log/causeway.log".into()));
+    assert_eq!(config.log.format, LogFormat::Combined);
+    assert_eq!(config.log.level, Level::Trace);
+}
+
+/// Each row: a file, and its listeners with the names of the upstreams that they reach.
+#[test]
+fn listeners_reach_upstreams() {
+    let a = "[upstream.a]\nservers = [\"http://a\"]\n";
+    let own = "listen = [\"127.0.0.1:0\"]\n";
+    let b = "[upstream.b]\nservers = [\"http://b\"]\npaths = [\"/b\"]\n";
+    let global = "listen = [\"0.0.0.0:80\", \"0.0.0.0:80\"]\n";
+    for (source, expected) in [
+        (a.to_owned(), "127.0.0.1:8502 a"),
+        (format!("{a}{b}"), "127.0.0.1:8502 a b"),
+        (format!("{a}{own}"), "127.0.0.1:0 a"),
+        (format!("{a}{own}{b}"), "127.0.0.1:8502 b, 127.0.0.1:0 a"),
+        (format!("{a}{own}{b}{own}"), "127.0.0.1:0 a b"),
+        (format!("{global}{b}{a}"), "0.0.0.0:80 b a"),
+        (format!("{global}{a}{own}"), "0.0.0.0:80, 127.0.0.1:0 a"),
+        (global.to_owned(), "0.0.0.0:80"),
+    ] {
+        let config = good(&source);
+        let mut shown = Vec::new();
+        for listener in &config.listeners {
+            let names = listener.upstreams.iter().map(|at| config.upstreams[*at].name.as_str());
+            let address = listener.address.to_string();
+            shown.push([address.as_str()].into_iter().chain(names).collect::<Vec<_>>().join(" "));
+        }
+        assert_eq!(shown.join(", "), expected, "{source}");
+    }
+}
+
+/// Overlapping is no collision: same host and path on another listener, another host, another path.
+#[test]
+fn only_the_same_route_collides() {
+    let a = "[upstream.a]\nservers = [\"http://a\"]\n";
+    let b = "[upstream.b]\nservers = [\"http://b\"]\n";
+    for difference in
+        ["listen = [\"127.0.0.1:81\"]", "hosts = [\"b.example\"]", "paths = [\"/b\", \"/c\"]"]
+    {
+        good(&format!("{a}{b}{difference}"));
+    }
+    bad(&format!("{a}{b}"));
+    let message = bad(&format!("{a}{b}hosts = [\"a:80\"]"));
+    assert!(!message.contains("same requests"), "hosts are not known: {message}");
+}
+
+#[test]
+fn certificate_authorities() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = ["shop.internal".to_owned()];
+    let pem = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap().pem();
+    let source = |name: &str| {
+        let file = folder.path().join(name);
+        format!("[upstream.a]\nservers = [\"https://a\"]\ntls.ca = \"{}\"", file.display())
+    };
+    let certificates = [("one", pem.clone()), ("two", format!("# two\n{pem}\n{pem}"))];
+    for (name, content) in certificates {
+        std::fs::write(folder.path().join(name), content).unwrap();
+        let config = good(&source(name));
+        assert_eq!(config.upstreams[0].tls.ca, Some(folder.path().join(name)));
+    }
+    for (name, content, expected) in [
+        ("empty", String::new(), "holds no certificate"),
+        ("key", key.serialize_pem(), "holds no certificate"),
+        ("cut", pem[..pem.len() / 2].to_owned(), "holds"),
+        ("broken", pem.replace("MII", "M!!"), "holds a broken PEM block"),
+    ] {
+        std::fs::write(folder.path().join(name), content).unwrap();
+        let message = bad(&source(name));
+        assert!(message.contains(expected), "{name}: {message}");
+    }
+    assert!(bad(&source("absent")).contains("cannot read"));
+    assert!(bad(&source(".")).contains("cannot read"));
+}
+
+#[test]
+fn load_tells_unreadable_from_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("causeway.toml");
+    assert!(matches!(load(&file), Err(LoadError::Unreadable { .. })));
+    assert!(matches!(load(folder.path()), Err(LoadError::Unreadable { .. })));
+
+    std::fs::write(&file, MINIMAL).unwrap();
+    assert_eq!(load(&file).unwrap().path.as_deref(), Some(file.as_path()));
+
+    std::fs::write(&file, "# \n\u{feff}").unwrap();
+    assert!(matches!(load(&file), Err(LoadError::Problems(_))));
+    std::fs::write(&file, "\u{feff}workers = 0\r\n").unwrap();
+    let Err(LoadError::Problems(problems)) = load(&file) else { panic!("accepted") };
+    assert_eq!((problems.rows()[0].line, problems.rows()[0].column), (1, 11));
+
+    std::fs::write(&file, b"# \xc3\xa9\nworkers = \"\xe9\"\n").unwrap();
+    let Err(error) = load(&file) else { panic!("accepted") };
+    let shown = error.to_string();
+    assert!(shown.contains(":2:12: not UTF-8\n    workers = \"\u{fffd}\""), "{shown}");
+}
+
+#[test]
+fn rows_for_json() {
+    let problems = read("\n\tworkres = 1\n").unwrap_err();
+    let rows = serde_json::to_value(problems.rows()).unwrap();
+    assert_eq!(
+        rows,
+        serde_json::json!([{
+            "file": "causeway.toml",
+            "line": 2,
+            "column": 2,
+            "source_line": "\tworkres = 1",
+            "message": "unknown key `workres`",
+            "expected": null,
+            "nearest": "workers",
+        }])
+    );
+}
+
+#[test]
+fn truncated_at_each_byte() {
+    for source in [REFERENCE, EVERY_KEY] {
+        for end in 0..source.len() {
+            if let Err(problems) = read(&source[..end]) {
+                assert!(!problems.to_string().is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn deep_and_large_files_end() {
+    for piece in ["[", "a = [", "{a=", "a.", "a\n", "a = \n", "[a]\n", "\"", "a = [1\n"] {
+        bad(&piece.repeat(20_000));
+    }
+}
+
+/// One edit: where in the file (as a share), how many bytes go, what comes.
+fn edit() -> impl Strategy<Value = (f64, usize, String)> {
+    let token = prop::sample::select(vec![
+        "",
+        "\n",
+        "=",
+        "[",
+        "]",
+        "{",
+        "}",
+        "\"",
+        "'",
+        "\"\"\"",
+        ",",
+        ".",
+        "#",
+        "-",
+        "\t",
+        "\r\n",
+        "é",
+        "中",
+        "\0",
+        "[upstream.x]",
+        "servers = ",
+        "0",
+        "1e9",
+        "true",
+        "http://",
+        "*.",
+        "\\u",
+    ]);
+    (0.0..1.0, 0..40_usize, prop_oneof![token.prop_map(str::to_owned), "\\PC{0,8}"])
+}
+
+proptest! {
+    /// Whatever stands in the file, there is an answer, and each problem has its place.
+    #[test]
+    fn parse_never_panics(edits in prop::collection::vec(edit(), 1..8), second: bool) {
+        let mut source = if second { EVERY_KEY } else { REFERENCE }.to_owned();
+        for (share, length, text) in edits {
+            let boundary = |at: usize| (0..=at).rev().find(|at| source.is_char_boundary(*at));
+            let start = boundary((source.len() as f64 * share) as usize).unwrap_or(0);
+            let end = boundary((start + length).min(source.len())).unwrap_or(start).max(start);
+            source.replace_range(start..end, &text);
+        }
+        if let Err(problems) = read(&source) {
+            prop_assert!(!problems.list().is_empty());
+            let lines = source.split('\n').count();
+            for row in problems.rows() {
+                prop_assert!(row.line <= lines);
+                prop_assert!(row.column <= row.source_line.chars().count() + 2);
+            }
+            prop_assert!(problems.to_string().contains("causeway.toml:"));
+        }
+    }
+
+    #[test]
+    fn parse_never_panics_on_noise(source in "\\PC*") {
+        drop(read(&source).map_err(|problems| problems.to_string()));
+    }
+}

@@ -1,0 +1,203 @@
+//! One sample of every cause, its evidence full of canaries, and the reports around them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use causeway::diagnose::{
+    AttemptSummary, Cause, Certainty, Code, Fate, Fix, FixId, FramingFault, HeaderFault,
+    IncidentId, Phase, Protocol, Report, RequestFault, UpgradeFault, entry,
+};
+
+/// What no visitor may see: each is in the evidence of some cause, or around it in the report.
+pub const CANARIES: &[&str] = &[
+    "10.11.12.13",
+    "4455",
+    "192.0.2.77",
+    "/secret",
+    "path.sock",
+    "evil",
+    "<script>alert",
+    "canary",
+    "X-Hidden",
+    "\u{1b}",
+    "\\x1b",
+    "2033-05-18",
+    "987654",
+];
+
+/// The incident of every sample, and its time, as they are printed.
+pub const INCIDENT: &str = "7K3F-9QXM";
+pub const TIME: &str = "2026-11-20T14:05:31Z";
+
+const EVIL: &str = "evil<script>alert(1)</script>\u{1b}[2J canary";
+const EVIL_BYTES: &[u8] = b"X-Hidden: evil<script>alert(1)</script>\x1b[2J\xff canary";
+const UNIX_TIME: Option<u64> = Some(2_000_000_000);
+const BYTES: u64 = 987_654;
+const WAITED: Duration = Duration::from_millis(987_654);
+
+/// Every cause in the order of the list.
+pub fn hostile() -> Vec<Cause> {
+    use Cause as C;
+    let address = "10.11.12.13:4455".parse().unwrap();
+    let path = || PathBuf::from("/secret/path.sock");
+    let text = || EVIL.to_owned();
+    let line = || EVIL_BYTES.to_vec();
+    let names = || vec![text(), text()];
+    let sizes = || vec![("X-Hidden".to_owned(), 987_654), (text(), 1)];
+    let wrong = UpgradeFault::WrongProtocol { asked: text(), got: text() };
+    vec![
+        C::DnsNxdomain { name: text() },
+        C::DnsNoRecords { name: text() },
+        C::DnsServerFailure { name: text(), rcode: 2 },
+        C::DnsRefused { name: text() },
+        C::DnsTimeout { name: text(), waited: WAITED },
+        C::DnsResolverUnreachable { name: text(), errno: Some(111) },
+        C::DnsConfigInvalid { name: text() },
+        C::ConnectionRefused { address, remembered: false },
+        C::ConnectTimeout { address, waited: WAITED },
+        C::HostUnreachable { address },
+        C::NetworkUnreachable { address },
+        C::ConnectForbiddenLocally { address, errno: 13 },
+        C::UnixSocketMissing { path: path(), errno: 2 },
+        C::UnixSocketPermissionDenied { path: path() },
+        C::UnixSocketRefused { path: path() },
+        C::UnixSocketBacklogFull { path: path() },
+        C::ConnectFailed { target: text(), errno: Some(22) },
+        C::LocalFdExhausted { errno: 24 },
+        C::LocalPortsExhausted { address },
+        C::LocalOutOfMemory { errno: 12 },
+        C::TlsPeerSpeaksPlaintext { protocol: Protocol::Http },
+        C::TlsCertExpired { not_after: UNIX_TIME, names: names() },
+        C::TlsCertNotYetValid { not_before: UNIX_TIME, names: names() },
+        C::TlsCertWrongHost { expected: text(), presented: names() },
+        C::TlsCertSelfSigned { subject: text() },
+        C::TlsCertUnknownIssuer { issuer: text() },
+        C::TlsCertUnusable { detail: text() },
+        C::TlsIncompatible { detail: text() },
+        C::TlsAlertReceived { alert: 40, name: text() },
+        C::TlsClosedInHandshake { bytes_received: BYTES, reset: true },
+        C::TlsHandshakeTimeout { waited: WAITED, bytes_received: BYTES },
+        C::TlsBrokenAfterHandshake { detail: text() },
+        C::RequestWriteFailed { errno: Some(32), bytes_sent: BYTES },
+        C::RequestWriteTimeout { waited: WAITED, bytes_sent: BYTES },
+        C::StaleKeepalive { idle: WAITED, served: BYTES },
+        C::ClosedBeforeResponse,
+        C::ResetBeforeResponse { errno: 104 },
+        C::FirstByteTimeout { waited: WAITED },
+        C::ClosedMidHeaders { bytes_received: BYTES, reset: false },
+        C::HeaderStallTimeout { waited: WAITED, bytes_received: BYTES },
+        C::PlainHttpToTlsPort,
+        C::PeerIsOtherProtocol { protocol: Protocol::Ssh },
+        C::Http09Response { first_bytes: line() },
+        C::InvalidStatusLine { line: line(), offset: 987_654 },
+        C::InvalidHeader { fault: HeaderFault::BareCr, line: line(), offset: 987_654 },
+        C::HeaderSectionTooLarge { limit_bytes: 987_654, largest: sizes() },
+        C::TooManyHeaders { limit: 987_654, largest: sizes() },
+        C::AmbiguousFraming { fault: FramingFault::ContentLengthConflict },
+        C::TooManyInterimResponses { limit: 987_654 },
+        C::UpgradeFailed { fault: wrong },
+        C::BodyClosedShort { received_bytes: BYTES, declared_bytes: Some(BYTES) },
+        C::ChunkedTruncated { received_bytes: BYTES },
+        C::BadChunk { received_bytes: BYTES, line: line() },
+        C::BodyReset { received_bytes: BYTES, errno: 104 },
+        C::BodyStallTimeout { received_bytes: BYTES, waited: WAITED },
+        C::LoopDetected { via: text() },
+        C::QueueFull { limit: 987_654, waited: WAITED },
+        C::NoUpstreamConfigured { host: text() },
+        C::ProxyInternalError,
+        C::ClientGone,
+        C::RequestInvalid { fault: RequestFault::HostMissing },
+        C::RequestHeaderTooLarge { limit_bytes: 987_654 },
+        C::RequestHeaderTimeout { waited: WAITED },
+        C::RequestBodyTimeout { waited: WAITED },
+        C::TooManyClientConnections { limit: 987_654 },
+    ]
+}
+
+/// Some causes as they happen, for pages that are read as prose.
+pub fn plausible() -> Vec<Cause> {
+    use Cause as C;
+    let names = || vec!["old.example".to_owned(), "www.old.example".to_owned()];
+    vec![
+        C::DnsNxdomain { name: "app.internal".to_owned() },
+        C::ConnectionRefused { address: "127.0.0.1:8080".parse().unwrap(), remembered: true },
+        C::UnixSocketMissing { path: PathBuf::from("/run/php/php8.2-fpm.sock"), errno: 2 },
+        C::TlsCertExpired { not_after: Some(1_795_000_000), names: names() },
+        C::FirstByteTimeout { waited: Duration::from_millis(60_001) },
+        C::InvalidHeader {
+            fault: HeaderFault::NoColon,
+            line: b"PHP Warning \x1b[31m<b>undefined</b>".to_vec(),
+            offset: 17,
+        },
+        C::HeaderSectionTooLarge {
+            limit_bytes: 65_536,
+            largest: vec![("Set-Cookie".to_owned(), 61_002), ("Link".to_owned(), 4_100)],
+        },
+        C::BodyClosedShort { received_bytes: 4_096, declared_bytes: Some(10_000) },
+        C::RequestInvalid { fault: RequestFault::HostMissing },
+    ]
+}
+
+/// A report with every fix there is, and canaries wherever a value can be.
+pub fn hostile_report(cause: Cause) -> Report {
+    let command = Some("canary-command --path /secret/path.sock".to_owned());
+    let fixes = FixId::all().map(|id| fix(id, command.clone())).collect();
+    Report {
+        fixes,
+        upstream: Arc::from("canary-upstream"),
+        host: EVIL.to_owned(),
+        path: format!("/secret/{EVIL}"),
+        ..mild_report(cause)
+    }
+}
+
+/// A report as an outage makes it: a few fixes, two attempts.
+pub fn mild_report(cause: Cause) -> Report {
+    let code = cause.code();
+    let entry = entry(code);
+    let command = "ss -ltnp 'sport = :4455'".to_owned();
+    Report {
+        incident: IncidentId::new(0x3c_c6f4_dfb4),
+        time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_183_531_987),
+        cause,
+        certainty: Certainty::Certain,
+        fate: if entry.phase <= Phase::Tls { Fate::NotSent } else { Fate::MayHaveBeenProcessed },
+        entry,
+        status: entry.status,
+        fixes: vec![
+            fix(FixId::BackendStatus, Some(command)),
+            fix(FixId::Reload, None),
+            fix(FixId::ContactSite, None),
+            fix(FixId::SiteStatus, None),
+            fix(FixId::ComeBack, None),
+            fix(FixId::StartBackend, None),
+        ],
+        attempts: vec![attempt(Code::StaleKeepalive, Phase::Head), attempt(code, entry.phase)],
+        upstream: Arc::from("shop"),
+        host: "shop.example".to_owned(),
+        method: http::Method::POST,
+        path: "/cart".to_owned(),
+    }
+}
+
+fn fix(id: FixId, command: Option<String>) -> Fix {
+    Fix { id, audience: id.audience(), command }
+}
+
+fn attempt(code: Code, phase: Phase) -> AttemptSummary {
+    AttemptSummary {
+        server: "http://canary-server:4455".to_owned(),
+        address: Some("10.11.12.13:4455".parse().unwrap()),
+        code,
+        phase,
+        reused: code == Code::StaleKeepalive,
+        stages: vec![
+            (Phase::Connect, Duration::from_micros(125)),
+            (Phase::Send, Duration::from_micros(80)),
+            (Phase::Head, Duration::from_millis(60_001)),
+        ],
+        bytes_sent: 512,
+        bytes_received: 0,
+    }
+}
