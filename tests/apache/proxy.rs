@@ -1,0 +1,77 @@
+//! The proxy as its users run it: the built program with a configuration file and a log file.
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::{eventually, free_port};
+
+/// A running proxy; it ends with this value.
+#[derive(Debug)]
+pub struct Proxy {
+    pub port: u16,
+    child: Child,
+    log: PathBuf,
+    _dir: TempDir,
+}
+
+impl Proxy {
+    /// Starts a proxy before one server, with more of the configuration after the upstream's block.
+    pub fn before(server: &str, more: &str) -> Proxy {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let port = free_port();
+        let log = dir.path().join("access.log");
+        let config = dir.path().join("causeway.toml");
+        let text = format!(
+            "listen = [\"127.0.0.1:{port}\"]\nworkers = 1\n\
+             [upstream.site]\nservers = [\"{server}\"]\n{more}\n\
+             [log]\naccess = \"{}\"\n",
+            log.display()
+        );
+        fs::write(&config, &text).expect("the configuration is written");
+        let errors = fs::File::create(dir.path().join("stderr")).expect("a file");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_causeway"))
+            .args(["run", "--config"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()
+            .expect("the proxy starts");
+        eventually("the proxy listens", || {
+            if let Some(status) = child.try_wait().expect("its status") {
+                let said = fs::read_to_string(dir.path().join("stderr")).unwrap_or_default();
+                panic!("the proxy ended with {status}:\n{said}\nconfiguration:\n{text}");
+            }
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        Proxy { port, child, log, _dir: dir }
+    }
+
+    /// Waits for the log line of a path and holds it to one of the causes.
+    pub fn expect_logged(&self, path: &str, causes: &[&str]) {
+        let line = eventually(&format!("a log line of {path} with a cause"), || {
+            let log = fs::read_to_string(&self.log).ok()?;
+            let mut lines = log.lines().filter(|line| line.contains(path));
+            lines.find(|line| line.contains("\"cause\":\"")).map(str::to_owned)
+        });
+        let named = causes.iter().any(|cause| line.contains(&format!("\"cause\":\"{cause}\"")));
+        assert!(named, "expected one of {causes:?} in {line}");
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            let errors = fs::read_to_string(self._dir.path().join("stderr")).unwrap_or_default();
+            eprintln!("the proxy's log:\n{log}\nits messages:\n{errors}");
+        }
+        // It may have ended by itself; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
