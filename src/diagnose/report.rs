@@ -96,16 +96,19 @@ impl IncidentId {
         IncidentId(letters)
     }
 
-    /// The eight letters without the dash.
-    pub fn letters(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("the alphabet is ASCII")
+    /// Length of the number in print.
+    pub const PRINTED: usize = 9;
+
+    /// As it is read out: two groups of four.
+    pub fn printed(&self) -> [u8; IncidentId::PRINTED] {
+        let [a, b, c, d, e, f, g, h] = self.0;
+        [a, b, c, d, b'-', e, f, g, h]
     }
 }
 
 impl fmt::Display for IncidentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let letters = self.letters();
-        write!(f, "{}-{}", &letters[..4], &letters[4..])
+        f.write_str(std::str::from_utf8(&self.printed()).expect("the alphabet is ASCII"))
     }
 }
 

@@ -9,6 +9,7 @@ mod escape;
 mod html;
 mod json;
 mod negotiate;
+mod plates;
 mod proxy_status;
 mod text;
 
@@ -21,6 +22,7 @@ use http::header::{
 };
 
 pub use negotiate::{Format, negotiate};
+pub use plates::{Kind, Plates};
 pub use proxy_status::proxy_status;
 
 use crate::diagnose::{Audience, Certainty, Fate, Fix, PageWords, Report, Words, visible};

@@ -5,11 +5,12 @@
 
 use std::sync::LazyLock;
 
+use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{StatusCode, Version};
 
 use crate::upstream::UploadFraming;
+use crate::upstream::http1::head::options;
 
 use super::client::Client;
 
@@ -186,9 +187,8 @@ fn is_ours(name: &HeaderName, trusted: bool) -> bool {
 fn connection_listed(headers: &HeaderMap) -> Vec<HeaderName> {
     let mut listed = Vec::new();
     for value in headers.get_all(header::CONNECTION) {
-        for option in value.as_bytes().split(|&byte| byte == b',') {
-            let option = option.trim_ascii();
-            let known = [&b"keep-alive"[..], b"close", b"upgrade", b"te", b""];
+        for option in options(value.as_bytes()) {
+            let known = [&b"keep-alive"[..], b"close", b"upgrade", b"te"];
             if !known.iter().any(|known| option.eq_ignore_ascii_case(known))
                 && let Ok(name) = HeaderName::from_bytes(option)
             {
@@ -202,27 +202,8 @@ fn connection_listed(headers: &HeaderMap) -> Vec<HeaderName> {
 /// Whether a list field of one hop names an option.
 pub fn lists(headers: &HeaderMap, name: HeaderName, option: &str) -> bool {
     headers.get_all(name).iter().any(|value| {
-        let mut items = value.as_bytes().split(|&byte| byte == b',');
-        items.any(|item| item.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+        options(value.as_bytes()).any(|item| item.eq_ignore_ascii_case(option.as_bytes()))
     })
-}
-
-/// Takes the fields of one hop off a response; an upgrade keeps its own.
-pub fn clean_response(headers: &mut HeaderMap, status: StatusCode) {
-    if headers.contains_key(header::CONNECTION) {
-        for name in connection_listed(headers) {
-            headers.remove(name);
-        }
-        headers.remove(header::CONNECTION);
-    }
-    headers.remove(header::TRANSFER_ENCODING);
-    headers.remove("keep-alive");
-    headers.remove("proxy-connection");
-    if status == StatusCode::SWITCHING_PROTOCOLS {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    } else {
-        headers.remove(header::UPGRADE);
-    }
 }
 
 #[cfg(test)]

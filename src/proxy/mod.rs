@@ -12,7 +12,7 @@ mod respond;
 mod route;
 mod tunnel;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ pub use client::{Connection, Rejection, Upgrade};
 
 use crate::config::Config;
 use crate::diagnose::IncidentId;
+use crate::page::Plates;
 use crate::telemetry::LineBuffer;
 use crate::upstream::{Pool, Resolver, Shared};
 
@@ -42,6 +43,7 @@ pub struct Site {
     resolver: Resolver,
     log: Rc<LineBuffer>,
     random: Cell<u64>,
+    plates: RefCell<Plates>,
 }
 
 impl Site {
@@ -59,6 +61,7 @@ impl Site {
             resolver: Resolver::new(config.resolvers.clone()),
             log,
             random: Cell::new(std::hash::RandomState::new().build_hasher().finish() | 1),
+            plates: RefCell::default(),
             config,
         }
     }

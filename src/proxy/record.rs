@@ -116,6 +116,13 @@ impl Record {
     }
 }
 
+impl Record {
+    /// The upstream block's name; empty when none was chosen.
+    pub fn upstream_name(&self) -> &str {
+        self.upstream.map_or("", |number| &self.site.config.upstreams[number].name)
+    }
+}
+
 impl Drop for Record {
     fn drop(&mut self) {
         self.connection.in_flight.set(self.connection.in_flight.get().saturating_sub(1));
@@ -137,8 +144,8 @@ impl Record {
             .upstream
             .zip(attempt)
             .map(|(upstream, attempt)| self.site.server_names[upstream][attempt.server].as_str());
-        let upstream = self.upstream.map(|number| self.site.config.upstreams[number].name.as_str());
-        let incident = self.incident.map(|incident| incident.to_string());
+        let incident = self.incident.map(|incident| incident.printed());
+        let incident = incident.as_ref().and_then(|printed| std::str::from_utf8(printed).ok());
         let path = match (&self.raw_line, self.uri.path_and_query()) {
             (Some(line), _) => line.as_slice(),
             (None, Some(path)) => path.as_str().as_bytes(),
@@ -160,7 +167,7 @@ impl Record {
             bytes: self.bytes,
             referer: &bytes(&self.referer),
             agent: &bytes(&self.agent),
-            upstream: upstream.unwrap_or_default(),
+            upstream: self.upstream_name(),
             server: server.unwrap_or_default(),
             received_status: attempt.and_then(|attempt| attempt.status),
             duration: now.saturating_duration_since(self.started),
@@ -168,7 +175,7 @@ impl Record {
             attempts: self.earlier.len() + usize::from(self.attempt.is_some()),
             reused: attempt.is_some_and(|attempt| attempt.reuse.is_some()),
             cause: self.cause.map(Code::name),
-            incident: incident.as_deref(),
+            incident,
         });
     }
 }

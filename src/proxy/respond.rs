@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::config::OperatorFixes;
 use crate::diagnose::{
-    self, AttemptSummary, Audience, Cause, Certainty, Code, Fate, Phase, Report,
+    self, AttemptSummary, Audience, Cause, Certainty, Code, Entry, Fate, IncidentId, Phase, Report,
 };
 use crate::page::{self, View};
 use crate::upstream::{self, Answer, AnswerBody};
@@ -17,7 +17,7 @@ use crate::upstream::{self, Answer, AnswerBody};
 use super::client::{Client, Connection, Rejection, Upgrade};
 use super::record::Record;
 use super::tunnel::Tunnel;
-use super::{Body, Site, headers};
+use super::{Body, Site};
 
 /// The upstream's answer, with the fields of its hop taken off.
 pub fn answered(
@@ -28,9 +28,6 @@ pub fn answered(
 ) -> Response<Body> {
     let Answer { head, body } = answer;
     let mut fields = head.headers;
-    if head.has_hop_fields {
-        headers::clean_response(&mut fields, head.status);
-    }
     record.status = Some(head.status.as_u16());
     if head.status.is_server_error() {
         let said = format!("causeway; received-status={}", head.status.as_u16());
@@ -45,7 +42,13 @@ pub fn answered(
             Body::full(bytes, record)
         }
         AnswerBody::Stream(streaming) => Body::stream(streaming, record),
-        AnswerBody::Tunnel(upstream) => return upgraded(fields, upstream, connection, record),
+        AnswerBody::Tunnel(upstream) => {
+            fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            if let Some(upgrade) = head.hop.upgrade {
+                fields.insert(header::UPGRADE, upgrade);
+            }
+            return upgraded(fields, upstream, connection, record);
+        }
     };
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
@@ -105,9 +108,14 @@ pub fn failed(
     record.fail(&cause);
     let page = &site.config.page;
     let operator = asked.client.is_operator(&asked.parts.headers, page);
-    let report = report(site, &record, cause, certainty, asked, operator);
-    record.incident = Some(report.incident);
-    record.status = Some(report.status);
+    let incident = site.incident_id();
+    let entry = diagnose::entry(cause.code());
+    let status = match entry.timeout {
+        true => page.gateway_timeout,
+        false => entry.status,
+    };
+    record.incident = Some(incident);
+    record.status = Some(status);
     let view = View {
         audience: if operator { Audience::Operator } else { Audience::Visitor },
         format: page::negotiate(&asked.parts.headers),
@@ -115,7 +123,11 @@ pub fn failed(
         show_operator_fixes: page.operator_fixes == OperatorFixes::Everyone,
         repeatable: asked.parts.method.is_idempotent(),
     };
-    let rendered = page::render(&report, diagnose::english(), &view);
+    let failed = Failed { incident, time: SystemTime::now(), certainty, entry, status };
+    let rendered = match operator {
+        true => page::render(&report(&record, failed, cause, asked), diagnose::english(), &view),
+        false => for_visitor(site, &record, failed, cause, asked, &view),
+    };
     let body = match asked.parts.method == Method::HEAD {
         true => Body::empty(record),
         false => Body::full(rendered.body, record),
@@ -127,19 +139,43 @@ pub fn failed(
     response
 }
 
-fn report(
-    site: &Rc<Site>,
-    record: &Record,
-    cause: Cause,
+/// What is settled about a failure before its page is made.
+#[derive(Debug, Clone, Copy)]
+struct Failed {
+    incident: IncidentId,
+    time: SystemTime,
     certainty: Certainty,
+    entry: Entry,
+    status: u16,
+}
+
+/// A copy of the page that the last visitor with such a failure got, or a first one.
+fn for_visitor(
+    site: &Site,
+    record: &Record,
+    failed: Failed,
+    cause: Cause,
     asked: &Asked<'_>,
-    operator: bool,
-) -> Report {
-    let entry = diagnose::entry(cause.code());
-    let status = match entry.timeout {
-        true => site.config.page.gateway_timeout,
-        false => entry.status,
+    view: &View<'_>,
+) -> page::Page {
+    let words = diagnose::english();
+    let kind = page::Kind {
+        code: cause.code(),
+        certainty: failed.certainty,
+        fate: fate(record, &failed.entry),
+        status: failed.status,
+        format: view.format,
+        repeatable: view.repeatable,
+        language: words.language,
     };
+    let mut plates = site.plates.borrow_mut();
+    if let Some(page) = plates.print(&kind, &cause, &failed.entry, failed.incident, failed.time) {
+        return page;
+    }
+    plates.cut(kind, &report(record, failed, cause, asked), words, view)
+}
+
+fn report(record: &Record, failed: Failed, cause: Cause, asked: &Asked<'_>) -> Report {
     let attempt = record.attempt.as_ref();
     let server_name = attempt.map(|last| upstream::server_name(&last.upstream, last.server()));
     let facts = diagnose::Site {
@@ -147,29 +183,25 @@ fn report(
         server_name: server_name.as_deref().unwrap_or_default(),
     };
     let host = asked.parts.headers.get(header::HOST);
-    let upstream = record.upstream.map(|number| site.config.upstreams[number].name.as_str());
     Report {
-        incident: site.incident_id(),
-        time: SystemTime::now(),
-        certainty,
-        fate: fate(record, &entry),
-        status,
+        incident: failed.incident,
+        time: failed.time,
+        certainty: failed.certainty,
+        fate: fate(record, &failed.entry),
+        entry: failed.entry,
+        status: failed.status,
         fixes: diagnose::fixes(&cause, &facts),
-        attempts: match operator {
-            true => summaries(record, cause.code()),
-            false => Vec::new(),
-        },
-        upstream: upstream.unwrap_or_default().into(),
+        attempts: summaries(record, cause.code()),
+        upstream: record.upstream_name().into(),
         host: host.and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned(),
         method: asked.parts.method.clone(),
         path: asked.parts.uri.path().to_owned(),
-        entry,
         cause,
     }
 }
 
 /// A request that was refused before any upstream was chosen was not sent, whatever came before it.
-fn fate(record: &Record, entry: &diagnose::Entry) -> Fate {
+fn fate(record: &Record, entry: &Entry) -> Fate {
     match entry.phase {
         Phase::Request if record.attempt.is_none() => Fate::NotSent,
         _ => Fate::of(record.attempts()),

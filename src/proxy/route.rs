@@ -90,7 +90,8 @@ impl Paths {
 /// The path that a backend will understand: dot segments removed, escapes of unreserved characters
 /// undone (RFC 3986 section 6.2.2). Only routes are chosen by it; what is forwarded stays as it came.
 fn normal(path: &str) -> Cow<'_, str> {
-    if !path.contains("/.") && !path.contains('%') && !path.contains("//") {
+    let plain = |pair: &[u8]| !matches!(pair, [b'%', _] | [b'/', b'.' | b'/']);
+    if path.as_bytes().windows(2).all(plain) && !path.ends_with('%') {
         return path.into();
     }
     let decoded = decode_unreserved(path);

@@ -38,16 +38,28 @@ struct Seen<'a> {
     connection_upgrade: bool,
 }
 
-/// Judges one complete head, as found by `head::end`.
+/// Where a head ends: the offset after its empty line, `None` while it is incomplete. `from` is how far
+/// an earlier call had looked.
+///
+/// # Errors
+/// A line that ends with LF alone: lenient readers would see a line's end there, strict ones not.
+pub fn end(bytes: &[u8], from: usize) -> Result<Option<usize>, RequestFault> {
+    for newline in memchr::memchr_iter(b'\n', &bytes[from..]) {
+        let newline = from + newline;
+        match bytes[..newline] {
+            [.., b'\n', b'\r'] | [b'\r'] => return Ok(Some(newline + 1)),
+            [.., b'\r'] => {}
+            _ => return Err(RequestFault::BareLf),
+        }
+    }
+    Ok(None)
+}
+
+/// Judges one complete head, as found by [`end`].
 ///
 /// # Errors
 /// The first fault, which is answered with 400.
 pub fn inspect(bytes: &[u8]) -> Result<Follows, RequestFault> {
-    for newline in memchr::memchr_iter(b'\n', bytes) {
-        if newline == 0 || bytes[newline - 1] != b'\r' {
-            return Err(RequestFault::BareLf);
-        }
-    }
     let mut lines = [const { MaybeUninit::uninit() }; HEADER_COUNT_MAX];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, &mut lines) {
@@ -365,7 +377,23 @@ mod tests {
     use super::*;
 
     fn judge(fields: &str) -> Result<Follows, RequestFault> {
-        inspect(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes())
+        whole(&format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
+    }
+
+    fn whole(head: &str) -> Result<Follows, RequestFault> {
+        assert_eq!(end(head.as_bytes(), 0)?, Some(head.len()), "{head:?}");
+        inspect(head.as_bytes())
+    }
+
+    #[test]
+    fn a_head_cut_or_split_anywhere_never_looks_whole() {
+        let whole = b"GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n";
+        for cut in 0..whole.len() {
+            assert_eq!(end(&whole[..cut], 0), Ok(None), "cut at {cut}");
+            assert_eq!(end(whole, cut), Ok(Some(whole.len())), "split at {cut}");
+            // A parser that is given a cut head must not panic, and must not accept it.
+            assert!(inspect(&whole[..cut]).is_err());
+        }
     }
 
     #[test]
@@ -458,7 +486,7 @@ mod tests {
             ("G@T / HTTP/1.1\r\nHost: a\r\n\r\n", F::RequestLine),
             ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", F::TransferEncodingOnHttp10),
         ] {
-            assert_eq!(inspect(whole.as_bytes()), Err(fault), "{whole:?}");
+            assert_eq!(self::whole(whole), Err(fault), "{whole:?}");
         }
     }
 

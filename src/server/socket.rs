@@ -17,7 +17,6 @@ use crate::clock::{self, Deadline};
 use crate::config::Client;
 use crate::diagnose::{Cause, RequestFault};
 use crate::proxy::{Connection, Rejection, Upgrade};
-use crate::upstream::http1::head;
 
 use super::gate::{self, ChunkScan, Follows};
 
@@ -182,7 +181,8 @@ impl GatedSocket {
             return Ok(2);
         }
         let limit_bytes = self.limits.header_section_bytes;
-        let end = head::end(bytes, self.looked);
+        let invalid = |fault| Cause::RequestInvalid { fault };
+        let end = gate::end(bytes, self.looked).map_err(invalid)?;
         let Some(end) = end.filter(|end| *end <= limit_bytes) else {
             self.looked = bytes.len();
             return match end.is_some() || bytes.len() > limit_bytes {

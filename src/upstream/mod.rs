@@ -131,7 +131,7 @@ async fn open(pool: &Pool, resolver: &Resolver, attempt: &mut Attempt) -> Result
 /// RFC 9110 section 7.8: a 101 names, in Upgrade, the protocol that was asked for.
 fn check_upgrade(head: &Head, asked: Option<&str>) -> Result<(), HeadFailure> {
     let Some(asked) = asked else { return Err(HeadFailure::UpgradeUnasked) };
-    let got = head.headers.get(header::UPGRADE).and_then(|value| value.to_str().ok());
+    let got = head.hop.upgrade.as_ref().and_then(|value| value.to_str().ok());
     let got = got.unwrap_or_default();
     let mut wanted = asked.split(',').map(str::trim);
     match wanted.any(|wanted| !got.is_empty() && wanted.eq_ignore_ascii_case(got.trim())) {
@@ -153,7 +153,7 @@ async fn begin_body(
     attempt: &mut Attempt,
 ) -> Result<Answer, Failure> {
     let mut download = Download::new(wire, upload, &heard);
-    let mut head = heard.head;
+    let head = heard.head;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         let conn = Box::new(download.into_tunnel());
         return Ok(Answer { head, body: AnswerBody::Tunnel(conn) });
@@ -164,10 +164,6 @@ async fn begin_body(
         begun = std::future::poll_fn(|cx| poll_begin(&mut download, cx, attempt)).await?;
     }
     if download.is_done() && begun.trailers.is_none() {
-        // Its length is known now; the coding was the connection's.
-        if head.headers.remove(header::TRANSFER_ENCODING).is_some() {
-            head.headers.insert(header::CONTENT_LENGTH, begun.data.len().into());
-        }
         finish(download, pool, attempt.server);
         return Ok(Answer { head, body: AnswerBody::Whole(begun.data) });
     }

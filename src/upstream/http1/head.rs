@@ -6,8 +6,7 @@
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 use crate::upstream::failure::{HeadFailure, HeaderLineFault, LengthFault};
 
@@ -19,11 +18,22 @@ pub const HEADER_COUNT_MAX: usize = 512;
 pub struct Head {
     pub status: StatusCode,
     pub version: Version,
+    /// The fields that go on to the client; those of the hop are in `hop`.
     pub headers: HeaderMap,
-    /// Some field in it belongs to this hop alone.
-    pub has_hop_fields: bool,
-    /// Content-Length or Transfer-Encoding is in it.
-    has_framing: bool,
+    pub hop: Hop,
+}
+
+/// What a head says of its own hop (RFC 9110 section 7.6.1), taken off the fields that go on.
+#[derive(Debug, Default)]
+pub struct Hop {
+    close: bool,
+    keep_alive: bool,
+    length: Option<u64>,
+    codings: usize,
+    chunked: bool,
+    pub upgrade: Option<HeaderValue>,
+    /// Fields that Connection names.
+    listed: Vec<HeaderName>,
 }
 
 /// How the end of a response body is found (RFC 9112 section 6.3).
@@ -84,20 +94,86 @@ pub fn parse(bytes: &Bytes, count_max: usize) -> Result<Head, HeadFailure> {
     let Ok(status) = StatusCode::from_u16(code) else { return Err(locate(bytes)) };
     let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
     let mut headers = HeaderMap::with_capacity(response.headers.len());
-    let (mut has_hop_fields, mut has_framing) = (false, false);
+    let mut hop = Hop::default();
     for line in response.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes());
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value));
         let (Ok(name), Ok(value)) = (name, value) else { return Err(locate(bytes)) };
-        match name.as_str() {
-            "content-length" => has_framing = true,
-            "transfer-encoding" => (has_framing, has_hop_fields) = (true, true),
-            "connection" | "keep-alive" | "proxy-connection" | "upgrade" => has_hop_fields = true,
-            _ => {}
+        if !hop.takes(&name, &value).map_err(HeadFailure::Framing)? {
+            headers.append(name, value);
         }
-        headers.append(name, value);
     }
-    Ok(Head { status, version, headers, has_hop_fields, has_framing })
+    for name in &hop.listed {
+        headers.remove(name);
+    }
+    Ok(Head { status, version, headers, hop })
+}
+
+impl Hop {
+    /// Notes a field that belongs to the hop; true when it does not go on.
+    fn takes(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<bool, LengthFault> {
+        match name.as_str() {
+            "content-length" => {
+                let first = self.length.is_none();
+                for item in options(value.as_bytes()) {
+                    let length = decimal(item).ok_or(LengthFault::ContentLengthInvalid)?;
+                    if self.length.is_some_and(|known| known != length) {
+                        return Err(LengthFault::ContentLengthConflict);
+                    }
+                    self.length = Some(length);
+                }
+                if self.length.is_none() {
+                    return Err(LengthFault::ContentLengthInvalid);
+                }
+                // Equal duplicates count once (RFC 9110 section 8.6), and go on once.
+                Ok(!first)
+            }
+            "transfer-encoding" => {
+                self.codings += 1;
+                self.chunked = value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+                Ok(true)
+            }
+            "connection" => {
+                for option in options(value.as_bytes()) {
+                    self.note_option(option);
+                }
+                Ok(true)
+            }
+            "upgrade" => {
+                self.upgrade = Some(value.clone());
+                Ok(true)
+            }
+            "keep-alive" | "proxy-connection" => Ok(true),
+            _ => Ok(false),
+        }
+    }
+
+    fn note_option(&mut self, option: &[u8]) {
+        if option.eq_ignore_ascii_case(b"close") {
+            self.close = true;
+        } else if option.eq_ignore_ascii_case(b"keep-alive") {
+            self.keep_alive = true;
+        } else if let Ok(name) = HeaderName::from_bytes(option)
+            && name != header::CONTENT_LENGTH
+        {
+            self.listed.push(name);
+        }
+    }
+}
+
+impl Head {
+    /// Whether the connection may be used again, as far as the head says (RFC 9112 section 9.3).
+    pub fn keeps_alive(&self) -> bool {
+        match self.version {
+            Version::HTTP_10 => self.hop.keep_alive,
+            _ => !self.hop.close,
+        }
+    }
+}
+
+/// The items of a list field, without white space and empty items (RFC 9110 section 5.6.1).
+pub fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
 }
 
 /// Finds the first fault of a head that did not parse.
@@ -191,10 +267,7 @@ pub(crate) fn is_token(byte: u8) -> bool {
 /// # Errors
 /// Where two readers could disagree about the length.
 pub fn framing(head: &Head, method: &Method) -> Result<Framing, LengthFault> {
-    let (length, coding) = match head.has_framing {
-        true => (content_length(&head.headers)?, head.headers.get(TRANSFER_ENCODING)),
-        false => (None, None),
-    };
+    let hop = &head.hop;
     // 1. A response to HEAD, and any 1xx, 204 or 304, ends with its head, whatever it declares.
     let status = head.status;
     if *method == Method::HEAD
@@ -205,41 +278,22 @@ pub fn framing(head: &Head, method: &Method) -> Result<Framing, LengthFault> {
         return Ok(Framing::None);
     }
     // 2. (CONNECT never reaches an upstream.)
-    if coding.is_some() {
+    if hop.codings > 0 {
         // 3. Transfer-Encoding beside Content-Length ought to be handled as an error.
-        if length.is_some() {
+        if hop.length.is_some() {
             return Err(LengthFault::ContentLengthWithTransferEncoding);
         }
         if head.version == Version::HTTP_10 {
             return Err(LengthFault::TransferEncodingOnHttp10);
         }
         // 4. Only a single final chunked; what else was applied we could not take off for the client.
-        let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
-        let chunked = codings
-            .next()
-            .is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
-        if !chunked || codings.next().is_some() {
+        if !hop.chunked || hop.codings > 1 {
             return Err(LengthFault::UnsupportedTransferEncoding);
         }
         return Ok(Framing::Chunked);
     }
     // 5, 6. A valid Content-Length. 7. (Irrelevant to responses.) 8. Otherwise until the close.
-    Ok(length.map_or(Framing::Close, Framing::Length))
-}
-
-/// The declared length; equal duplicates count once (RFC 9110 section 8.6).
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, LengthFault> {
-    let mut length = None;
-    for value in headers.get_all(CONTENT_LENGTH) {
-        for item in value.as_bytes().split(|&byte| byte == b',') {
-            let declared = decimal(item.trim_ascii()).ok_or(LengthFault::ContentLengthInvalid)?;
-            if length.is_some_and(|length| length != declared) {
-                return Err(LengthFault::ContentLengthConflict);
-            }
-            length = Some(declared);
-        }
-    }
-    Ok(length)
+    Ok(hop.length.map_or(Framing::Close, Framing::Length))
 }
 
 /// 1*DIGIT within 64 bits.
@@ -310,7 +364,11 @@ mod tests {
 
     #[test]
     fn framing_follows_rfc_9112_section_6_3() {
-        let framing = |text: &str| framing(&head(text).unwrap(), &Method::GET);
+        let framing = |text: &str| match head(text) {
+            Ok(head) => framing(&head, &Method::GET),
+            Err(HeadFailure::Framing(fault)) => Err(fault),
+            Err(other) => panic!("{other:?}"),
+        };
         let ok = "HTTP/1.1 200 OK\r\n";
         for (fields, expected) in [
             ("", Ok(Framing::Close)),
@@ -335,6 +393,19 @@ mod tests {
         assert_eq!(old, Err(LengthFault::TransferEncodingOnHttp10));
         let none = framing("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n");
         assert_eq!(none, Ok(Framing::None));
+    }
+
+    #[test]
+    fn fields_of_the_hop_do_not_go_on() {
+        let head = head(
+            "HTTP/1.1 200 OK\r\nConnection: close, X-Mine\r\nX-Mine: 1\r\nKeep-Alive: 5\r\n\
+             Content-Length: 5\r\nContent-Length: 5\r\nUpgrade: h2c\r\nX-Yours: 2\r\n\r\n",
+        );
+        let head = head.unwrap();
+        let mut names: Vec<_> = head.headers.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["content-length", "x-yours"]);
+        assert!(!head.keeps_alive());
     }
 
     #[test]

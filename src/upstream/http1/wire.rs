@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
 use http_body::{Body as _, Frame};
 
 use crate::clock::Deadline;
@@ -456,26 +456,8 @@ struct HeadReader {
 fn finish_head(whole: &Bytes, method: &Method, limits: &Limits) -> Result<Heard, HeadFailure> {
     let head = head::parse(whole, limits.header_count)?;
     let framing = head::framing(&head, method).map_err(HeadFailure::Framing)?;
-    let keep = framing != Framing::Close
-        && match head.has_hop_fields {
-            true => keeps_alive(&head),
-            false => head.version != http::Version::HTTP_10,
-        };
+    let keep = framing != Framing::Close && head.keeps_alive();
     Ok(Heard { head, framing, keep })
-}
-
-/// RFC 9112 section 9.3.
-fn keeps_alive(head: &Head) -> bool {
-    let says = |option: &str| {
-        head.headers.get_all(header::CONNECTION).iter().any(|value| {
-            let mut options = value.as_bytes().split(|&byte| byte == b',');
-            options.any(|item| item.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
-        })
-    };
-    match head.version {
-        http::Version::HTTP_10 => says("keep-alive"),
-        _ => !says("close"),
-    }
 }
 
 fn remember_head(attempt: &mut Attempt, whole: &[u8], failure: &HeadFailure) {
