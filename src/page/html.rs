@@ -202,7 +202,9 @@ fn operator_part(out: &mut String, report: &Report, words: &Words, view: &View<'
     out.push_str("<summary><h2>");
     text(out, &page.it_is_my_site);
     out.push_str("</h2></summary>\n");
-    element(out, "p", &words.cause(report.cause.code()).operator);
+    if view.discloses() {
+        element(out, "p", &words.cause(report.cause.code()).operator);
+    }
     let mut fixes = view.fixes(report, Audience::Operator).peekable();
     if fixes.peek().is_some() {
         out.push_str("<ol class=\"fixes\">\n");

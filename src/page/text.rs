@@ -28,25 +28,14 @@ pub fn text(report: &Report, words: &Words, view: &View<'_>) -> String {
     if view.warns(report) {
         paragraph(&mut out, &page.check_before_resending);
     }
-    let mut fixes = view.fixes(report, Audience::Visitor).peekable();
-    if fixes.peek().is_some() {
-        heading(&mut out, &page.what_you_can_do);
-        numbered(&mut out, words, view, fixes);
-    }
-    if view.shows_operator_part() {
-        heading(&mut out, &page.it_is_my_site);
-        paragraph(&mut out, &cause.operator);
-        numbered(&mut out, words, view, view.fixes(report, Audience::Operator));
-    }
-    if let Some(rows) = view.evidence(report) {
-        heading(&mut out, &page.evidence);
-        paragraph(&mut out, &page.only_operators);
-        for (key, value) in &rows {
-            labelled(&mut out, key, value);
-        }
-        heading(&mut out, &page.attempts);
-        for (i, attempt) in report.attempts.iter().enumerate() {
-            tried(&mut out, i + 1, attempt);
+    // Each reader finds first what is for him.
+    if view.discloses() {
+        operator_part(&mut out, report, words, view);
+        visitor_part(&mut out, report, words, view);
+    } else {
+        visitor_part(&mut out, report, words, view);
+        if view.shows_operator_part() {
+            operator_part(&mut out, report, words, view);
         }
     }
     out.push('\n');
@@ -58,6 +47,35 @@ pub fn text(report: &Report, words: &Words, view: &View<'_>) -> String {
         labelled(&mut out, &page.contact, address(contact));
     }
     out
+}
+
+fn visitor_part(out: &mut String, report: &Report, words: &Words, view: &View<'_>) {
+    let mut fixes = view.fixes(report, Audience::Visitor).peekable();
+    if fixes.peek().is_some() {
+        heading(out, &words.page.what_you_can_do);
+        numbered(out, words, view, fixes);
+    }
+}
+
+fn operator_part(out: &mut String, report: &Report, words: &Words, view: &View<'_>) {
+    let page = &words.page;
+    heading(out, &page.it_is_my_site);
+    if view.discloses() {
+        paragraph(out, &words.cause(report.cause.code()).operator);
+    }
+    if let Some(rows) = view.evidence(report) {
+        heading(out, &page.evidence);
+        paragraph(out, &page.only_operators);
+        for (key, value) in &rows {
+            labelled(out, key, value);
+        }
+        heading(out, &page.attempts);
+        for (i, attempt) in report.attempts.iter().enumerate() {
+            tried(out, i + 1, attempt);
+        }
+        out.push('\n');
+    }
+    numbered(out, words, view, view.fixes(report, Audience::Operator));
 }
 
 fn heading(out: &mut String, text: &str) {
@@ -202,7 +220,8 @@ fn unit_end(word: &str) -> Option<usize> {
 
 /// Whether every byte is a character of one column that needs no escape; most of the text is.
 fn is_printable_ascii(text: &str) -> bool {
-    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    // Without a branch a byte, so that the compiler looks at many at once.
+    text.bytes().fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte))
 }
 
 fn width_of(text: &str) -> usize {

@@ -146,7 +146,7 @@ fn last_untrusted(headers: &HeaderMap, trusted: &[IpNet]) -> Chain {
     let mut chain = Chain::Absent;
     let mut hops: Vec<Option<IpAddr>> = Vec::new();
     for value in headers.get_all("x-forwarded-for") {
-        hops.extend(value.as_bytes().split(|&byte| byte == b',').map(|hop| address(hop)));
+        hops.extend(value.as_bytes().split(|&byte| byte == b',').map(address));
     }
     for value in headers.get_all(header::FORWARDED) {
         let elements = value.as_bytes().split(|&byte| byte == b',');

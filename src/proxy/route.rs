@@ -45,7 +45,7 @@ impl Routes {
         }
         let tables = routes.exact.values_mut().chain(routes.wildcard.values_mut());
         for paths in tables.chain([&mut routes.any]) {
-            paths.0.sort_by(|a, b| b.0.len().cmp(&a.0.len()));
+            paths.0.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         }
         routes
     }

@@ -96,10 +96,8 @@ fn note<'a>(
     old: bool,
 ) -> Result<(), RequestFault> {
     match name.len() {
-        4 if name.eq_ignore_ascii_case(b"host") => {
-            if seen.host.replace(value).is_some() {
-                return Err(RequestFault::HostRepeated);
-            }
+        4 if name.eq_ignore_ascii_case(b"host") && seen.host.replace(value).is_some() => {
+            return Err(RequestFault::HostRepeated);
         }
         7 if name.eq_ignore_ascii_case(b"upgrade") => seen.upgrade = true,
         10 if name.eq_ignore_ascii_case(b"connection") => {

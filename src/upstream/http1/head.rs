@@ -319,7 +319,7 @@ pub fn largest_lines(bytes: &[u8]) -> Vec<(String, usize)> {
             None => {}
         }
     }
-    sizes.sort_by(|a, b| b.1.cmp(&a.1));
+    sizes.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     sizes.truncate(3);
     sizes
 }
