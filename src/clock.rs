@@ -62,6 +62,11 @@ impl Deadline {
         SLOTS.with_borrow_mut(|slots| slots.list[self.slot].at = at);
     }
 
+    /// Takes it back and lets go of the task that waited, which may be over.
+    pub fn rest(&mut self) {
+        SLOTS.with_borrow_mut(|slots| slots.list[self.slot] = Slot::default());
+    }
+
     /// Takes it back: it never comes.
     pub fn clear(&mut self) {
         SLOTS.with_borrow_mut(|slots| slots.list[self.slot].at = None);

@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use crate::config;
 use crate::diagnose::Cause;
 
+use super::headers;
 use super::tunnel::Tunnel;
 
 /// One client connection.
@@ -23,6 +24,8 @@ pub struct Connection {
     pub peer: Option<IpAddr>,
     /// The same in print.
     pub peer_text: String,
+    /// The forwarded fields of every request of an untrusted peer, up to the host.
+    pub forwarded: Vec<u8>,
     /// Which of the configuration's listeners accepted it; moves with a reload.
     pub listener: Rc<Cell<usize>>,
     /// Set when a request was refused as it was read: the next one that hyper hands over stands for it.
@@ -66,7 +69,8 @@ impl Connection {
     pub fn new(peer: Option<IpAddr>, listener: Rc<Cell<usize>>) -> Connection {
         let peer = peer.map(|peer| peer.to_canonical());
         let peer_text = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
-        Connection { peer, peer_text, listener, ..Connection::default() }
+        let forwarded = headers::forwarded_for(&peer_text);
+        Connection { peer, peer_text, forwarded, listener, ..Connection::default() }
     }
 
     /// Ends the wait for an upgrade's outcome.

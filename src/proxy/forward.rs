@@ -31,7 +31,8 @@ use super::{Body, Site};
 pub async fn forward(
     site: &Rc<Site>,
     connection: &Rc<Connection>,
-    parts: Parts,
+    parts: &Parts,
+    fields: &Fields<'_>,
     incoming: Incoming,
     mut record: Box<Record>,
 ) -> Response<Body> {
@@ -39,10 +40,9 @@ pub async fn forward(
     if client.trusted {
         record.client = client.address;
     }
-    let fields = Fields::of(&parts.headers);
-    let asked = Asked { parts: &parts, client };
+    let asked = Asked { parts, client };
     let outcome = {
-        let answer = answer(site, connection, &parts, &fields, &client, incoming, &mut record);
+        let answer = answer(site, connection, parts, fields, &client, incoming, &mut record);
         let mut answer = std::pin::pin!(answer);
         // A panic in our own code becomes the cause that blames nobody else. The hook has logged it.
         std::future::poll_fn(|cx| {
@@ -106,8 +106,11 @@ async fn answer(
     if pool.shared.upstream.rehearse == Some(Rehearsal::Panic) {
         panic!("rehearsed");
     }
-    let (request, upload) = outgoing(pool, parts, fields, client, connection, incoming);
-    attempts(site, connection, pool, &request, upload, record).await
+    let scratch = site.scratch.take();
+    let (request, upload) = outgoing(pool, parts, fields, client, connection, incoming, scratch);
+    let outcome = attempts(site, connection, pool, &request, upload, record).await;
+    site.scratch.replace(request.head);
+    outcome
 }
 
 /// Tries servers until one answers or trying again would not be safe.
@@ -216,6 +219,7 @@ fn outgoing(
     client: &Client,
     connection: &Connection,
     incoming: Incoming,
+    mut head: Vec<u8>,
 ) -> (Outgoing, Upload) {
     let length = fields.has_length.then(|| incoming.size_hint().exact()).flatten();
     let framing = match length {
@@ -236,11 +240,12 @@ fn outgoing(
             server_host.as_bytes()
         }
     };
-    let mut head = Vec::with_capacity(1024);
+    head.clear();
     let forward = Forward {
         fields: *fields,
         client,
         peer: &connection.peer_text,
+        forwarded: &connection.forwarded,
         host,
         framing,
         length,

@@ -59,8 +59,9 @@ impl Fields<'_> {
 pub struct Forward<'a> {
     pub fields: Fields<'a>,
     pub client: &'a Client,
-    /// The peer's address in print, which joins the forwarded chain.
+    /// The peer's address in print, and what [`forwarded_for`] made of it.
     pub peer: &'a str,
+    pub forwarded: &'a [u8],
     /// The Host to send: the client's, or the server's for a client of HTTP/1.0 that named none.
     pub host: &'a [u8],
     pub framing: UploadFraming,
@@ -118,28 +119,20 @@ pub fn write_request(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// The forwarded fields as far as the connection decides them: the peer's address joins the chain.
+pub fn forwarded_for(peer: &str) -> Vec<u8> {
+    format!("X-Forwarded-For: {peer}\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ").into()
+}
+
 fn forwarded(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
-    let trusted = forward.client.trusted;
     let headers = &parts.headers;
-    out.extend_from_slice(b"X-Forwarded-For: ");
-    if trusted {
-        for value in headers.get_all("x-forwarded-for") {
-            out.extend_from_slice(value.as_bytes());
-            out.extend_from_slice(b", ");
-        }
+    if forward.client.trusted {
+        forwarded_on(out, headers, forward);
+    } else {
+        out.extend_from_slice(forward.forwarded);
+        out.extend_from_slice(forward.host);
     }
-    out.extend_from_slice(forward.peer.as_bytes());
-    out.extend_from_slice(b"\r\n");
-    let kept = |name: &'static str| trusted.then(|| headers.get(name)).flatten();
-    match kept("x-forwarded-proto") {
-        Some(scheme) => field(out, "X-Forwarded-Proto", scheme.as_bytes()),
-        None => out.extend_from_slice(b"X-Forwarded-Proto: http\r\n"),
-    }
-    match kept("x-forwarded-host") {
-        Some(host) => field(out, "X-Forwarded-Host", host.as_bytes()),
-        None => field(out, "X-Forwarded-Host", forward.host),
-    }
-    out.extend_from_slice(b"Via: ");
+    out.extend_from_slice(b"\r\nVia: ");
     if forward.fields.has_via {
         for value in headers.get_all(header::VIA) {
             out.extend_from_slice(value.as_bytes());
@@ -150,6 +143,24 @@ fn forwarded(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
     out.extend_from_slice(version);
     out.extend_from_slice(PSEUDONYM.as_bytes());
     out.extend_from_slice(b"\r\n");
+}
+
+/// What a trusted peer says of the request is passed on, with the peer itself behind it.
+fn forwarded_on(out: &mut Vec<u8>, headers: &HeaderMap, forward: &Forward<'_>) {
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    for value in headers.get_all("x-forwarded-for") {
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b", ");
+    }
+    out.extend_from_slice(forward.peer.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    match headers.get("x-forwarded-proto") {
+        Some(scheme) => field(out, "X-Forwarded-Proto", scheme.as_bytes()),
+        None => out.extend_from_slice(b"X-Forwarded-Proto: http\r\n"),
+    }
+    out.extend_from_slice(b"X-Forwarded-Host: ");
+    let host = headers.get("x-forwarded-host").map_or(forward.host, HeaderValue::as_bytes);
+    out.extend_from_slice(host);
 }
 
 fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
@@ -215,6 +226,8 @@ mod tests {
             fields: Fields::of(headers),
             client,
             peer: "192.0.2.1",
+            forwarded:
+                b"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ",
             host: b"shop.example",
             framing: UploadFraming::None,
             length: None,

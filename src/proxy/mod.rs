@@ -28,6 +28,7 @@ use crate::page::Plates;
 use crate::telemetry::LineBuffer;
 use crate::upstream::{Pool, Resolver, Shared};
 
+use headers::Fields;
 use record::Record;
 use route::Routes;
 
@@ -44,6 +45,8 @@ pub struct Site {
     log: Rc<LineBuffer>,
     random: Cell<u64>,
     plates: RefCell<Plates>,
+    /// Room for a request head, handed from one request to the next.
+    scratch: RefCell<Vec<u8>>,
 }
 
 impl Site {
@@ -62,6 +65,7 @@ impl Site {
             log,
             random: Cell::new(std::hash::RandomState::new().build_hasher().finish() | 1),
             plates: RefCell::default(),
+            scratch: RefCell::default(),
             config,
         }
     }
@@ -93,12 +97,13 @@ pub async fn handle(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (parts, incoming) = request.into_parts();
-    let record = Box::new(Record::new(site.clone(), connection.clone(), &parts));
+    let fields = Fields::of(&parts.headers);
+    let record = Box::new(Record::new(site.clone(), connection.clone(), &parts, &fields));
     connection.served.set(connection.served.get() + 1);
     if connection.served.get() > connection.admitted.get()
         && let Some(rejection) = connection.rejection.take()
     {
         return respond::rejected(&site, record, rejection);
     }
-    forward::forward(&site, &connection, parts, incoming, record).await
+    forward::forward(&site, &connection, &parts, &fields, incoming, record).await
 }

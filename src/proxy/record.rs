@@ -11,12 +11,14 @@ use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Method, Uri, Version};
 
+use crate::config::LogFormat;
 use crate::diagnose::{self, Cause, Code, IncidentId};
 use crate::telemetry::{Line, Stages};
 use crate::upstream::{Attempt, Failure, Permit};
 
 use super::Site;
 use super::client::Connection;
+use super::headers::Fields;
 
 /// The status that logs show for a client that left before an answer.
 const CLIENT_LEFT: u16 = 499;
@@ -55,10 +57,15 @@ pub struct Record {
 }
 
 impl Record {
-    pub fn new(site: Rc<Site>, connection: Rc<Connection>, parts: &Parts) -> Record {
+    pub fn new(
+        site: Rc<Site>,
+        connection: Rc<Connection>,
+        parts: &Parts,
+        fields: &Fields<'_>,
+    ) -> Record {
         connection.in_flight.set(connection.in_flight.get() + 1);
-        let field = |name| parts.headers.get(name).cloned();
-        let combined = site.config.log.format == crate::config::LogFormat::Combined;
+        let combined = site.config.log.format == LogFormat::Combined;
+        let field = |name| combined.then(|| parts.headers.get(name).cloned()).flatten();
         Record {
             client: None,
             site,
@@ -67,9 +74,9 @@ impl Record {
             method: parts.method.clone(),
             uri: parts.uri.clone(),
             version: parts.version,
-            host: field(header::HOST),
-            referer: combined.then(|| field(header::REFERER)).flatten(),
-            agent: combined.then(|| field(header::USER_AGENT)).flatten(),
+            host: fields.host.cloned(),
+            referer: field(header::REFERER),
+            agent: field(header::USER_AGENT),
             raw_line: None,
             upstream: None,
             queued: None,

@@ -35,7 +35,7 @@ pub use stream::Conn;
 pub use tls::server_name;
 
 use http1::head::Head;
-use http1::wire::{Download, Heard, Wire};
+use http1::wire::{Download, Wire};
 
 /// The largest body that is gathered whole before the head goes on, when it is already here.
 const GATHER_MAX: usize = 64 * 1024;
@@ -90,25 +90,57 @@ pub async fn exchange(
 ) -> Result<Answer, Failure> {
     let server = attempt.server;
     let once = !request.method.is_idempotent();
-    let conn = match (!fresh).then(|| pool.take(server, once)).flatten() {
-        Some(conn) => {
+    let mut wire = match (!fresh).then(|| pool.take(server, once)).flatten() {
+        Some(wire) => {
+            let conn = &wire.conn;
             let idle = attempt.stamps.started.saturating_duration_since(conn.idle_since);
             attempt.reuse = Some(Reuse { idle, served: conn.served });
             attempt.address = conn.address;
-            conn
+            wire
         }
-        None => open(pool, resolver, attempt).await?,
+        None => {
+            let conn = open(pool, resolver, attempt).await?;
+            Box::new(Wire::new(conn, &pool.shared.upstream.timeouts))
+        }
     };
-    let shared = pool.shared.clone();
-    let (timeouts, limits) = (&shared.upstream.timeouts, &shared.upstream.limits);
-    let mut wire = Wire::new(conn, timeouts, &request.head);
+    wire.begin(&request.head);
     let lent = upload.as_mut().expect("the caller keeps the upload until an answer takes it");
+    let limits = &pool.shared.upstream.limits;
     let heard = wire.head(lent, attempt, &request.method, limits).await?;
-    if heard.head.status == StatusCode::SWITCHING_PROTOCOLS {
+    let upgraded = heard.head.status == StatusCode::SWITCHING_PROTOCOLS;
+    if upgraded {
         check_upgrade(&heard.head, request.upgrade.as_deref()).map_err(Failure::Head)?;
     }
     let Some(upload) = upload.take() else { unreachable!("lent above") };
-    begin_body(pool, wire, upload, heard, attempt).await
+    let mut download = Download::new(wire, upload, &heard);
+    if upgraded {
+        let conn = Box::new(download.into_tunnel());
+        return Ok(Answer { head: heard.head, body: AnswerBody::Tunnel(conn) });
+    }
+    // The head is held back until the first of the body, or its end, has come: a cut before it can still
+    // become the page. A stream of events is let go at once, since its first may be an hour away.
+    let mut begun = Begun::default();
+    if !download.is_done() && !is_unbuffered(&heard.head.headers) {
+        download.begin();
+        begun = std::future::poll_fn(|cx| poll_begin(&mut download, cx, attempt)).await?;
+    }
+    Ok(assemble(pool, server, heard.head, download, begun))
+}
+
+/// The answer, with its connection already free where the body is here to its end.
+fn assemble(
+    pool: &Rc<Pool>,
+    server: usize,
+    head: Head,
+    download: Download,
+    begun: Begun,
+) -> Answer {
+    if download.is_done() && begun.trailers.is_none() {
+        finish(download, pool, server);
+        return Answer { head, body: AnswerBody::Whole(begun.data) };
+    }
+    let streaming = Streaming { download: Some(download), begun, pool: pool.clone(), server };
+    Answer { head, body: AnswerBody::Stream(Box::new(streaming)) }
 }
 
 async fn open(pool: &Pool, resolver: &Resolver, attempt: &mut Attempt) -> Result<Conn, Failure> {
@@ -143,37 +175,8 @@ fn check_upgrade(head: &Head, asked: Option<&str>) -> Result<(), HeadFailure> {
     }
 }
 
-/// Holds the head back until the first of the body, or its end, has come: a cut before it can still
-/// become the page. A stream of events is let go at once, since its first may be an hour away.
-async fn begin_body(
-    pool: &Rc<Pool>,
-    wire: Wire,
-    upload: Upload,
-    heard: Heard,
-    attempt: &mut Attempt,
-) -> Result<Answer, Failure> {
-    let mut download = Download::new(wire, upload, &heard);
-    let head = heard.head;
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        let conn = Box::new(download.into_tunnel());
-        return Ok(Answer { head, body: AnswerBody::Tunnel(conn) });
-    }
-    let mut begun = Begun { data: Bytes::new(), trailers: None };
-    if !download.is_done() && !is_unbuffered(&head.headers) {
-        download.begin();
-        begun = std::future::poll_fn(|cx| poll_begin(&mut download, cx, attempt)).await?;
-    }
-    if download.is_done() && begun.trailers.is_none() {
-        finish(download, pool, attempt.server);
-        return Ok(Answer { head, body: AnswerBody::Whole(begun.data) });
-    }
-    let server = attempt.server;
-    let streaming = Streaming { download: Some(download), begun, pool: pool.clone(), server };
-    Ok(Answer { head, body: AnswerBody::Stream(Box::new(streaming)) })
-}
-
 /// What of a body was read before its head was let go.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Begun {
     data: Bytes,
     trailers: Option<HeaderMap>,
@@ -186,7 +189,7 @@ fn poll_begin(
     cx: &mut Context<'_>,
     attempt: &mut Attempt,
 ) -> Poll<Result<Begun, Failure>> {
-    let mut begun = Begun { data: Bytes::new(), trailers: None };
+    let mut begun = Begun::default();
     let mut gathered: Option<BytesMut> = None;
     loop {
         let size = gathered.as_ref().map_or(begun.data.len(), BytesMut::len);
@@ -226,8 +229,8 @@ fn is_unbuffered(headers: &HeaderMap) -> bool {
 }
 
 fn finish(download: Download, pool: &Pool, server: usize) {
-    if let Some(conn) = download.into_conn() {
-        pool.put(server, conn);
+    if let Some(wire) = download.into_wire() {
+        pool.put(server, wire);
     }
 }
 

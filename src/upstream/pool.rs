@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::clock;
 use crate::config::Upstream;
 
-use super::stream::Conn;
+use super::http1::wire::Wire;
 use super::tls::TlsSetup;
 
 /// How long a refused connect answers for the next requests: no storm of connects on a backend that is
@@ -38,7 +38,7 @@ pub struct Shared {
 #[derive(Debug)]
 pub struct Pool {
     pub shared: Arc<Shared>,
-    idle: Vec<RefCell<Vec<Conn>>>,
+    idle: Vec<RefCell<Vec<Box<Wire>>>>,
     idle_max: usize,
     refused: Vec<Cell<Option<(Instant, i32)>>>,
     turn: Cell<usize>,
@@ -127,23 +127,25 @@ impl Pool {
 
     /// An idle connection that is still open, the most recently used first. `once`: the request could
     /// not be sent again, so the kernel is asked.
-    pub(crate) fn take(&self, server: usize, once: bool) -> Option<Conn> {
+    pub(crate) fn take(&self, server: usize, once: bool) -> Option<Box<Wire>> {
         let mut idle = self.idle[server].borrow_mut();
-        while let Some(mut conn) = idle.pop() {
+        while let Some(mut wire) = idle.pop() {
+            let conn = &mut wire.conn;
             if if once { conn.is_quiet_now() } else { conn.is_quiet() } {
-                return Some(conn);
+                return Some(wire);
             }
         }
         None
     }
 
     /// Keeps a connection for later.
-    pub(crate) fn put(&self, server: usize, mut conn: Conn) {
+    pub(crate) fn put(&self, server: usize, mut wire: Box<Wire>) {
         let mut idle = self.idle[server].borrow_mut();
         if idle.len() < self.idle_max {
-            conn.served += 1;
-            conn.idle_since = clock::now();
-            idle.push(conn);
+            wire.rest();
+            wire.conn.served += 1;
+            wire.conn.idle_since = clock::now();
+            idle.push(wire);
         }
     }
 
@@ -153,7 +155,8 @@ impl Pool {
             let mut idle = idle.borrow_mut();
             if !idle.is_empty() {
                 let now = clock::now();
-                idle.retain_mut(|conn| {
+                idle.retain_mut(|wire| {
+                    let conn = &mut wire.conn;
                     now.saturating_duration_since(conn.idle_since) < IDLE_MAX && conn.is_quiet()
                 });
             }

@@ -63,7 +63,8 @@ impl Upload {
     }
 }
 
-/// The state of one exchange.
+/// A connection with the state of the exchange on it; kept whole between exchanges, so that its buffers
+/// and deadlines are made once.
 #[derive(Debug)]
 pub struct Wire {
     pub(crate) conn: Conn,
@@ -88,12 +89,11 @@ pub struct Heard {
 }
 
 impl Wire {
-    /// Starts with the request head as it goes out.
-    pub(crate) fn new(conn: Conn, timeouts: &Timeouts, head: &[u8]) -> Wire {
+    pub(crate) fn new(conn: Conn, timeouts: &Timeouts) -> Wire {
         Wire {
             conn,
             timeouts: timeouts.clone(),
-            out: BytesMut::from(head),
+            out: BytesMut::new(),
             big: Bytes::new(),
             tail: b"",
             sent: false,
@@ -101,6 +101,19 @@ impl Wire {
             receiving: Deadline::unset(),
             holding: None,
         }
+    }
+
+    /// Starts an exchange with the request head as it goes out.
+    pub(crate) fn begin(&mut self, head: &[u8]) {
+        self.sent = false;
+        self.out.clear();
+        self.out.extend_from_slice(head);
+    }
+
+    /// Ends an exchange: nothing of the request that it was for is held on to.
+    pub(crate) fn rest(&mut self) {
+        self.sending.rest();
+        self.receiving.rest();
     }
 
     /// Sends the request and waits for the head of the final response.
@@ -480,7 +493,7 @@ fn remember_head(attempt: &mut Attempt, whole: &[u8], failure: &HeadFailure) {
 /// The response body on its way, with what is left of the upload.
 #[derive(Debug)]
 pub struct Download {
-    wire: Wire,
+    wire: Box<Wire>,
     upload: Upload,
     state: DownloadState,
     keep: bool,
@@ -495,7 +508,7 @@ enum DownloadState {
 }
 
 impl Download {
-    pub(crate) fn new(mut wire: Wire, upload: Upload, heard: &Heard) -> Download {
+    pub(crate) fn new(mut wire: Box<Wire>, upload: Upload, heard: &Heard) -> Download {
         // A final answer in place of 100 (Continue): the body is not wanted (RFC 9110 section 10.1.1).
         let unwanted = wire.holding.take().is_some();
         wire.sent |= unwanted;
@@ -523,13 +536,13 @@ impl Download {
     }
 
     /// The connection, if another request may go over it.
-    pub(crate) fn into_conn(self) -> Option<Conn> {
+    pub(crate) fn into_wire(self) -> Option<Box<Wire>> {
         let reusable = self.keep
             && self.is_done()
             && self.wire.sent
             && self.upload.is_done()
             && self.wire.conn.input.is_empty();
-        reusable.then_some(self.wire.conn)
+        reusable.then_some(self.wire)
     }
 
     /// The connection with what was read from it, for a tunnel.
