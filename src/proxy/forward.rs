@@ -84,11 +84,10 @@ async fn answer(
         let via = via.collect::<Vec<_>>().join(", ");
         return Err((Cause::LoopDetected { via }, Certainty::Certain));
     }
-    let host = fields.host.and_then(|host| host.to_str().ok());
-    let host = without_port(host.unwrap_or_default());
+    let host = fields.host.and_then(|host| host.to_str().ok()).unwrap_or_default();
     let routes = site.routes.get(connection.listener.get());
     let Some(number) = routes.and_then(|routes| routes.find(host, parts.uri.path())) else {
-        let host = host.to_owned();
+        let host = without_port(host).to_owned();
         return Err((Cause::NoUpstreamConfigured { host }, Certainty::Certain));
     };
     record.upstream = Some(number);

@@ -22,10 +22,10 @@ use hyper::body::Incoming;
 pub use body::Body;
 pub use client::{Connection, Rejection, Upgrade};
 
-use crate::config::Config;
+use crate::config::{Config, Server};
 use crate::diagnose::IncidentId;
 use crate::page::Plates;
-use crate::telemetry::LineBuffer;
+use crate::telemetry::{self, LineBuffer};
 use crate::upstream::{Pool, Resolver, Shared};
 
 use headers::Fields;
@@ -55,7 +55,9 @@ impl Site {
         use std::hash::{BuildHasher, Hasher};
         let pools = shared.iter().map(|shared| Rc::new(Pool::new(shared.clone(), config.workers)));
         let names = |upstream: &Arc<crate::config::Upstream>| {
-            upstream.servers.iter().map(ToString::to_string).collect()
+            let escape =
+                |server: &Server| telemetry::escaped(config.log.format, &server.to_string());
+            upstream.servers.iter().map(escape).collect()
         };
         Site {
             routes: Routes::of(&config),

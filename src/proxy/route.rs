@@ -50,13 +50,14 @@ impl Routes {
         routes
     }
 
-    /// The position of the upstream for a host (without port) and a path. A more particular host that
+    /// The position of the upstream for an authority as Host carries it, and a path. A more particular host that
     /// has no matching path leaves the request to the next.
-    pub fn find(&self, host: &str, path: &str) -> Option<usize> {
+    pub fn find(&self, authority: &str, path: &str) -> Option<usize> {
         let path = normal(path);
         if self.exact.is_empty() && self.wildcard.is_empty() {
             return self.any.find(&path);
         }
+        let host = without_port(authority);
         let host: Cow<'_, str> = match host.bytes().any(|byte| byte.is_ascii_uppercase()) {
             true => host.to_ascii_lowercase().into(),
             false => host.into(),

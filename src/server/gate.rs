@@ -4,8 +4,6 @@
 //! does not look at Host (measured with 1.12). What two readers could read in two ways is refused here,
 //! on the raw bytes, by name; hyper then parses what is beyond doubt. RFC 9112 throughout.
 
-use std::mem::MaybeUninit;
-
 use crate::diagnose::RequestFault;
 use crate::upstream::HeaderLineFault;
 use crate::upstream::http1::head;
@@ -60,21 +58,23 @@ pub fn end(bytes: &[u8], from: usize) -> Result<Option<usize>, RequestFault> {
 /// # Errors
 /// The first fault, which is answered with 400.
 pub fn inspect(bytes: &[u8]) -> Result<Follows, RequestFault> {
-    let mut lines = [const { MaybeUninit::uninit() }; HEADER_COUNT_MAX];
-    let mut request = httparse::Request::new(&mut []);
-    match request.parse_with_uninit_headers(bytes, &mut lines) {
-        Ok(httparse::Status::Complete(_)) => {}
-        Err(httparse::Error::TooManyHeaders) => return Err(RequestFault::TooManyHeaders),
-        Ok(httparse::Status::Partial) | Err(_) => return Err(locate(bytes)),
+    let (line, mut rest) = first_line(bytes);
+    let Some((method, target, old)) = request_line(line) else { return Err(locate(bytes)) };
+    if !bytes.iter().fold(true, |clean, &byte| clean & (byte >= b' ' || is_white(byte)))
+        || memchr::memchr(0x7f, bytes).is_some()
+    {
+        return Err(locate(bytes));
     }
-    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
-    else {
-        return Err(RequestFault::RequestLine);
-    };
-    let old = minor == 0;
     let mut seen = Seen::default();
-    for line in request.headers.iter() {
-        note(&mut seen, line.name.as_bytes(), line.value, old)?;
+    let mut count = 0;
+    while !rest.starts_with(b"\r\n") {
+        let Some((name, value, after)) = header_line(rest) else { return Err(locate(bytes)) };
+        count += 1;
+        if count > HEADER_COUNT_MAX {
+            return Err(RequestFault::TooManyHeaders);
+        }
+        note(&mut seen, name, value, old)?;
+        rest = after;
     }
     check_target(method, target, &seen, old)?;
     if seen.chunked && seen.length.is_some() {
@@ -88,6 +88,54 @@ pub fn inspect(bytes: &[u8]) -> Result<Follows, RequestFault> {
         _ => Follows::Nothing,
     })
 }
+
+/// The first line that is not empty, and what follows it.
+fn first_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
+    let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
+    (&bytes[..end], bytes.get(end + 1..).unwrap_or_default())
+}
+
+/// method SP request-target SP HTTP-version CR (RFC 9112 section 3); true for HTTP/1.0.
+fn request_line(line: &[u8]) -> Option<(&[u8], &[u8], bool)> {
+    let (line, old) = match line {
+        [line @ .., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b'\r'] => (line, false),
+        [line @ .., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0', b'\r'] => (line, true),
+        _ => return None,
+    };
+    let space = line.iter().position(|&byte| !TOKEN[usize::from(byte)])?;
+    let (method, target) = (&line[..space], &line[space + 1..]);
+    let sound = line[space] == b' ' && !method.is_empty() && !target.is_empty();
+    (sound && memchr::memchr2(b' ', b'\r', target).is_none()).then_some((method, target, old))
+}
+
+/// field-name ":" field-value CRLF, and what follows it (RFC 9112 section 5).
+fn header_line(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let colon = bytes.iter().position(|&byte| !TOKEN[usize::from(byte)])?;
+    if colon == 0 || bytes[colon] != b':' {
+        return None;
+    }
+    let (name, rest) = (&bytes[..colon], &bytes[colon + 1..]);
+    let newline = memchr::memchr(b'\n', rest)?;
+    let value = rest[..newline].strip_suffix(b"\r")?;
+    (!value.contains(&b'\r')).then_some((name, value, &rest[newline + 1..]))
+}
+
+/// White space that a head may hold; where, is decided line by line.
+fn is_white(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n' | b'\t')
+}
+
+/// The characters of a token (RFC 9110 section 5.6.2).
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = head::is_token(byte as u8);
+        byte += 1;
+    }
+    table
+};
 
 fn note<'a>(
     seen: &mut Seen<'a>,
@@ -132,27 +180,28 @@ fn note<'a>(
 
 /// RFC 9112 section 3.2: the four forms of a target, and Host beside them.
 fn check_target(
-    method: &str,
-    target: &str,
+    method: &[u8],
+    target: &[u8],
     seen: &Seen<'_>,
     old: bool,
 ) -> Result<(), RequestFault> {
-    if method == "CONNECT" {
+    if method == b"CONNECT" {
         // A gateway opens no tunnels for strangers (RFC 9110 section 9.3.6).
         return Err(RequestFault::MethodUnsupported);
     }
-    if !target.bytes().all(is_target_byte) {
+    if !target.iter().fold(true, |sound, &byte| sound & is_target_byte(byte)) {
         return Err(RequestFault::TargetInvalid);
     }
     let host = match seen.host {
         None if old => None,
         None => return Err(RequestFault::HostMissing),
-        Some(host) if is_host(host) => Some(host),
+        Some(host) if is_host(host.trim_ascii()) => Some(host.trim_ascii()),
         Some(_) => return Err(RequestFault::HostInvalid),
     };
-    if target.starts_with('/') || target == "*" && method == "OPTIONS" {
+    if target.starts_with(b"/") || target == b"*" && method == b"OPTIONS" {
         return Ok(());
     }
+    let Ok(target) = std::str::from_utf8(target) else { return Err(RequestFault::TargetInvalid) };
     let Some((scheme, rest)) = target.split_once("://") else {
         return Err(RequestFault::TargetInvalid);
     };
@@ -178,12 +227,12 @@ fn is_target_byte(byte: u8) -> bool {
 
 /// uri-host [ ":" port ] (RFC 9110 section 7.2): a name, an IPv4 or a bracketed IPv6 address.
 fn is_host(host: &[u8]) -> bool {
-    let (name, port) = match host.iter().rposition(|&byte| byte == b']') {
+    let bracketed = host.first() == Some(&b'[');
+    let (name, port) = match host.iter().rposition(|&byte| byte == b']').filter(|_| bracketed) {
         Some(bracket) => {
             let inside = &host[1..bracket.max(1)];
-            let v6 = host[0] == b'['
-                && std::str::from_utf8(inside)
-                    .is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
+            let v6 = std::str::from_utf8(inside)
+                .is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
             if !v6 {
                 return false;
             }
@@ -192,7 +241,10 @@ fn is_host(host: &[u8]) -> bool {
         None => {
             let colon = host.iter().position(|&byte| byte == b':').unwrap_or(host.len());
             let name = &host[..colon];
-            let plain = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
+            let plain = |byte: &u8| {
+                matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9')
+                    || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%')
+            };
             if !name.iter().all(plain) {
                 return false;
             }

@@ -28,6 +28,7 @@ pub struct Line<'a> {
     pub bytes: u64,
     pub referer: &'a [u8],
     pub agent: &'a [u8],
+    /// Both as [`escaped`] made them, since they are the same each time.
     pub upstream: &'a str,
     pub server: &'a str,
     /// The status that the upstream answered with.
@@ -52,6 +53,16 @@ pub struct Stages {
     pub head: Option<Duration>,
 }
 
+/// A configured name as a line of this format holds it.
+pub fn escaped(format: LogFormat, name: &str) -> String {
+    let mut out = Vec::new();
+    match format {
+        LogFormat::Json => escape_json(&mut out, name.as_bytes()),
+        LogFormat::Combined | LogFormat::Text => escape_hex(&mut out, name.as_bytes()),
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Appends the line with its newline.
 pub fn write_line(out: &mut Vec<u8>, format: LogFormat, line: &Line<'_>) {
     match format {
@@ -68,7 +79,8 @@ fn json(out: &mut Vec<u8>, line: &Line<'_>) {
     out.extend_from_slice(b"\",\"client\":\"");
     client(out, line);
     out.extend_from_slice(b"\",\"method\":\"");
-    escape_json(out, line.method.as_bytes());
+    // A token (RFC 9110 section 9.1), which holds nothing to escape.
+    out.extend_from_slice(line.method.as_bytes());
     out.extend_from_slice(b"\",\"host\":\"");
     escape_json(out, line.host);
     out.extend_from_slice(b"\",\"path\":\"");
@@ -78,9 +90,9 @@ fn json(out: &mut Vec<u8>, line: &Line<'_>) {
     out.extend_from_slice(b",\"bytes\":");
     number(out, line.bytes);
     out.extend_from_slice(b",\"upstream\":\"");
-    escape_json(out, line.upstream.as_bytes());
+    out.extend_from_slice(line.upstream.as_bytes());
     out.extend_from_slice(b"\",\"server\":\"");
-    escape_json(out, line.server.as_bytes());
+    out.extend_from_slice(line.server.as_bytes());
     out.extend_from_slice(b"\",\"received_status\":");
     match line.received_status {
         Some(status) => number(out, u64::from(status)),
@@ -165,7 +177,7 @@ fn text(out: &mut Vec<u8>, line: &Line<'_>) {
     }
     if !line.upstream.is_empty() {
         let _ = write!(out, " upstream={} server=", line.upstream);
-        escape_hex(out, line.server.as_bytes());
+        out.extend_from_slice(line.server.as_bytes());
         let _ = write!(out, " attempts={} reused={}", line.attempts, line.reused);
     }
     if let Some(status) = line.received_status {

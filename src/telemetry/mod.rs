@@ -5,5 +5,5 @@
 mod access;
 mod writer;
 
-pub use access::{Line, Stages};
+pub use access::{Line, Stages, escaped};
 pub use writer::{AccessWriter, LineBuffer};

@@ -157,11 +157,11 @@ impl Wire {
         loop {
             if !self.sent && reader.unsendable.is_none() {
                 match self.poll_send(cx, upload, attempt) {
-                    Poll::Ready(Ok(())) => self.receiving.set(self.timeouts.first_byte),
+                    Poll::Ready(Ok(())) => reader.waits = Some(self.timeouts.first_byte),
                     // An early answer may explain it: read once more before giving up.
                     Poll::Ready(Err(Failure::Send(SendFailure::Io(error)))) => {
                         reader.unsendable = Some(error);
-                        self.receiving.set(LAST_WORDS);
+                        reader.waits = Some(LAST_WORDS);
                     }
                     Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                     Poll::Pending => {}
@@ -177,6 +177,9 @@ impl Wire {
                     return Poll::Ready(Err(self.ended(reader, Some(error))));
                 }
                 Poll::Pending => {
+                    if let Some(wait) = reader.waits.take() {
+                        self.receiving.set(wait);
+                    }
                     ready!(self.receiving.poll(cx));
                     return Poll::Ready(Err(self.late(reader)));
                 }
@@ -191,7 +194,7 @@ impl Wire {
             attempt.stamps.first_byte = Some(Instant::now());
         }
         if self.sent && !reader.foreign {
-            self.receiving.set(self.timeouts.idle);
+            reader.waits = Some(self.timeouts.idle);
         }
     }
 
@@ -214,7 +217,7 @@ impl Wire {
                 }
                 if !reader.foreign {
                     reader.foreign = true;
-                    self.receiving.set(BANNER_WAIT);
+                    reader.waits = Some(BANNER_WAIT);
                 }
                 return Ok(None);
             }
@@ -262,7 +265,7 @@ impl Wire {
         }
         // What comes after it is as far away as the first byte was.
         if self.sent {
-            self.receiving.set(self.timeouts.first_byte);
+            reader.waits = Some(self.timeouts.first_byte);
         }
         Ok(())
     }
@@ -324,10 +327,14 @@ impl Wire {
         attempt: &mut Attempt,
     ) -> Poll<Result<(), Failure>> {
         while !(self.out.is_empty() && self.big.is_empty() && self.tail.is_empty()) {
-            let slices =
-                [IoSlice::new(&self.out), IoSlice::new(&self.big), IoSlice::new(self.tail)];
-            let used = if self.big.is_empty() && self.tail.is_empty() { 1 } else { 3 };
-            let written = match self.conn.poll_write(cx, &slices[..used]) {
+            let written = if self.big.is_empty() && self.tail.is_empty() {
+                self.conn.poll_write(cx, &self.out)
+            } else {
+                let slices =
+                    [IoSlice::new(&self.out), IoSlice::new(&self.big), IoSlice::new(self.tail)];
+                self.conn.poll_write_vectored(cx, &slices)
+            };
+            let written = match written {
                 Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(done) => done,
                 Poll::Pending => return self.poll_send_limit(cx),
@@ -462,6 +469,8 @@ struct HeadReader {
     unsendable: Option<io::Error>,
     /// What comes is not HTTP.
     foreign: bool,
+    /// How long what is waited for may take, once waiting begins; `None`: as it was.
+    waits: Option<Duration>,
     /// Nothing was read before the last read: its stamp is the first byte's.
     whole_at_once: bool,
 }
