@@ -191,6 +191,8 @@ def settled(measure, slack=64 * 1024, seconds=6.0):
 
 # Who is compared.
 
+# The load is local, and local clients are operators by default, who get evidence with each page: here
+# they are what nearly all are in an outage, visitors.
 CAUSEWAY = """\
 listen = ["127.0.0.1:{port}"]
 workers = 1
@@ -204,11 +206,14 @@ servers = ["http://127.0.0.1:{never}"]
 paths = ["/never"]
 [upstream.never.limits]
 connections = 2000
+[page]
+operators = []
 [log]
 access = "{log}"
 """
 
-# Buffers of requests and of responses on disk are off: the others have none.
+# Buffers of requests and of responses on disk are off: the others have none. The forwarded fields are
+# those of Debian's /etc/nginx/proxy_params: every proxy here tells its backend who asked.
 NGINX = """\
 daemon off;
 worker_processes 1;
@@ -223,6 +228,10 @@ http {{
     client_max_body_size 0;
     proxy_http_version 1.1;
     proxy_set_header Connection "";
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Real-IP $remote_addr;
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    proxy_set_header X-Forwarded-Proto $scheme;
     proxy_request_buffering off;
     proxy_max_temp_file_size 0;
     upstream main {{ server 127.0.0.1:{main}; keepalive 64; keepalive_requests 100000000; }}
@@ -247,6 +256,9 @@ defaults
     mode http
     log global
     option httplog
+    option forwardfor
+    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Host %[req.hdr(host)]
     http-reuse always
     retries 0
     timeout connect 3s
