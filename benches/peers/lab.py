@@ -257,8 +257,6 @@ defaults
     log global
     option httplog
     option forwardfor
-    http-request set-header X-Forwarded-Proto http
-    http-request set-header X-Forwarded-Host %[req.hdr(host)]
     http-reuse always
     retries 0
     timeout connect 3s
@@ -267,6 +265,8 @@ defaults
     timeout http-keep-alive 75s
 frontend front
     bind 127.0.0.1:{port} backlog 4096
+    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Host %[req.hdr(host)]
     use_backend down if {{ path_beg /down }}
     use_backend never if {{ path_beg /never }}
     default_backend main

@@ -26,18 +26,18 @@ pub async fn serve(
     let service = Proxy { worker, connection: connection.clone() };
     let mut served = http1::Builder::new()
         .header_read_timeout(None)
-        .max_headers(super::gate::HEADER_COUNT_MAX)
         .serve_connection(TokioIo::new(socket), service);
-    let mut drained = std::pin::pin!(listening.drained());
+    let attending = listening.attend().await;
     let mut draining = false;
     let outcome = std::future::poll_fn(|cx| {
-        if !draining && drained.as_mut().poll(cx).is_ready() {
+        if !draining && listening.is_drained() {
             draining = true;
             Pin::new(&mut served).graceful_shutdown();
         }
         served.poll_without_shutdown(cx)
     })
     .await;
+    drop(attending);
     if let Err(error) = &outcome {
         // The client's bytes or its end; the request's own line says what became of it.
         tracing::debug!(%error, "a client connection ended early");

@@ -7,6 +7,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
@@ -66,7 +67,7 @@ pub struct Listening {
     /// Its position in the configuration in force.
     pub number: Rc<Cell<usize>>,
     ended: Cell<bool>,
-    end: Notify,
+    tasks: RefCell<Tasks>,
 }
 
 impl Worker {
@@ -77,17 +78,71 @@ impl Worker {
 }
 
 impl Listening {
-    /// Waits until its connections are to come to an end.
-    pub async fn drained(&self) {
-        let notified = self.end.notified();
-        if !self.ended.get() {
-            notified.await;
+    fn new(number: usize) -> Listening {
+        Listening {
+            number: Rc::new(Cell::new(number)),
+            ended: Cell::new(false),
+            tasks: RefCell::default(),
         }
+    }
+
+    /// Whether its connections are to come to an end.
+    pub fn is_drained(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// Has the calling task woken when the drain begins; for as long as the guard lives.
+    pub async fn attend(&self) -> Attending<'_> {
+        std::future::poll_fn(|cx| {
+            let key = self.tasks.borrow_mut().insert(cx.waker().clone());
+            std::task::Poll::Ready(Attending { listening: self, key })
+        })
+        .await
     }
 
     fn drain(&self) {
         self.ended.set(true);
-        self.end.notify_waiters();
+        // Woken outside the borrow: a task that ends at once takes itself out.
+        let tasks: Vec<Waker> = self.tasks.borrow().values().cloned().collect();
+        for task in tasks {
+            task.wake();
+        }
+    }
+}
+
+/// One task that is woken when its listener is drained.
+#[derive(Debug)]
+pub struct Attending<'a> {
+    listening: &'a Listening,
+    key: u64,
+}
+
+impl Drop for Attending<'_> {
+    fn drop(&mut self) {
+        self.listening.tasks.borrow_mut().remove(self.key);
+    }
+}
+
+/// The tasks of one listener's connections, each woken once at most.
+#[derive(Debug, Default)]
+struct Tasks {
+    wakers: HashMap<u64, Waker>,
+    next: u64,
+}
+
+impl Tasks {
+    fn insert(&mut self, waker: Waker) -> u64 {
+        self.next += 1;
+        self.wakers.insert(self.next, waker);
+        self.next
+    }
+
+    fn remove(&mut self, key: u64) {
+        self.wakers.remove(&key);
+    }
+
+    fn values(&self) -> impl Iterator<Item = &Waker> {
+        self.wakers.values()
     }
 }
 
@@ -164,11 +219,7 @@ fn apply(
         if let Some(listening) = listeners.get(&address) {
             listening.number.set(number);
         } else if let Some(bound) = bound {
-            let listening = Rc::new(Listening {
-                number: Rc::new(Cell::new(number)),
-                ended: Cell::new(false),
-                end: Notify::new(),
-            });
+            let listening = Rc::new(Listening::new(number));
             tokio::task::spawn_local(listen(worker.clone(), listening.clone(), bound));
             listeners.insert(address, listening);
         }
@@ -208,10 +259,13 @@ async fn listen(worker: Rc<Worker>, listening: Rc<Listening>, bound: Bound) {
             },
         }
     };
-    tokio::select! {
-        () = accepting => {}
-        () = listening.drained() => {}
-    }
+    let _attending = listening.attend().await;
+    let mut accepting = std::pin::pin!(accepting);
+    std::future::poll_fn(|cx| match listening.is_drained() {
+        true => std::task::Poll::Ready(()),
+        false => accepting.as_mut().poll(cx),
+    })
+    .await;
 }
 
 async fn accept_tcp(worker: &Rc<Worker>, listening: &Rc<Listening>, listener: &TcpListener) {
