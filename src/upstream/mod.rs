@@ -163,12 +163,18 @@ async fn begin_body(
         download.begin();
         begun = std::future::poll_fn(|cx| poll_begin(&mut download, cx, attempt)).await?;
     }
-    if download.is_done() && begun.trailers.is_none() {
-        finish(download, pool, attempt.server);
+    let server = attempt.server;
+    let download = match download.is_done() {
+        true => {
+            finish(download, pool, server);
+            None
+        }
+        false => Some(download),
+    };
+    if download.is_none() && begun.trailers.is_none() {
         return Ok(Answer { head, body: AnswerBody::Whole(begun.data) });
     }
-    let server = attempt.server;
-    let streaming = Streaming { download: Some(download), begun, pool: pool.clone(), server };
+    let streaming = Streaming { download, begun, pool: pool.clone(), server };
     Ok(Answer { head, body: AnswerBody::Stream(Box::new(streaming)) })
 }
 
@@ -262,8 +268,12 @@ impl Streaming {
         self.begun.data.is_empty() && self.begun.trailers.is_none() && self.download.is_none()
     }
 
-    /// The bytes still to come, where the upstream declared them.
+    /// The bytes still to come, where the upstream declared them. Before trailers no length is told: the
+    /// body would then go out in a framing that has no place for them.
     pub fn left(&self) -> Option<u64> {
+        if self.begun.trailers.is_some() {
+            return None;
+        }
         let begun = self.begun.data.len() as u64;
         match &self.download {
             None => Some(begun),
