@@ -136,10 +136,9 @@ impl Peer {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Ends the connection with RST.
+    /// Has the connection end with RST, when the script does.
     pub fn reset(&self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
-        let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 

@@ -7,8 +7,10 @@
 mod backend;
 mod bodies;
 mod client;
+mod doubled;
 mod fields;
 mod forwarding;
+mod hygiene;
 mod proxy;
 mod routing;
 mod tunnels;
