@@ -123,7 +123,7 @@ impl Peer {
     }
 
     /// Reads until the other side ends.
-    pub fn to_end(&mut self) {
+    pub fn drain(&mut self) {
         while self.fill() {}
     }
 

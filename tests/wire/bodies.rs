@@ -99,7 +99,7 @@ fn a_body_that_is_refused_at_once_is_never_sent() {
             peer.request();
             peer.send(format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nno"));
             // Where the body would come, the connection's end must.
-            peer.to_end();
+            peer.drain();
             over.send(()).unwrap();
         });
         let proxy = Proxy::before(&backend);
@@ -126,10 +126,10 @@ fn an_early_answer_reaches_a_client_in_mid_upload_whole() {
             let head = format!("HTTP/1.1 413 Content Too Large\r\nContent-Length: {}", body.len());
             peer.send(format!("{head}\r\nConnection: close\r\n\r\n{body}"));
             match after {
-                "reads on" => peer.to_end(),
+                "reads on" => peer.drain(),
                 "half-closes" => {
                     peer.finish();
-                    peer.to_end();
+                    peer.drain();
                 }
                 _ => {}
             }
@@ -190,7 +190,7 @@ fn a_client_that_does_not_read_stops_the_upstream() {
         peer.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
         peer.send("HTTP/1.1 200 OK\r\nContent-Length: 200000000\r\n\r\n");
         stalled.send(write_until_stalled(&mut peer.stream, 200_000_000)).unwrap();
-        peer.to_end();
+        peer.drain();
     });
     let program = Program::before(&backend.server(), "");
     assert_eq!(Client::sent(program.address, get("/small")).answer("GET").status, 200);
@@ -246,7 +246,7 @@ fn a_client_that_leaves_ends_the_exchange() {
     let (over, ended) = mpsc::channel();
     let backend = Backend::scripted(move |peer| {
         peer.request();
-        peer.to_end();
+        peer.drain();
         over.send(()).unwrap();
     });
     let proxy = Proxy::before(&backend);
@@ -269,4 +269,29 @@ fn a_connection_whose_upload_was_not_finished_ends() {
     let (rest, end) = client.rest();
     assert_eq!((rest.as_str(), end), ("", End::Fin));
     assert_eq!(proxy.logged("/")["status"], 200);
+}
+
+#[test]
+fn an_upload_that_was_cut_never_looks_whole() {
+    for (fields, sent) in [
+        ("Content-Length: 15\r\n", "hello"),
+        ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n"),
+        ("Transfer-Encoding: chunked\r\n", "a\r\nhello"),
+        ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n"),
+    ] {
+        let (over, ended) = mpsc::channel();
+        let backend = Backend::scripted(move |peer| {
+            peer.drain();
+            over.send(()).unwrap();
+        });
+        let proxy = Proxy::before(&backend);
+        let head = format!("POST /cut HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        let client = Client::sent(proxy.address, format!("{head}{sent}"));
+        backend.received_with("hello");
+        drop(client);
+        ended.recv_timeout(super::PATIENCE).unwrap();
+        let all = backend.received().concat();
+        assert!(!all.contains("0\r\n\r\n"), "{fields:?} {sent:?} became {all:?}");
+        assert_eq!(proxy.logged("/cut")["cause"], "client_gone", "{fields:?} {sent:?}");
+    }
 }

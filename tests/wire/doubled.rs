@@ -82,7 +82,9 @@ fn a_stale_connection_never_doubles_an_unsafe_request() {
             let (backend, gone) = going(how);
             let proxy = Proxy::before(&backend);
             assert_eq!(proxy.get("/first").status, 200);
+            // One that could be repeated cannot once its body has begun to leave.
             let request = match body {
+                true if how == Going::OnHead => post("/second").replacen("POST", "PUT", 1),
                 true => post("/second"),
                 false => post("/second").replace(": 5", ": 0").replace("hello", ""),
             };
@@ -215,5 +217,51 @@ fn a_body_that_breaks_before_its_first_byte_is_a_page() {
         let answer = Proxy::before(&backend).get("/");
         assert!(answer.status == 502 && answer.whole, "{cause}: {answer:?}");
         assert_eq!(answer.cause(), cause);
+    }
+}
+
+#[test]
+fn bytes_that_nobody_asked_for_never_become_an_answer() {
+    let forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+    for (method, answer) in [
+        ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+        ("GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
+        ("GET", "HTTP/1.1 204 No Content\r\nContent-Length: 59\r\n\r\n"),
+        ("GET", "HTTP/1.1 304 Not Modified\r\n\r\n"),
+        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 59\r\n\r\n"),
+    ] {
+        // In the same packet, or once the answer has been passed on.
+        for later in [false, true] {
+            let (go, gone) = mpsc::channel();
+            let (gave, given) = mpsc::channel();
+            let gone = std::sync::Mutex::new(gone);
+            let backend = Backend::scripted(move |peer| {
+                while peer.request().is_some() {
+                    if peer.number > 0 {
+                        peer.send(OK);
+                    } else if later {
+                        peer.send(answer);
+                        gone.lock().unwrap().recv().unwrap();
+                        peer.send(forged);
+                        gave.send(()).unwrap();
+                    } else {
+                        peer.send(format!("{answer}{forged}"));
+                    }
+                }
+            });
+            let proxy = Proxy::before(&backend);
+            let request = get("/").replacen("GET", method, 1);
+            let mut client = Client::sent(proxy.address, request);
+            assert!(client.answer(method).status < 400, "{method} {answer:?}");
+            if later {
+                go.send(()).unwrap();
+                given.recv_timeout(super::PATIENCE).unwrap();
+            }
+            // An unsafe request, for which the connection is looked at once more.
+            client.send(post("/next"));
+            let next = client.answer("POST");
+            assert_eq!((next.status, next.body.as_str()), (200, "ok"), "{method} {answer:?}");
+            assert_eq!(backend.requests("/next"), 1, "{method} {answer:?}");
+        }
     }
 }

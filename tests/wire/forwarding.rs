@@ -146,6 +146,31 @@ fn chunked_answers_are_passed_on_with_their_trailers() {
 }
 
 #[test]
+fn trailers_that_come_late_are_passed_on() {
+    let (go, gone) = std::sync::mpsc::channel();
+    let gone = std::sync::Mutex::new(gone);
+    let backend = Backend::scripted(move |peer| {
+        while peer.request().is_some() {
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n";
+            peer.send(format!("{head}5\r\nhello\r\n"));
+            gone.lock().unwrap().recv().unwrap();
+            peer.send("0\r\nX-Sum: 42\r\nX-Unannounced: 1\r\n\r\n");
+        }
+    });
+    let proxy = Proxy::before(&backend);
+    let mut client = Client::connect(proxy.address);
+    for _ in 0..2 {
+        client.send("GET /late HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n");
+        client.until("5\r\nhello\r\n");
+        go.send(()).unwrap();
+        // Only those that were announced.
+        assert_eq!(client.until("\r\n\r\n"), "0\r\nx-sum: 42\r\n\r\n");
+    }
+    assert_eq!(backend.connections(), 1);
+    assert_eq!(proxy.logged("/late").get("cause"), None);
+}
+
+#[test]
 fn interim_answers_are_swallowed() {
     for interim in [
         "HTTP/1.1 100 Continue\r\n\r\n".to_owned(),

@@ -167,7 +167,7 @@ fn bad_chunks_end_the_request_before_it_is_complete() {
     for bad in BAD_CHUNKS {
         // The bad bytes behind the head at once, or later, when the upstream has the first chunk.
         for later in [false, true] {
-            let backend = Backend::scripted(|peer| peer.to_end());
+            let backend = Backend::scripted(|peer| peer.drain());
             let proxy = Proxy::before(&backend);
             let mut client = Client::sent(proxy.address, head);
             if later {
@@ -257,7 +257,7 @@ fn a_head_that_is_too_large_is_refused() {
 
 #[test]
 fn slow_clients_are_told_so() {
-    let backend = Backend::scripted(|peer| peer.to_end());
+    let backend = Backend::scripted(|peer| peer.drain());
     let server = backend.server();
     let proxy = Proxy::with(&format!(
         "[client]\nheader_timeout = \"300ms\"\nbody_timeout = \"300ms\"\n\

@@ -7,12 +7,16 @@
 mod backend;
 mod bodies;
 mod client;
+mod commands;
 mod doubled;
 mod fields;
 mod forwarding;
+mod host;
 mod hygiene;
 mod proxy;
 mod routing;
+mod service;
+mod status;
 mod tunnels;
 
 use std::time::{Duration, Instant};
