@@ -1,4 +1,4 @@
-//! Scripted upstreams: each connection runs a script on a thread of its own; what it received is kept.
+//! Scripted upstreams: each connection runs a script on a thread of its own; what came is kept.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

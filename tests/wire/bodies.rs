@@ -1,4 +1,4 @@
-//! Bodies on their way: re-encoded, asked for, answered early, streamed no faster than they are read.
+//! Bodies on their way: re-encoded, asked for, answered early, sent no faster than they are read.
 
 use std::io::{ErrorKind, Write};
 use std::sync::mpsc;
@@ -92,6 +92,21 @@ fn a_body_that_was_asked_for_is_sent_after_the_continue() {
 }
 
 #[test]
+fn a_body_that_nobody_asks_for_is_sent_all_the_same() {
+    // Servers of HTTP/1.0 know no 100 (RFC 9110 section 10.1.1).
+    let backend = taking("hello");
+    let proxy = Proxy::before(&backend);
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    let mut patient = Client::sent(proxy.address, head);
+    assert_eq!(patient.until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+    patient.send("hello");
+    assert_eq!(patient.answer("POST").body, "ok");
+    // Nor do all clients wait.
+    let mut hasty = Client::sent(proxy.address, format!("{head}hello"));
+    assert_eq!(hasty.answer("POST").body, "ok");
+}
+
+#[test]
 fn a_body_that_is_refused_at_once_is_never_sent() {
     for status in ["417 Expectation Failed", "413 Content Too Large", "401 Unauthorized"] {
         let (over, ended) = mpsc::channel();
@@ -111,6 +126,8 @@ fn a_body_that_is_refused_at_once_is_never_sent() {
         ended.recv_timeout(super::PATIENCE).unwrap();
         let received = backend.received().concat();
         assert!(received.ends_with("\r\n\r\n"), "{received:?}");
+        // Whether the client still sends the body nobody can know: the connection ends.
+        assert_eq!(client.rest(), (String::new(), End::Fin), "{status}");
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Answer {
     pub body: String,
     /// The trailer section, line by line.
     pub trailers: Vec<String>,
-    /// The body came to the end that its framing announces; without framing, the connection to a FIN.
+    /// The body came to the end that its framing announces; without framing, to a FIN.
     pub whole: bool,
 }
 

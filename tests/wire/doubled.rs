@@ -1,4 +1,4 @@
-//! Nothing lost, nothing doubled: what was sent once is not sent again, what was cut does not look whole.
+//! Nothing lost, nothing doubled: what was sent is not sent again, what was cut looks cut.
 
 use std::sync::mpsc;
 

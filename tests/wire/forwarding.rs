@@ -26,6 +26,33 @@ fn connections_are_kept_on_both_sides() {
 }
 
 #[test]
+fn each_side_may_ask_for_the_end() {
+    let closing = OK.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    let backend = Backend::scripted(move |peer| {
+        peer.request();
+        peer.send(&closing);
+        peer.drain();
+    });
+    let proxy = Proxy::before(&backend);
+    // An upstream that will close is not asked again; the client's connection stays.
+    let mut client = Client::connect(proxy.address);
+    for path in ["/1", "/2", "/3"] {
+        client.send(get(path));
+        let answer = client.answer("GET");
+        assert_eq!((answer.status, answer.field("connection")), (200, None));
+        assert_eq!(proxy.logged(path)["attempts"], 1);
+    }
+    assert_eq!(backend.connections(), 3);
+    // A client that will close is not listened to any more.
+    let last = get("/last").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    client.send(last + &get("/never"));
+    let answer = client.answer("GET");
+    assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+    assert_ne!(client.rest().1, End::Open);
+    assert_eq!(backend.requests("/never"), 0);
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_order() {
     let backend = Backend::scripted(|peer| {
         while let Some(head) = peer.request() {
@@ -41,7 +68,7 @@ fn pipelined_requests_are_answered_in_order() {
     for (second, expected) in [
         (get("/b"), Some("/b")),
         (post.to_owned(), Some("/b")),
-        // One that is refused ends the pipeline: what stands before it is answered, nothing after it.
+        // One that is refused ends the pipeline: what stands before it is answered.
         ("GET /b HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(), None),
         ("GET /b HTTP/1.1\r\n\r\n".to_owned(), None),
         ("nonsense\r\n\r\n".to_owned(), None),

@@ -1,4 +1,4 @@
-//! What our own host refuses: descriptors, routes. For real, in limits and a network of the test's own.
+//! What our own host refuses: descriptors, routes. For real, in a limit and a network of our own.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

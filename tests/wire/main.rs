@@ -1,4 +1,4 @@
-//! What goes over the wires: raw clients before the proxy, scripted upstreams behind it, bytes compared.
+//! What goes over the wires: raw clients before the proxy, scripted upstreams behind it, bytes.
 //!
 //! Every wait is bounded by a socket's time-out; nothing sleeps in order to be in step.
 
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Asks again and again until there is something: for files and processes, which cannot be waited on.
+/// Asks again and again until there is something: files and processes cannot be waited on.
 fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + PATIENCE;
     loop {
