@@ -202,10 +202,12 @@ fn apply(
     generation: Generation,
 ) {
     let Generation { config, shared, listeners: wanted, access } = generation;
-    if let Some(log) = log {
-        log.flush();
-    }
-    let buffer = log.insert(Rc::new(access.buffer(config.log.format))).clone();
+    let format = config.log.format;
+    let buffer = match log {
+        // Requests that are under way keep the buffer, and only the one in force is flushed each tick.
+        Some(log) if log.serves(&access, format) => log.clone(),
+        _ => log.insert(Rc::new(access.buffer(format))).clone(),
+    };
     worker.client.replace(Rc::new(config.client.clone()));
     worker.site.replace(Some(Rc::new(Site::new(config, &shared, buffer))));
     listeners.retain(|address, listening| {

@@ -107,6 +107,11 @@ impl AccessWriter {
 }
 
 impl LineBuffer {
+    /// Whether this writer's lines in this format may go on through the same buffer.
+    pub fn serves(&self, writer: &AccessWriter, format: LogFormat) -> bool {
+        Arc::ptr_eq(&self.writer.lost, &writer.lost) && self.format == format
+    }
+
     /// Whether lines are wanted at all.
     pub fn is_on(&self) -> bool {
         self.writer.queue.is_some()
@@ -129,6 +134,13 @@ impl LineBuffer {
         if !lines.is_empty() {
             self.writer.hand_over(std::mem::take(&mut lines));
         }
+    }
+}
+
+/// Requests that outlive a reload, or are cut at the end, write after the last tick.
+impl Drop for LineBuffer {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 

@@ -167,8 +167,13 @@ impl Wire {
                     Poll::Pending => {}
                 }
             }
+            let held = self.holding.is_some();
             if let Some(outcome) = self.parse_head(attempt, method, limits, reader)? {
                 return Poll::Ready(Ok(outcome));
+            }
+            if held && self.holding.is_none() {
+                // 100 (Continue): nobody else would wake us to send the body.
+                continue;
             }
             match self.conn.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.ended(reader, None))),
