@@ -70,6 +70,9 @@ mod clock;
 pub mod config;
 pub mod demo;
 pub mod diagnose;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod page;
 mod proxy;
 pub mod server;

@@ -4,7 +4,7 @@
 //! before any worker hears of it, so that a failed one changes nothing.
 
 mod connection;
-mod gate;
+pub(crate) mod gate;
 mod listener;
 mod socket;
 mod worker;
