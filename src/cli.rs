@@ -1,7 +1,8 @@
 //! The command line: run, check, explain, demo.
 //!
-//! Exit codes are those of sysexits.h: 64 usage, 66 no configuration file, 69 cannot listen, 70 our own
-//! fault, 77 not permitted, 78 configuration. Everything that is decided is decided in the rooms.
+//! Exit codes are those of sysexits.h: 64 usage, 66 no configuration file, 69 cannot listen, 70 our
+//! own fault, 77 not permitted, 78 configuration. Everything that is decided is decided in the
+//! rooms.
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
@@ -12,7 +13,8 @@ use clap::{Parser, Subcommand};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{self, Config, LoadError};
+use crate::config::{self, AccessLog, Config, Level, LoadError, Log};
+use crate::demo::{self, Ports};
 use crate::diagnose::{self, Audience, Code};
 use crate::server::{self, Running, StartError};
 
@@ -43,7 +45,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Explain a cause: meaning, how it is recognised, fixes, sources. Without CAUSE, list them all.
+    /// Explain a cause: meaning, how it is recognised, fixes, sources. Without CAUSE, list them
+    /// all.
     Explain {
         /// The name of a cause, as in the page, the log and Proxy-Status.
         cause: Option<String>,
@@ -76,7 +79,7 @@ pub fn main() -> ExitCode {
         Command::Check { config, json } => check(&config.config, json),
         Command::Explain { cause: None, json } => list(json),
         Command::Explain { cause: Some(name), json } => explain(&name, json),
-        Command::Demo => crate::demo::run(),
+        Command::Demo => demonstrate(),
     }
 }
 
@@ -97,13 +100,13 @@ fn run(path: &Path) -> ExitCode {
 }
 
 /// Messages of the program itself, on stderr.
-pub(crate) fn trace(level: config::Level) {
+fn trace(level: Level) {
     let level = match level {
-        config::Level::Error => tracing::Level::ERROR,
-        config::Level::Warn => tracing::Level::WARN,
-        config::Level::Info => tracing::Level::INFO,
-        config::Level::Debug => tracing::Level::DEBUG,
-        config::Level::Trace => tracing::Level::TRACE,
+        Level::Error => tracing::Level::ERROR,
+        Level::Warn => tracing::Level::WARN,
+        Level::Info => tracing::Level::INFO,
+        Level::Debug => tracing::Level::DEBUG,
+        Level::Trace => tracing::Level::TRACE,
     };
     // Other crates' news is not the operator's; what they warn of is.
     let filter = tracing_subscriber::EnvFilter::new(format!("warn,causeway={level}"));
@@ -138,8 +141,32 @@ fn attend(mut running: Running, path: &Path) -> ExitCode {
     }
 }
 
+/// Runs the demonstration until a signal ends it.
+fn demonstrate() -> ExitCode {
+    trace(Level::Warn);
+    let log = Log { access: AccessLog::Off, ..Log::default() };
+    let options = demo::Options { ports: Ports::From(demo::FIRST_PORT), log };
+    let mut rig = match demo::rig(options) {
+        Ok(rig) => rig,
+        Err(error) => return not_started(&StartError::Thread(error)),
+    };
+    let configs = std::mem::take(&mut rig.configs);
+    let mut running: Vec<Running> = Vec::with_capacity(configs.len());
+    for (_, config) in configs {
+        match server::start(config) {
+            Ok(one) => running.push(one),
+            Err(error) => return not_started(&error),
+        }
+    }
+    say(&format!("The demonstration is at http://127.0.0.1:{}/\n", demo::FIRST_PORT));
+    say("Each failure is linked there as a visitor and as an operator sees it. Ctrl-C ends it.\n");
+    wait_for_end();
+    running.into_iter().for_each(Running::abort);
+    ExitCode::SUCCESS
+}
+
 /// Waits for a signal that ends the program; the demonstration has nothing to reload.
-pub(crate) fn wait_for_end() {
+fn wait_for_end() {
     let Ok(mut signals) = Signals::new() else { return };
     while matches!(signals.next(), Heard::Reload | Heard::Reopen) {}
 }
@@ -188,7 +215,8 @@ impl Signals {
     }
 }
 
-/// Everything is read, proven and bound before anything changes; any error leaves what runs as it is.
+/// Everything is read, proven and bound before anything changes; any error leaves what runs as it
+/// is.
 fn reload(running: &mut Running, path: &Path) {
     let config = match config::load(path) {
         Ok(config) => config,
@@ -335,7 +363,7 @@ fn refused(error: &LoadError) -> ExitCode {
     code.into()
 }
 
-pub(crate) fn not_started(error: &StartError) -> ExitCode {
+fn not_started(error: &StartError) -> ExitCode {
     let denied = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
     let code = match error {
         StartError::Bind { source, .. } | StartError::AccessLog(source) if denied(source) => {

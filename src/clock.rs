@@ -1,8 +1,8 @@
 //! A coarse clock for each worker thread, and the deadlines that hang on it.
 //!
-//! A timer a request would cost more than the request's own head. One ticker a thread wakes ten times a
-//! second, and wakes whoever's deadline has passed: a deadline is late by at most two [`TICK`]s,
-//! never early. Below every room; imports nothing of the project.
+//! A timer a request would cost more than the request's own head. One ticker a thread wakes ten
+//! times a second, and wakes whoever's deadline has passed: a deadline is late by at most two
+//! [`TICK`]s, never early. Below every room; imports nothing of the project.
 
 use std::cell::{Cell, RefCell};
 use std::task::{Context, Poll, Waker};
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 pub const TICK: Duration = Duration::from_millis(100);
 
 thread_local! {
-    static SLOTS: RefCell<Slots> = const { RefCell::new(Slots { list: Vec::new(), free: Vec::new() }) };
+    static SLOTS: RefCell<Slots> =
+        const { RefCell::new(Slots { list: Vec::new(), free: Vec::new() }) };
     static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
@@ -98,7 +99,8 @@ impl Deadline {
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        // At a thread's end the slots may be gone before the last task; then there is nothing to free.
+        // At a thread's end the slots may be gone before the last task; then there is nothing to
+        // free.
         let _ = SLOTS.try_with(|slots| {
             if let Ok(mut slots) = slots.try_borrow_mut() {
                 slots.list[self.slot] = Slot::default();

@@ -1,10 +1,78 @@
 //! Causeway: a reverse proxy that says why.
+//!
+//! It forwards HTTP/1.1 to its upstreams, and when one of them fails it names the cause, says how
+//! sure it is, and gives the reader what to do: to visitors without a word about the inside, to
+//! operators with the evidence.
+//!
+//! # Rooms
+//!
+//! From below upwards; each imports only what stands above it in this list, and
+//! `tests/layers.rs` holds that.
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | `clock` | a coarse clock for each thread, and the deadlines that hang on it |
+//! | [`config`] | what the operator wrote, proven: the file, or every mistake in it at once |
+//! | `upstream` | one exchange with one upstream: resolve, connect, TLS, send, head, body |
+//! | [`diagnose`] | from a failure to its cause, the catalogue of causes, fixes and words |
+//! | [`page`] | from a report to bytes: HTML, problem+json, text, and `Proxy-Status` |
+//! | `telemetry` | one line in the access log for each request |
+//! | `proxy` | the path of one request; the only room that sees both sides |
+//! | [`server`] | downstream: listeners, workers, connections, limits, reload, drain |
+//! | [`demo`] | backends that fail in every way, and the table of scenarios |
+//! | [`cli`] | run, check, explain, demo |
+//!
+//! # The path of a request
+//!
+//! ```text
+//! server::worker      one runtime a core, listeners of its own, nothing shared on the way
+//! server::socket      the gate: ambiguous requests are refused on the raw bytes, below hyper
+//! proxy::handle       route, permit, clean fields
+//!   upstream          exchange(&mut attempt): each stage has its deadline and marks the record
+//!     Ok(answer)      clean fields, stream the body; a later failure cuts the client and is logged
+//!     Err(failure)    another server or a fresh connection where that is safe, else
+//!       diagnose      Failure + Attempt -> Cause -> Entry, fixes -> Report
+//!       page          audience and format -> bytes
+//! telemetry           one line, with the cause, also when the client has left
+//! ```
+//!
+//! `Failure` is the error: what was observed on the wire. [`diagnose::Cause`] is the diagnosis: one
+//! failure may be several causes, by what else the `Attempt` (the flight record) saw.
+//! [`diagnose::Code`] is a cause's name, derived from it; the same word stands in page, log,
+//! `Proxy-Status`, scenario and golden file.
+//!
+//! # Invariants
+//!
+//! - `upstream` names no cause and no page; `diagnose` and `page` open nothing and read no clock.
+//! - `page` cannot fail, and `proxy` gives a response, never an error.
+//! - No error becomes a string before `diagnose::classify` has seen it, and no message of a library
+//!   is ever matched on.
+//! - The first failure in the order of the stages is the cause; later ones are its echoes.
+//! - `certain` needs a positive observation; timing alone is at most `likely`.
+//! - A request of which bytes may have reached an upstream goes out a second time only when it is
+//!   idempotent, met a kept-alive connection that had gone stale, and can be sent whole again.
+//! - A response that was cut never looks whole to the client.
+//! - No byte from a client or an upstream stands in a command that is shown to the operator.
+//! - Every wait, buffer and queue has a limit, and a cause that names it when it is hit.
+//!
+//! # How to add a cause
+//!
+//! 1. Add the variant, with its evidence, to `Cause` in `diagnose/cause.rs`.
+//! 2. The compiler stops in `diagnose/catalog.rs` (stage, status, whose fault, RFC 9209 type),
+//!    `diagnose/evidence.rs` (its values in print) and `diagnose/fixes.rs` (which fixes, in order).
+//! 3. A test stops for its words in `diagnose/text/en.toml`, and another for its row in
+//!    `demo/rows/`: a backend that fails so. `tests/scenarios.rs` runs the row.
+//! 4. Decide it in `diagnose/classify.rs`; if the wire shows something new, a variant in
+//!    `upstream/failure.rs` comes first.
 
 pub mod cli;
 mod clock;
 pub mod config;
 pub mod demo;
 pub mod diagnose;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod page;
 mod proxy;
 pub mod server;

@@ -2,8 +2,8 @@
 //! them, with no file and no server beside it.
 //!
 //! [`rig`] sets everything up and serves the peers from one thread of its own; whoever calls it
-//! starts the proxies, as [`run`] does. The integration tests run the same rows. Imports `config`
-//! and `diagnose`; `run` alone stands above the proxy.
+//! starts the proxies: `causeway demo`, and the integration tests with the same rows. Imports
+//! `config` and `diagnose`.
 
 mod ask;
 mod backstage;
@@ -12,7 +12,6 @@ mod index;
 mod page;
 mod peer;
 mod rows;
-mod run;
 mod scenario;
 mod tls;
 
@@ -31,7 +30,6 @@ use crate::config::{
 };
 
 pub use ask::{Accept, Heard, ask};
-pub use run::run;
 pub use scenario::{Ask, Cert, Scenario, Sees, Setup, Side, Step, UnixSetup, scenarios};
 
 use backstage::{Backstage, Job};

@@ -1,7 +1,7 @@
 //! What each cause means: phase, blame, status, RFC 9209 error type.
 //!
-//! One row a [`Code`], in one exhaustive match: a new cause does not compile until it has its row. The
-//! words of a cause are in `text`, its fixes in `fixes`. Pure.
+//! One row a [`Code`], in one exhaustive match: a new cause does not compile until it has its row.
+//! The words of a cause are in `text`, its fixes in `fixes`. Pure.
 
 use super::cause::Code;
 

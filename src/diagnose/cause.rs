@@ -1,9 +1,10 @@
 //! THE LIST: every cause that Causeway can name, each with the evidence that belongs to it.
 //!
-//! A [`Cause`] is a diagnosis, not an error: one failure on the wire (ENOENT) may be several causes.
-//! [`Code`] is its name, derived from the variants, so that the two cannot drift. The snake_case name is
-//! the one word used in page, log, header, JSON and tests. What a cause means for status, phase and
-//! blame is `catalog`; what to do about it is `fixes`; its words are in `text`. Imports nothing.
+//! A [`Cause`] is a diagnosis, not an error: one failure on the wire (ENOENT) may be several
+//! causes. [`Code`] is its name, derived from the variants, so that the two cannot drift. The
+//! snake_case name is the one word used in page, log, header, JSON and tests. What a cause means
+//! for status, phase and blame is `catalog`; what to do about it is `fixes`; its words are in
+//! `text`. Imports nothing.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr};
 
-/// What is wrong, with the evidence that shows it. Addresses, paths and bytes in it are for operators.
+/// What is wrong, with the evidence that shows it. Addresses, paths and bytes in it are for
+/// operators.
 #[derive(Debug, Clone, PartialEq, Eq, EnumDiscriminants)]
 #[strum_discriminants(
     name(Code),

@@ -1,7 +1,8 @@
 //! THE DECISION: a failure and its flight record to the cause. Pure.
 //!
-//! Order inside a stage (the first that fits): a foreign protocol's bytes, what TLS said, framing, close
-//! and reset, time-outs. The first failure in the order of stages has already won, in `upstream`.
+//! Order inside a stage (the first that fits): a foreign protocol's bytes, what TLS said, framing,
+//! close and reset, time-outs. The first failure in the order of stages has already won, in
+//! `upstream`.
 
 use std::io;
 use std::path::Path;

@@ -1,11 +1,12 @@
 //! The protocol behind the first bytes of an answer, by what each server says first. Pure.
 //!
-//! One table, a sample a row. A row is a fact about bytes, so a match is certain; what matches nothing
-//! is `None`.
+//! One table, a sample a row. A row is a fact about bytes, so a match is certain; what matches
+//! nothing is `None`.
 
 use super::cause::Protocol;
 
-/// Whether these bytes begin a TLS record (RFC 8446 section 5.1): content type 20 to 24, version 3.x.
+/// Whether these bytes begin a TLS record (RFC 8446 section 5.1): content type 20 to 24, version
+/// 3.x.
 pub fn is_tls_record(bytes: &[u8]) -> bool {
     matches!(bytes, [0x14..=0x18, 3, ..] | [0x14..=0x18])
 }
@@ -27,7 +28,8 @@ pub fn protocol(bytes: &[u8]) -> Option<Protocol> {
         // END_REQUEST, STDOUT, STDERR or UNKNOWN_TYPE, version 1 (FastCGI section 3.3).
         [1, 3 | 6 | 7 | 11, ..] => Protocol::FastCgi,
         _ if starts(b"SSH-") => Protocol::Ssh,
-        // A handshake packet of protocol 10, or the refusal of a host (MySQL client/server protocol).
+        // A handshake packet of protocol 10, or the refusal of a host (MySQL client/server
+        // protocol).
         [_, _, 0, 0, 10, ..] if has(b"mysql_") || has(b"caching_sha2") || has(b"MariaDB") => {
             Protocol::Mysql
         }

@@ -1,7 +1,8 @@
 //! THE FIXES: a cause to the fixes that match it, the one that helps first in front.
 //!
-//! Ids are stable: they are keys of `text` and part of the JSON. Commands carry only values from the
-//! configuration, shell-quoted; no byte that came from a client or an upstream enters them. Pure.
+//! Ids are stable: they are keys of `text` and part of the JSON. Commands carry only values from
+//! the configuration, shell-quoted; no byte that came from a client or an upstream enters them.
+//! Pure.
 
 use std::net::IpAddr;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! The report: all that a page or a log line may say about one failed request.
 //!
-//! Made once a failure by `proxy`, read by `page` and `telemetry`. It holds everything; what a visitor
-//! may see of it is decided by `page` from the audience. Plain data.
+//! Made once a failure by `proxy`, read by `page` and `telemetry`. It holds everything; what a
+//! visitor may see of it is decided by `page` from the audience. Plain data.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -79,7 +79,8 @@ pub struct AttemptSummary {
     pub bytes_received: u64,
 }
 
-/// A short id that can be read out over the telephone: eight letters and digits without look-alikes.
+/// A short id that can be read out over the telephone: eight letters and digits without
+/// look-alikes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IncidentId([u8; 8]);
 
@@ -119,7 +120,8 @@ impl fmt::Debug for IncidentId {
 }
 
 impl AttemptSummary {
-    /// What the flight record says, in the order of the stages; `code` is the cause this attempt had.
+    /// What the flight record says, in the order of the stages; `code` is the cause this attempt
+    /// had.
     pub fn new(attempt: &Attempt, code: Code, now: Instant) -> AttemptSummary {
         let stamps = &attempt.stamps;
         let ends = [

@@ -1,8 +1,8 @@
 //! Visitors' pages kept as printing plates: in an outage the page is the hot path.
 //!
-//! To visitors a cause looks the same each time, but for the incident's number and the hour. The first
-//! page of a kind is rendered and kept with the places of those two; the next ones are copies with other
-//! numbers in them. Operators' pages carry evidence and are rendered each time.
+//! To visitors a cause looks the same each time, but for the incident's number and the hour. The
+//! first page of a kind is rendered and kept with the places of those two; the next ones are copies
+//! with other numbers in them. Operators' pages carry evidence and are rendered each time.
 
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,7 +14,8 @@ use crate::diagnose::{Audience, Cause, Certainty, Code, Entry, Fate, IncidentId,
 
 use super::{Format, Page, View, proxy_status, render, rfc3339};
 
-/// More kinds than there are causes, certainties, fates and formats that occur together; a bound only.
+/// More kinds than there are causes, certainties, fates and formats that occur together; a bound
+/// only.
 const KINDS_MAX: usize = 1024;
 
 /// The plates of one site: its contact and its words are on them.

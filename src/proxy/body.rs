@@ -1,8 +1,8 @@
 //! The body that hyper sends to the client: nothing, a page, or what the upstream still sends.
 //!
-//! It owns the request's [`Record`], so that the line in the log is written when the last byte is gone,
-//! or the client is. A body that breaks off ends with an error, and hyper then ends the connection: a
-//! cut response never looks whole.
+//! It owns the request's [`Record`], so that the line in the log is written when the last byte is
+//! gone, or the client is. A body that breaks off ends with an error, and hyper then ends the
+//! connection: a cut response never looks whole.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -1,7 +1,7 @@
 //! What is known of one client connection, and who its client is.
 //!
-//! Shared by the connection's task (which reads bytes and sees what is wrong with them) and the requests
-//! on it. The audience rule of operators and visitors stands here, alone.
+//! Shared by the connection's task (which reads bytes and sees what is wrong with them) and the
+//! requests on it. The audience rule of operators and visitors stands here, alone.
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
@@ -28,7 +28,8 @@ pub struct Connection {
     pub forwarded: Vec<u8>,
     /// Which of the configuration's listeners accepted it; moves with a reload.
     pub listener: Rc<Cell<usize>>,
-    /// Set when a request was refused as it was read: the next one that hyper hands over stands for it.
+    /// Set when a request was refused as it was read: the next one that hyper hands over stands for
+    /// it.
     pub rejection: RefCell<Option<Rejection>>,
     /// Set when a request's body broke: its cause is the client's.
     pub body_fault: RefCell<Option<Cause>>,
@@ -92,7 +93,8 @@ pub struct Client {
     unreadable: bool,
 }
 
-/// Decides who asks: the TCP peer, or behind a trusted proxy the last untrusted address of the chain.
+/// Decides who asks: the TCP peer, or behind a trusted proxy the last untrusted address of the
+/// chain.
 pub fn client(peer: Option<IpAddr>, headers: &HeaderMap, page: &config::Page) -> Client {
     // A Unix peer has no address that a rule could name.
     let trusted = peer.is_some_and(|peer| contains(&page.trusted_proxies, peer));

@@ -1,7 +1,7 @@
 //! What is changed on the way: hop-by-hop fields, Host, Via and the forwarded fields.
 //!
-//! The request head is written once, straight from the fields that came, in the one normal form; what is
-//! not to be passed on is passed over. Pure.
+//! The request head is written once, straight from the fields that came, in the one normal form;
+//! what is not to be passed on is passed over. Pure.
 
 use std::sync::LazyLock;
 

@@ -1,7 +1,8 @@
 //! ROOM 5: the path of one request, top to bottom.
 //!
-//! Route, permit, clean fields, exchange, retry where that is safe, and a page where nothing helped. The
-//! only room that sees both sides. Gives a response, never an error. Imports everything below it.
+//! Route, permit, clean fields, exchange, retry where that is safe, and a page where nothing
+//! helped. The only room that sees both sides. Gives a response, never an error. Imports everything
+//! below it.
 
 mod body;
 mod client;
@@ -91,8 +92,8 @@ impl Site {
     }
 }
 
-/// Answers one request. Cancel safe: when the client leaves, the future is dropped and everything in it,
-/// and the log says so.
+/// Answers one request. Cancel safe: when the client leaves, the future is dropped and everything
+/// in it, and the log says so.
 pub async fn handle(
     site: Rc<Site>,
     connection: Rc<Connection>,

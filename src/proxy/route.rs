@@ -1,5 +1,5 @@
-//! Which upstream block serves a request: host (exact, then the longest wildcard), then the longest path
-//! prefix that ends on a segment's border.
+//! Which upstream block serves a request: host (exact, then the longest wildcard), then the longest
+//! path prefix that ends on a segment's border.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -50,8 +50,8 @@ impl Routes {
         routes
     }
 
-    /// The position of the upstream for an authority as Host carries it, and a path. A more particular host that
-    /// has no matching path leaves the request to the next.
+    /// The position of the upstream for an authority as Host carries it, and a path. A more
+    /// particular host that has no matching path leaves the request to the next.
     pub fn find(&self, authority: &str, path: &str) -> Option<usize> {
         let path = normal(path);
         if self.exact.is_empty() && self.wildcard.is_empty() {
@@ -89,7 +89,8 @@ impl Paths {
 }
 
 /// The path that a backend will understand: dot segments removed, escapes of unreserved characters
-/// undone (RFC 3986 section 6.2.2). Only routes are chosen by it; what is forwarded stays as it came.
+/// undone (RFC 3986 section 6.2.2). Only routes are chosen by it; what is forwarded stays as it
+/// came.
 fn normal(path: &str) -> Cow<'_, str> {
     let plain = |pair: &[u8]| !matches!(pair, [b'%', _] | [b'/', b'.' | b'/']);
     if path.as_bytes().windows(2).all(plain) && !path.ends_with('%') {

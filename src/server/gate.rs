@@ -1,8 +1,9 @@
 //! The gate before hyper: which request bytes may pass. Pure.
 //!
-//! hyper takes a bare LF as a line's end, lets white space follow a chunk's size, merges lengths and
-//! does not look at Host (measured with 1.12). What two readers could read in two ways is refused here,
-//! on the raw bytes, by name; hyper then parses what is beyond doubt. RFC 9112 throughout.
+//! hyper takes a bare LF as a line's end, lets white space follow a chunk's size, merges lengths
+//! and does not look at Host (measured with 1.12). What two readers could read in two ways is
+//! refused here, on the raw bytes, by name; hyper then parses what is beyond doubt. RFC 9112
+//! throughout.
 
 use crate::diagnose::RequestFault;
 use crate::upstream::HeaderLineFault;
@@ -36,8 +37,8 @@ struct Seen<'a> {
     connection_upgrade: bool,
 }
 
-/// Where a head ends: the offset after its empty line, `None` while it is incomplete. `from` is how far
-/// an earlier call had looked.
+/// Where a head ends: the offset after its empty line, `None` while it is incomplete. `from` is how
+/// far an earlier call had looked.
 ///
 /// # Errors
 /// A line that ends with LF alone: lenient readers would see a line's end there, strict ones not.

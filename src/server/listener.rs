@@ -1,7 +1,7 @@
 //! Binding: every worker gets a listener of its own on each address.
 //!
-//! TCP listeners share their port by SO_REUSEPORT, so that the kernel spreads the connections; a Unix
-//! listener is one socket that all workers accept from.
+//! TCP listeners share their port by SO_REUSEPORT, so that the kernel spreads the connections; a
+//! Unix listener is one socket that all workers accept from.
 
 use std::io;
 use std::net::SocketAddr;

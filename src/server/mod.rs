@@ -4,7 +4,7 @@
 //! before any worker hears of it, so that a failed one changes nothing.
 
 mod connection;
-mod gate;
+pub(crate) mod gate;
 mod listener;
 mod socket;
 mod worker;
@@ -88,8 +88,8 @@ impl Running {
         &self.config
     }
 
-    /// Puts another configuration into force. Connections and requests under way go on; listeners that
-    /// stay are kept.
+    /// Puts another configuration into force. Connections and requests under way go on; listeners
+    /// that stay are kept.
     ///
     /// # Errors
     /// What could not be bound or opened; the old configuration stays in force, whole.

@@ -1,5 +1,5 @@
-//! One worker: a thread with a runtime, listeners and connections of its own; nothing of a request is
-//! shared with another.
+//! One worker: a thread with a runtime, listeners and connections of its own; nothing of a request
+//! is shared with another.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! The line of one request, in three formats. Pure.
 //!
-//! Nothing that a client or an upstream sent can end a line, begin another or colour a terminal: every
-//! byte outside printable ASCII is escaped.
+//! Nothing that a client or an upstream sent can end a line, begin another or colour a terminal:
+//! every byte outside printable ASCII is escaped.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -127,7 +127,8 @@ fn json(out: &mut Vec<u8>, line: &Line<'_>) {
     out.push(b'}');
 }
 
-/// Apache's combined format, with our own fields after it: what reads the former ignores the latter.
+/// Apache's combined format, with our own fields after it: what reads the former ignores the
+/// latter.
 fn combined(out: &mut Vec<u8>, line: &Line<'_>) {
     client(out, line);
     out.extend_from_slice(b" - - [");

@@ -1,7 +1,7 @@
 //! Carries lines off the request's path: a buffer a worker, a thread that writes.
 //!
-//! No system call a request. A full pipe or disk stops the writer thread, never a worker: what does not
-//! fit into the queue is counted and the count is written once there is room again.
+//! No system call a request. A full pipe or disk stops the writer thread, never a worker: what does
+//! not fit into the queue is counted and the count is written once there is room again.
 
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};

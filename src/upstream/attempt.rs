@@ -1,7 +1,7 @@
 //! The flight record of one attempt: how far it got, when, and what was seen.
 //!
-//! The caller owns it and lends it, so that it survives a dropped exchange. Numbers and stamps only on
-//! the good path; bytes and certificates are copied into it when something failed.
+//! The caller owns it and lends it, so that it survives a dropped exchange. Numbers and stamps only
+//! on the good path; bytes and certificates are copied into it when something failed.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

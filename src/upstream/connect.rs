@@ -1,6 +1,7 @@
 //! From a server of the configuration to an open connection: resolve, connect, secure.
 //!
-//! Each stage has its deadline and marks the flight record. Every address of a name is tried in turn.
+//! Each stage has its deadline and marks the flight record. Every address of a name is tried in
+//! turn.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,6 +1,7 @@
 //! What went wrong on the wire: one enum a stage, the evidence in fields, the error kept as source.
 //!
-//! A failure says what was observed, not what it means: that is `diagnose::classify`. Imports nothing.
+//! A failure says what was observed, not what it means: that is `diagnose::classify`. Imports
+//! nothing.
 
 use std::io;
 

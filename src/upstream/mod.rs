@@ -149,6 +149,38 @@ fn assemble(
     Answer { head, body: AnswerBody::Stream(Box::new(streaming)) }
 }
 
+async fn open(pool: &Pool, resolver: &Resolver, attempt: &mut Attempt) -> Result<Conn, Failure> {
+    let server = attempt.server;
+    if let Some(refusal) = pool.refusal(server) {
+        attempt.stage = Stage::Connect;
+        if let crate::config::ServerAddress::Ip(address) = attempt.server().address {
+            attempt.address = Some(address);
+        }
+        return Err(Failure::Connect(ConnectFailure::Remembered(refusal)));
+    }
+    // Boxed: most requests find a connection, and all would carry the size of making one.
+    let opened = Box::pin(connect::connect(resolver, pool.shared.tls(), attempt)).await;
+    if let Err(Failure::Connect(ConnectFailure::Io(error))) = &opened {
+        pool.remember_refusal(server, error);
+    }
+    opened
+}
+
+/// RFC 9110 section 7.8: a 101 names, in Upgrade, the protocol that was asked for.
+fn check_upgrade(head: &Head, asked: Option<&str>) -> Result<(), HeadFailure> {
+    let Some(asked) = asked else { return Err(HeadFailure::UpgradeUnasked) };
+    let got = head.hop.upgrade.as_ref().and_then(|value| value.to_str().ok());
+    let got = got.unwrap_or_default();
+    let mut wanted = asked.split(',').map(str::trim);
+    match wanted.any(|wanted| !got.is_empty() && wanted.eq_ignore_ascii_case(got.trim())) {
+        true => Ok(()),
+        false => {
+            let got = got.chars().take(64).collect();
+            Err(HeadFailure::UpgradeProtocol { asked: asked.to_owned(), got })
+        }
+    }
+}
+
 /// What of a body was read before its head was let go.
 #[derive(Debug, Default)]
 struct Begun {

@@ -17,8 +17,8 @@ use crate::config::Upstream;
 use super::http1::wire::Wire;
 use super::tls::TlsSetup;
 
-/// How long a refused connect answers for the next requests: no storm of connects on a backend that is
-/// starting, and the page at once.
+/// How long a refused connect answers for the next requests: no storm of connects on a backend that
+/// is starting, and the page at once.
 const REFUSAL_MEMORY: Duration = Duration::from_millis(100);
 
 /// An idle connection is closed after this time, before the usual keep-alive of backends ends.
@@ -125,8 +125,8 @@ impl Pool {
         untried.find(|server| self.refusal(*server).is_none()).or(fallback)
     }
 
-    /// An idle connection that is still open, the most recently used first. `once`: the request could
-    /// not be sent again, so the kernel is asked.
+    /// An idle connection that is still open, the most recently used first. `once`: the request
+    /// could not be sent again, so the kernel is asked.
     pub(crate) fn take(&self, server: usize, once: bool) -> Option<Box<Wire>> {
         let mut idle = self.idle[server].borrow_mut();
         while let Some(mut wire) = idle.pop() {

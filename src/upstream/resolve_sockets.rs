@@ -1,8 +1,8 @@
 //! Sockets for hickory that hear of a name server which is not there.
 //!
-//! The kernel hands an ICMP port unreachable on to connected UDP sockets only, as ECONNREFUSED (udp(7)),
-//! and epoll reports it as an error without readability. hickory's own sockets are not connected and
-//! wait for readability: to them a resolver that is not running is a silent one.
+//! The kernel hands an ICMP port unreachable on to connected UDP sockets only, as ECONNREFUSED
+//! (udp(7)), and epoll reports it as an error without readability. hickory's own sockets are not
+//! connected and wait for readability: to them a resolver that is not running is a silent one.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -80,7 +80,8 @@ impl DnsUdpSocket for Connected {
         self.socket.poll_recv_from(cx, &mut buffer).map_ok(|from| (buffer.filled().len(), from))
     }
 
-    /// What hickory calls: woken by errors too. The sender is the server, as the kernel has checked.
+    /// What hickory calls: woken by errors too. The sender is the server, as the kernel has
+    /// checked.
     fn recv_from<'a, 'b, 'c>(&'a self, buffer: &'b mut [u8]) -> Receiving<'c>
     where
         'a: 'c,

@@ -1,7 +1,8 @@
-//! TLS towards upstreams: rustls with the certificates that the peer presented kept for the diagnosis.
+//! TLS towards upstreams: rustls with the certificates that the peer presented kept for the
+//! diagnosis.
 //!
-//! rustls names the first fault only and drops the chain; the verifier here hands the chain on, so that
-//! `diagnose` can look at all of it.
+//! rustls names the first fault only and drops the chain; the verifier here hands the chain on, so
+//! that `diagnose` can look at all of it.
 
 use std::cell::RefCell;
 use std::io;
@@ -27,7 +28,8 @@ use super::failure::TlsFailure;
 use super::stream::{Seen, Tap};
 
 thread_local! {
-    /// What the last refused handshake of this thread presented; taken by the attempt it belongs to.
+    /// What the last refused handshake of this thread presented; taken by the attempt it belongs
+    /// to.
     static PRESENTED: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -1,7 +1,7 @@
 //! The words: titles, explanations and fixes, by id.
 //!
-//! Each language is one TOML file, compiled in and read once; a test proves it complete. No words of a
-//! page stand anywhere else. Pure.
+//! Each language is one TOML file, compiled in and read once; a test proves it complete. No words
+//! of a page stand anywhere else. Pure.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -29,7 +29,8 @@ pub struct CauseWords {
     pub title: String,
     /// One to three sentences for a visitor: whose side broke, what it means for him.
     pub visitor: String,
-    /// One to four sentences for an operator: what this means on the wire and what usually lies behind it.
+    /// One to four sentences for an operator: what this means on the wire and what usually lies
+    /// behind it.
     pub operator: String,
     /// How Causeway recognises it.
     pub recognised: String,

@@ -1,4 +1,5 @@
-//! Response bodies: the chunked coding (RFC 9112 section 7.1), bytes to data, trailers or a fault. Pure.
+//! Response bodies: the chunked coding (RFC 9112 section 7.1), bytes to data, trailers or a fault.
+//! Pure.
 //!
 //! Strict where a sloppy line could hide a second message: the size is hex digits alone, extensions
 //! are bounded, lines end with CRLF.

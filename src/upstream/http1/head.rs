@@ -1,7 +1,7 @@
 //! Response heads: bytes to a typed head or a typed fault. Pure.
 //!
-//! The good path is one pass of httparse over a complete head. Its errors carry no offset and merge what
-//! we tell apart, so a bad head is walked a second time, line by line, by [`locate`].
+//! The good path is one pass of httparse over a complete head. Its errors carry no offset and merge
+//! what we tell apart, so a bad head is walked a second time, line by line, by [`locate`].
 
 use std::mem::MaybeUninit;
 
@@ -47,7 +47,8 @@ pub enum Framing {
     Close,
 }
 
-/// Where a head ends: the offset after its empty line. `from` is how far an earlier call had looked.
+/// Where a head ends: the offset after its empty line. `from` is how far an earlier call had
+/// looked.
 pub fn end(bytes: &[u8], from: usize) -> Option<usize> {
     let start = from.saturating_sub(3);
     for newline in memchr::memchr_iter(b'\n', &bytes[start..]) {
@@ -194,8 +195,8 @@ pub fn locate(bytes: &[u8]) -> HeadFailure {
     HeadFailure::Header { kind: HeaderLineFault::Value, offset }
 }
 
-/// RFC 9112 section 4: HTTP-version SP status-code SP [ reason-phrase ]. The last space may be missing,
-/// as in the answers of many old servers.
+/// RFC 9112 section 4: HTTP-version SP status-code SP [ reason-phrase ]. The last space may be
+/// missing, as in the answers of many old servers.
 fn status_line_fault(line: &[u8]) -> Option<usize> {
     const DIGITS_AT: usize = 9;
     if !may_be_http(line) || !matches!(line.get(7), Some(b'0' | b'1')) {
@@ -303,7 +304,8 @@ pub fn framing(head: &Head, method: &Method) -> Result<Framing, LengthFault> {
         if head.version == Version::HTTP_10 {
             return Err(LengthFault::TransferEncodingOnHttp10);
         }
-        // 4. Only a single final chunked; what else was applied we could not take off for the client.
+        // 4. Only a single final chunked; what else was applied we could not take off for the
+        // client.
         if !hop.chunked || hop.codings > 1 {
             return Err(LengthFault::UnsupportedTransferEncoding);
         }

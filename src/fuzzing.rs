@@ -1,0 +1,335 @@
+//! What must hold of the parsers for any bytes at all: they end, they do not panic, and two readers
+//! of the same bytes do not disagree. Called by the targets in `fuzz/` and by the tests below; no
+//! part of the program.
+
+use std::path::Path;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+
+use crate::config;
+use crate::page::negotiate;
+use crate::server::gate::{self, ChunkScan};
+use crate::upstream::http1::body::{Chunked, Piece};
+use crate::upstream::http1::head;
+use crate::upstream::{HeadFailure, HeaderLineFault};
+
+/// The gate: what it lets pass has one reading. No bare CR or LF, no NUL, and httparse, which hyper
+/// stands on, finds the same end.
+pub fn request_head(bytes: &[u8]) {
+    let _ = gate::inspect(bytes);
+    let Ok(Some(end)) = gate::end(bytes, 0) else { return };
+    assert!(end <= bytes.len());
+    let head = &bytes[..end];
+    if gate::inspect(head).is_err() {
+        return;
+    }
+    for (at, byte) in head.iter().enumerate() {
+        match byte {
+            b'\n' => assert_eq!(head[at - 1], b'\r', "a bare LF at {at}"),
+            b'\r' => assert_eq!(head[at + 1], b'\n', "a bare CR at {at}"),
+            b'\0' => panic!("a NUL at {at}"),
+            1.. => {}
+        }
+    }
+    let mut lines = [httparse::EMPTY_HEADER; gate::HEADER_COUNT_MAX];
+    let parsed = httparse::Request::new(&mut lines).parse(head);
+    assert_eq!(parsed, Ok(httparse::Status::Complete(end)));
+}
+
+/// The response head: ours and httparse's verdicts agree but for what we refuse on top, and what
+/// goes on is what httparse read, without the fields of the hop.
+pub fn response_head(bytes: &[u8]) {
+    let _ = head::may_be_http(bytes);
+    let _ = head::largest_lines(bytes);
+    let _ = head::locate(bytes);
+    let Some(end) = head::end(bytes, 0) else { return };
+    assert!(end <= bytes.len());
+    let bytes = Bytes::copy_from_slice(&bytes[..end]);
+    let mut lines = [httparse::EMPTY_HEADER; head::HEADER_COUNT_MAX];
+    let mut other = httparse::Response::new(&mut lines);
+    let accepted = matches!(other.parse(&bytes), Ok(httparse::Status::Complete(_)));
+    let ours = match head::parse(&bytes, head::HEADER_COUNT_MAX) {
+        Ok(ours) => ours,
+        Err(HeadFailure::StatusLine { offset } | HeadFailure::Header { offset, .. }) => {
+            assert!(offset <= bytes.len());
+            let nameable = other.code.is_some_and(|code| StatusCode::from_u16(code).is_ok());
+            assert!(!accepted || !nameable || !all_fit(other.headers), "refused alone");
+            return;
+        }
+        // The limit and the framing are ours to judge.
+        Err(_) => return,
+    };
+    assert!(accepted, "taken alone");
+    assert_eq!(other.code, Some(ours.status.as_u16()));
+    for (name, value) in &ours.headers {
+        let same = |line: &&httparse::Header<'_>| {
+            line.name.eq_ignore_ascii_case(name.as_str()) && line.value == value.as_bytes()
+        };
+        assert!(other.headers.iter().any(|line| same(&line)), "{name} came from nowhere");
+    }
+    let _ = (ours.keeps_alive(), head::framing(&ours, &Method::GET));
+}
+
+/// Whether `http` has room for every name and value that httparse took.
+fn all_fit(lines: &[httparse::Header<'_>]) -> bool {
+    lines.iter().all(|line| {
+        HeaderName::from_bytes(line.name.as_bytes()).is_ok()
+            && HeaderValue::from_bytes(line.value).is_ok()
+    })
+}
+
+/// A header line that nothing is wrong with is one that httparse takes.
+pub fn header_line(line: &[u8]) {
+    let fault = head::header_line_fault(line);
+    if let Some((kind, at)) = &fault {
+        assert!(*at <= line.len());
+        assert!(*kind != HeaderLineFault::Nul || line[*at] == 0);
+    }
+    if line.is_empty() || line.contains(&b'\n') {
+        return;
+    }
+    let section = [line, b"\r\n\r\n"].concat();
+    let mut lines = [httparse::EMPTY_HEADER; 2];
+    let accepted = httparse::parse_headers(&section, &mut lines).is_ok();
+    assert_eq!(fault.is_none(), accepted, "{:?}: {fault:?}", line.escape_ascii().to_string());
+}
+
+/// Chunked, both ways: the same verdict in one piece and byte by byte, no more data than bytes, and
+/// the reader of requests and the reader of responses see the same end.
+pub fn chunked(bytes: &[u8]) {
+    let request = ChunkScan::new().scanned(bytes);
+    let mut slow = ChunkScan::new();
+    let mut slow_end = Ok(0);
+    for byte in bytes.chunks(1) {
+        slow_end = slow_end.and_then(|end| Ok(end + slow.scan(byte)?));
+    }
+    let slow_end = slow_end.map(|end| (end, slow.is_done()));
+    assert_eq!(request, slow_end, "in one piece, and byte by byte");
+
+    let response = decoded([bytes].into_iter());
+    assert_eq!(response, decoded(bytes.chunks(1)), "in one piece, and byte by byte");
+    if let (Ok((request_end, true)), Some((data, response_end))) = (request, response) {
+        assert_eq!(request_end, response_end, "two readers, two ends");
+        assert!(data < request_end);
+    }
+}
+
+/// The bytes of data, and where the body ended; nothing while it has not, or when it is malformed.
+fn decoded<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<(usize, usize)> {
+    let (mut state, mut buffer) = (Chunked::Size, BytesMut::new());
+    let (mut fed, mut data, mut end) = (0, 0, None);
+    for piece in pieces {
+        fed += piece.len();
+        buffer.extend_from_slice(piece);
+        while end.is_none() {
+            match state.decode(&mut buffer).ok()? {
+                Piece::Data(bytes) => data += bytes.len(),
+                Piece::Trailers(_) | Piece::End => end = Some((data, fed - buffer.len())),
+                Piece::More => break,
+            }
+        }
+    }
+    end
+}
+
+impl ChunkScan {
+    fn scanned(mut self, bytes: &[u8]) -> Result<(usize, bool), crate::diagnose::RequestFault> {
+        let end = self.scan(bytes)?;
+        Ok((end, self.is_done()))
+    }
+}
+
+/// Accept: any value gets a format, and the same one each time.
+pub fn accept(bytes: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in bytes.split(|&byte| byte == b'\n') {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            headers.append(ACCEPT, value);
+        }
+    }
+    assert_eq!(negotiate(&headers), negotiate(&headers));
+}
+
+/// The configuration: any text gives a configuration, or problems that can all be shown.
+pub fn configuration(bytes: &[u8]) {
+    let Ok(source) = std::str::from_utf8(bytes) else { return };
+    match config::parse(source, Path::new("fuzz.toml")) {
+        Ok(config) => assert!(!config.listeners.is_empty()),
+        Err(problems) => {
+            assert!(!problems.list().is_empty());
+            assert!(!problems.to_string().is_empty());
+            assert_eq!(problems.rows().len(), problems.list().len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes that are mostly words of the grammar, so that they come further than noise does.
+    fn words(words: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+        let word = prop::sample::select(words).prop_map(|word| word.as_bytes().to_vec());
+        let noise = vec(any::<u8>(), 0..3);
+        vec(prop_oneof![12 => word, 1 => noise], 0..24).prop_map(|parts| parts.concat())
+    }
+
+    const REQUEST: &[&str] = &[
+        "GET / HTTP/1.1\r\n",
+        "POST http://a/ HTTP/1.1\r\n",
+        "GET / HTTP/1.0\r\n",
+        "Host: a\r\n",
+        "Content-Length: 1\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "\r\n\r\n",
+        "\r\n",
+        "\r",
+        "\n",
+        "\0",
+        "A: b",
+        " ",
+        ":",
+        "Upgrade: x\r\n",
+        "Connection: upgrade\r\n",
+        "[::1]",
+        "Host",
+        "\t",
+    ];
+    const RESPONSE: &[&str] = &[
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.0 999\r\n",
+        "HTTP/1.1 100 \n",
+        "Content-Length: 5\r\n",
+        "Content-Length",
+        "Transfer-Encoding: chunked\r\n",
+        "Connection: close, X\r\n",
+        "X: y\r\n",
+        "\r\n\r\n",
+        "\r\n",
+        "\n\n",
+        "\r",
+        "\n",
+        "\0",
+        " ",
+        "\t",
+        ":",
+        "A",
+        "b",
+        "\u{e9}",
+        "\x07",
+    ];
+    const CHUNKS: &[&str] = &[
+        "0\r\n\r\n",
+        "5\r\nhello\r\n",
+        "1;a=b\r\nx\r\n",
+        "0\r\nX: y\r\n\r\n",
+        "ffffffffffffffff\r\n",
+        "\r\n",
+        "\r",
+        "\n",
+        "0",
+        "1",
+        ";",
+        " ",
+        "X: y\r\n",
+        ":",
+        "a",
+        "\t",
+        "10000000000000000",
+    ];
+    const ACCEPTS: &[&str] = &[
+        "text/html",
+        "text/plain",
+        "application/json",
+        "application/problem+json",
+        "*/*",
+        "text/*",
+        ";q=",
+        "0.5",
+        "1",
+        "0",
+        ",",
+        ";",
+        "\"",
+        "\\",
+        "=",
+        " ",
+        "\n",
+        "q",
+    ];
+    const CONFIGS: &[&str] = &[
+        "[upstream.a]\n",
+        "servers = [\"http://a:1\"]\n",
+        "listen",
+        " = ",
+        "\"5s\"\n",
+        "[",
+        "]",
+        "{",
+        "}",
+        "\"",
+        "'''",
+        "\n",
+        "[page]\n",
+        "operators = [\"::/0\"]\n",
+        "[log]\n",
+        "format",
+        "1",
+        "hosts = [\"*.a\", \"\u{e9}\"]\n",
+        "#",
+        "=",
+        ".",
+        ",",
+        "paths",
+        "\u{feff}",
+        "connect = 5\n",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(400)
+        })]
+
+        #[test]
+        fn a_request_head_has_one_reading(bytes in words(REQUEST)) {
+            request_head(&bytes);
+        }
+
+        #[test]
+        fn a_response_head_is_read_as_httparse_reads_it(bytes in words(RESPONSE)) {
+            response_head(&bytes);
+            header_line(&bytes);
+        }
+
+        #[test]
+        fn a_chunked_body_has_one_end(bytes in words(CHUNKS)) {
+            chunked(&bytes);
+        }
+
+        #[test]
+        fn any_accept_gets_a_format(bytes in words(ACCEPTS)) {
+            accept(&bytes);
+        }
+
+        #[test]
+        fn any_configuration_is_read_or_explained(bytes in words(CONFIGS)) {
+            configuration(&bytes);
+        }
+
+        #[test]
+        fn noise_is_survived(bytes in vec(any::<u8>(), 0..200)) {
+            request_head(&bytes);
+            response_head(&bytes);
+            header_line(&bytes);
+            chunked(&bytes);
+            accept(&bytes);
+            configuration(&bytes);
+        }
+    }
+}
