@@ -1,7 +1,8 @@
 //! Forwarding one request: the choice of a server, the exchange, and when to try again.
 //!
-//! Nothing is doubled: a request of which bytes may have reached an upstream goes out again only when
-//! it is idempotent, was met by a connection that had gone stale, and nothing of its body is used up.
+//! Nothing is doubled: a request of which bytes may have reached an upstream goes out again only
+//! when it is idempotent, was met by a connection that had gone stale, and nothing of its body is
+//! used up.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -44,7 +45,8 @@ pub async fn forward(
     let outcome = {
         let answer = answer(site, connection, parts, fields, &client, incoming, &mut record);
         let mut answer = std::pin::pin!(answer);
-        // A panic in our own code becomes the cause that blames nobody else. The hook has logged it.
+        // A panic in our own code becomes the cause that blames nobody else. The hook has logged
+        // it.
         std::future::poll_fn(|cx| {
             let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)));
             polled.unwrap_or(Poll::Ready(Err((Cause::ProxyInternalError, Certainty::Certain))))

@@ -1,7 +1,7 @@
 //! A client's socket as hyper sees it: only bytes that passed the gate, within the client's limits.
 //!
-//! A request that is refused is replaced by a stand-in, so that its answer takes its place in the order
-//! of the pipeline and the page, the log and the closing are those of any other request.
+//! A request that is refused is replaced by a stand-in, so that its answer takes its place in the
+//! order of the pipeline and the page, the log and the closing are those of any other request.
 
 use std::io;
 use std::pin::Pin;
@@ -22,8 +22,8 @@ use super::gate::{self, ChunkScan, Follows};
 
 /// What hyper parses in place of a refused request; the proxy knows it by the connection's record.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
-/// Of what a client still sends after its answer, so much is read before the connection closes, lest a
-/// reset takes the answer from it (RFC 9112 section 9.6).
+/// Of what a client still sends after its answer, so much is read before the connection closes,
+/// lest a reset takes the answer from it (RFC 9112 section 9.6).
 const LINGER_BYTES: usize = 1024 * 1024;
 /// And for so long.
 const LINGER_TIME: Duration = Duration::from_secs(2);
@@ -109,8 +109,8 @@ impl GatedSocket {
         self.reading.clear();
     }
 
-    /// Ends the connection. An answer must not be lost to a reset, so what the client still sends is
-    /// read for a while; a cut answer must not look whole, so it is ended by one.
+    /// Ends the connection. An answer must not be lost to a reset, so what the client still sends
+    /// is read for a while; a cut answer must not look whole, so it is ended by one.
     pub async fn close(mut self) {
         if self.connection.cut.get()
             && let Socket::Tcp(tcp) = &self.socket
@@ -139,7 +139,8 @@ impl GatedSocket {
         }
     }
 
-    /// How many of these bytes may pass now; the rest is an incomplete head, or waits for a decision.
+    /// How many of these bytes may pass now; the rest is an incomplete head, or waits for a
+    /// decision.
     fn admit(&mut self, bytes: &[u8]) -> Verdict {
         let mut passed = 0;
         let mut refused = None;
@@ -223,7 +224,8 @@ impl GatedSocket {
         self.reading.clear();
     }
 
-    /// A fault inside a body: the request is with the proxy already, which is told; hyper gets an error.
+    /// A fault inside a body: the request is with the proxy already, which is told; hyper gets an
+    /// error.
     fn break_body(&mut self, cause: Cause, kind: io::ErrorKind) {
         self.connection.body_fault.replace(Some(cause));
         self.carry.truncate(self.cleared);
@@ -282,7 +284,8 @@ impl GatedSocket {
         self.cleared -= here;
     }
 
-    /// Runs the limit of what is waited for while nothing comes. Ready once it has changed the state.
+    /// Runs the limit of what is waited for while nothing comes. Ready once it has changed the
+    /// state.
     fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.in_body() && self.connection.in_flight.get() > 0 {
             // The client waits for us.
@@ -402,7 +405,8 @@ impl AsyncWrite for GatedSocket {
         let gate = self.get_mut();
         let length: usize = slices.iter().map(|slice| slice.len()).sum();
         let done = if length <= FLATTEN_MAX {
-            // Head and body of a small answer as one piece: a send costs the kernel less than a writev.
+            // Head and body of a small answer as one piece: a send costs the kernel less than a
+            // writev.
             let mut whole = [0; FLATTEN_MAX];
             let mut end = 0;
             for slice in slices {

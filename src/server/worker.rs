@@ -204,7 +204,8 @@ fn apply(
     let Generation { config, shared, listeners: wanted, access } = generation;
     let format = config.log.format;
     let buffer = match log {
-        // Requests that are under way keep the buffer, and only the one in force is flushed each tick.
+        // Requests that are under way keep the buffer, and only the one in force is flushed each
+        // tick.
         Some(log) if log.serves(&access, format) => log.clone(),
         _ => log.insert(Rc::new(access.buffer(format))).clone(),
     };

@@ -117,8 +117,9 @@ pub async fn exchange(
         let conn = Box::new(download.into_tunnel());
         return Ok(Answer { head: heard.head, body: AnswerBody::Tunnel(conn) });
     }
-    // The head is held back until the first of the body, or its end, has come: a cut before it can still
-    // become the page. A stream of events is let go at once, since its first may be an hour away.
+    // The head is held back until the first of the body, or its end, has come: a cut before it can
+    // still become the page. A stream of events is let go at once, since its first may be an hour
+    // away.
     let mut begun = Begun::default();
     if !download.is_done() && !is_unbuffered(&heard.head.headers) {
         download.begin();
@@ -271,8 +272,8 @@ impl Streaming {
         self.begun.data.is_empty() && self.begun.trailers.is_none() && self.download.is_none()
     }
 
-    /// The bytes still to come, where the upstream declared them. Before trailers no length is told: the
-    /// body would then go out in a framing that has no place for them.
+    /// The bytes still to come, where the upstream declared them. Before trailers no length is
+    /// told: the body would then go out in a framing that has no place for them.
     pub fn left(&self) -> Option<u64> {
         if self.begun.trailers.is_some() {
             return None;

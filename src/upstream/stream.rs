@@ -1,4 +1,5 @@
-//! A connection to an upstream: TCP, Unix or TLS behind one set of poll functions, and its read buffer.
+//! A connection to an upstream: TCP, Unix or TLS behind one set of poll functions, and its read
+//! buffer.
 //!
 //! No buffer is held while a response is waited for: plain sockets are asked for readiness first.
 
@@ -192,7 +193,8 @@ impl AsyncWrite for Conn {
     }
 }
 
-/// A TCP stream that shows its first bytes, so that a failed handshake can tell what the peer spoke.
+/// A TCP stream that shows its first bytes, so that a failed handshake can tell what the peer
+/// spoke.
 #[derive(Debug)]
 pub(crate) struct Tap {
     tcp: TcpStream,

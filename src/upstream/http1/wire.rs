@@ -1,4 +1,5 @@
-//! One exchange over one connection: the request goes out while the response is already listened for.
+//! One exchange over one connection: the request goes out while the response is already listened
+//! for.
 //!
 //! No task is spawned: sending and receiving are two poll functions of one value, called in turn by
 //! whoever waits, first for the head, then for each piece of the body. So an early answer is seen
@@ -25,7 +26,8 @@ use super::head::{self, Framing, Head};
 pub const INTERIM_MAX: usize = 16;
 /// Below this, a piece of a request body is copied behind the head and leaves in the same write.
 const FLATTEN_MAX: usize = 4096;
-/// How long a `100 (Continue)` is waited for before the body is sent all the same (RFC 9110 10.1.1).
+/// How long a `100 (Continue)` is waited for before the body is sent all the same (RFC 9110
+/// 10.1.1).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 /// How long a failed write waits for the answer that may explain it.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -63,8 +65,8 @@ impl Upload {
     }
 }
 
-/// A connection with the state of the exchange on it; kept whole between exchanges, so that its buffers
-/// and deadlines are made once.
+/// A connection with the state of the exchange on it; kept whole between exchanges, so that its
+/// buffers and deadlines are made once.
 #[derive(Debug)]
 pub struct Wire {
     pub(crate) conn: Conn,
@@ -523,7 +525,8 @@ enum DownloadState {
 
 impl Download {
     pub(crate) fn new(mut wire: Box<Wire>, upload: Upload, heard: &Heard) -> Download {
-        // A final answer in place of 100 (Continue): the body is not wanted (RFC 9110 section 10.1.1).
+        // A final answer in place of 100 (Continue): the body is not wanted (RFC 9110 section
+        // 10.1.1).
         let unwanted = wire.holding.take().is_some();
         wire.sent |= unwanted;
         let state = match heard.framing {
@@ -564,7 +567,8 @@ impl Download {
         self.wire.conn
     }
 
-    /// The next piece; `None` at the end, and only there. Sends what is left of the upload meanwhile.
+    /// The next piece; `None` at the end, and only there. Sends what is left of the upload
+    /// meanwhile.
     pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -666,8 +670,8 @@ impl Download {
     fn broken(&mut self, error: io::Error) -> BodyFailure {
         match error.downcast::<rustls::Error>() {
             Ok(tls) => BodyFailure::Tls(tls),
-            // TLS without close_notify: for a body that ends with the connection, the only sign of a
-            // cut (RFC 9112 section 9.8); for the others the same as a FIN.
+            // TLS without close_notify: for a body that ends with the connection, the only sign of
+            // a cut (RFC 9112 section 9.8); for the others the same as a FIN.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 self.closed().unwrap_or(BodyFailure::ClosedShort { declared_bytes: None })
             }
