@@ -166,6 +166,26 @@ fn an_early_answer_reaches_a_client_in_mid_upload_whole() {
 }
 
 #[test]
+fn a_page_reaches_a_client_in_mid_upload_whole() {
+    const UPLOAD: usize = 5_000_000;
+    let proxy = Proxy::with(&format!(
+        "[upstream.app]\nservers = [\"{}\"]\nhosts = [\"a\"]\n",
+        super::backend::refusing()
+    ));
+    for (host, cause) in [("a", "connection_refused"), ("b", "no_upstream_configured")] {
+        let head = format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {UPLOAD}\r\n\r\n");
+        let mut client = Client::sent(proxy.address, head);
+        let mut writer = client.stream.try_clone().unwrap();
+        let upload = std::thread::spawn(move || {
+            let _ = writer.write_all(&vec![b'u'; UPLOAD]);
+        });
+        let answer = client.answer("POST");
+        assert_eq!((answer.cause(), answer.whole), (cause, true), "{host}");
+        upload.join().unwrap();
+    }
+}
+
+#[test]
 fn an_event_stream_is_let_go_before_its_first_event() {
     let (go, gone) = mpsc::channel();
     let gone = std::sync::Mutex::new(gone);

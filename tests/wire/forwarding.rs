@@ -149,6 +149,20 @@ fn answers_without_a_body_have_none() {
 }
 
 #[test]
+fn a_page_leaves_the_connection_usable() {
+    let proxy = Proxy::block(&[super::backend::refusing()], "");
+    let mut client = Client::connect(proxy.address);
+    for (method, length) in [("GET", ""), ("HEAD", ""), ("POST", "Content-Length: 0\r\n")] {
+        client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\n{length}\r\n"));
+        let answer = client.answer(method);
+        assert_eq!((answer.status, answer.cause()), (502, "connection_refused"), "{method}");
+        assert_eq!((answer.whole, answer.body.is_empty()), (true, method == "HEAD"), "{method}");
+        let length: usize = answer.field("content-length").unwrap().parse().unwrap();
+        assert!(length > 100, "{method}: {length}");
+    }
+}
+
+#[test]
 fn chunked_answers_are_passed_on_with_their_trailers() {
     let backend = Backend::answering(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
