@@ -296,6 +296,25 @@ fn a_client_that_leaves_ends_the_exchange() {
 }
 
 #[test]
+fn a_client_that_leaves_in_mid_answer_ends_the_exchange() {
+    let (over, ended) = mpsc::channel();
+    let backend = Backend::scripted(move |peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while peer.send("5\r\nhello\r\n") {}
+        over.send(()).unwrap();
+    });
+    let proxy = Proxy::before(&backend);
+    let mut client = Client::sent(proxy.address, get("/left"));
+    client.until("hello");
+    drop(client);
+    ended.recv_timeout(super::PATIENCE).unwrap();
+    let line = proxy.logged("/left");
+    assert_eq!((&line["cause"], &line["status"]), (&"client_gone".into(), &200.into()), "{line}");
+    assert!(line["bytes"].as_u64().unwrap() >= 5, "{line}");
+}
+
+#[test]
 fn a_connection_whose_upload_was_not_finished_ends() {
     let proxy = Proxy::before(&Backend::answering(OK));
     let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\nonly this";
