@@ -35,6 +35,7 @@ impl Backend {
                 let stream = stream.unwrap();
                 stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 stream.set_write_timeout(Some(PATIENCE)).unwrap();
+                stream.set_nodelay(true).unwrap();
                 kept.lock().unwrap().push(Vec::new());
                 let received = kept.clone();
                 let mut peer = Peer { stream, number, input: Vec::new(), received };

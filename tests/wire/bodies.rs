@@ -166,6 +166,26 @@ fn an_early_answer_reaches_a_client_in_mid_upload_whole() {
 }
 
 #[test]
+fn a_page_reaches_a_client_in_mid_upload_whole() {
+    const UPLOAD: usize = 5_000_000;
+    let proxy = Proxy::with(&format!(
+        "[upstream.app]\nservers = [\"{}\"]\nhosts = [\"a\"]\n",
+        super::backend::refusing()
+    ));
+    for (host, cause) in [("a", "connection_refused"), ("b", "no_upstream_configured")] {
+        let head = format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {UPLOAD}\r\n\r\n");
+        let mut client = Client::sent(proxy.address, head);
+        let mut writer = client.stream.try_clone().unwrap();
+        let upload = std::thread::spawn(move || {
+            let _ = writer.write_all(&vec![b'u'; UPLOAD]);
+        });
+        let answer = client.answer("POST");
+        assert_eq!((answer.cause(), answer.whole), (cause, true), "{host}");
+        upload.join().unwrap();
+    }
+}
+
+#[test]
 fn an_event_stream_is_let_go_before_its_first_event() {
     let (go, gone) = mpsc::channel();
     let gone = std::sync::Mutex::new(gone);
@@ -273,6 +293,25 @@ fn a_client_that_leaves_ends_the_exchange() {
     ended.recv_timeout(super::PATIENCE).unwrap();
     let line = proxy.logged("/left");
     assert_eq!((&line["cause"], &line["status"]), (&"client_gone".into(), &499.into()), "{line}");
+}
+
+#[test]
+fn a_client_that_leaves_in_mid_answer_ends_the_exchange() {
+    let (over, ended) = mpsc::channel();
+    let backend = Backend::scripted(move |peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while peer.send("5\r\nhello\r\n") {}
+        over.send(()).unwrap();
+    });
+    let proxy = Proxy::before(&backend);
+    let mut client = Client::sent(proxy.address, get("/left"));
+    client.until("hello");
+    drop(client);
+    ended.recv_timeout(super::PATIENCE).unwrap();
+    let line = proxy.logged("/left");
+    assert_eq!((&line["cause"], &line["status"]), (&"client_gone".into(), &200.into()), "{line}");
+    assert!(line["bytes"].as_u64().unwrap() >= 5, "{line}");
 }
 
 #[test]

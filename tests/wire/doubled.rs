@@ -203,6 +203,44 @@ fn a_cut_answer_never_looks_whole() {
 }
 
 #[test]
+fn an_answer_may_come_in_any_pieces_but_not_without_its_end() {
+    let chunks = "Transfer-Encoding: chunked\r\n\r\n3;x\r\nhel\r\n2\r\nlo\r\n0\r\nX-Sum: 1\r\n\r\n";
+    for fields in ["Content-Length: 5\r\n\r\nhello", chunks] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{fields}");
+        let length = answer.len();
+        // The path says where the answer is split, and whether it is cut there.
+        let backend = Backend::scripted(move |peer| {
+            while let Some(head) = peer.request() {
+                let path = head.split(' ').nth(1).unwrap();
+                let (what, at) = path[1..].split_once('/').unwrap();
+                let (first, second) = answer.split_at(at.parse().unwrap());
+                peer.send(first);
+                if what == "cut" {
+                    return;
+                }
+                peer.send(second);
+            }
+        });
+        let proxy = Proxy::before(&backend);
+        let mut client = Client::connect(proxy.address);
+        for at in 0..=length {
+            client.send(get(&format!("/split/{at}")));
+            let answer = client.answer("GET");
+            assert_eq!((answer.status, answer.body.as_str()), (200, "hello"), "split at {at}");
+            assert!(answer.whole, "split at {at}");
+        }
+        assert_eq!(backend.connections(), 1);
+        for at in 0..length {
+            let cut = Client::sent(proxy.address, get(&format!("/cut/{at}"))).answer("GET");
+            match cut.status {
+                200 => assert!(!cut.whole, "cut at {at}: {cut:?}"),
+                status => assert_eq!((status, cut.whole), (502, true), "cut at {at}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn a_body_that_breaks_before_its_first_byte_is_a_page() {
     for (head, cause) in [
         ("Content-Length: 5\r\n\r\n", "body_closed_short"),

@@ -90,6 +90,49 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
+fn a_long_pipeline_is_answered_to_its_end() {
+    const REQUESTS: usize = 300;
+    let backend = Backend::scripted(|peer| {
+        while let Some(head) = peer.request() {
+            let path = head.split(' ').nth(1).unwrap().to_owned();
+            if head.starts_with("POST") {
+                peer.until(&format!("<{path}>"));
+            }
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len()));
+        }
+    });
+    let proxy = Proxy::before(&backend);
+    let mut all = String::new();
+    for number in 0..REQUESTS {
+        let path = format!("/{number}");
+        let padding = "x".repeat(number * 37 % 3000);
+        let body = format!("{padding}<{path}>");
+        all += &match number % 3 {
+            0 => get(&path),
+            1 => format!(
+                "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+            _ => format!(
+                "POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 {:x}\r\n{body}\r\n0\r\n\r\n",
+                body.len()
+            ),
+        };
+    }
+    let mut client = Client::connect(proxy.address);
+    let mut writer = client.stream.try_clone().unwrap();
+    let sending = std::thread::spawn(move || {
+        std::io::Write::write_all(&mut writer, all.as_bytes()).unwrap();
+    });
+    for number in 0..REQUESTS {
+        let answer = client.answer("GET");
+        assert_eq!((answer.status, answer.body), (200, format!("/{number}")));
+    }
+    sending.join().unwrap();
+}
+
+#[test]
 fn clients_of_http_1_0_get_what_they_can_read() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
     // What the upstream answers, what the client asks, whether the connection stays.
@@ -145,6 +188,20 @@ fn answers_without_a_body_have_none() {
             }
         }
         assert_eq!(backend.connections(), 1, "{method} {upstream:?}");
+    }
+}
+
+#[test]
+fn a_page_leaves_the_connection_usable() {
+    let proxy = Proxy::block(&[super::backend::refusing()], "");
+    let mut client = Client::connect(proxy.address);
+    for (method, length) in [("GET", ""), ("HEAD", ""), ("POST", "Content-Length: 0\r\n")] {
+        client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\n{length}\r\n"));
+        let answer = client.answer(method);
+        assert_eq!((answer.status, answer.cause()), (502, "connection_refused"), "{method}");
+        assert_eq!((answer.whole, answer.body.is_empty()), (true, method == "HEAD"), "{method}");
+        let length: usize = answer.field("content-length").unwrap().parse().unwrap();
+        assert!(length > 100, "{method}: {length}");
     }
 }
 

@@ -255,6 +255,7 @@ fn a_head_that_is_too_large_is_refused() {
         refused(&mut client, 431, "request_header_too_large", &large[..20]);
     }
     assert_eq!(backend.received().concat().matches("GET ").count(), 1);
+    assert_eq!(proxy.logged("GET / HTTP/1.1")["cause"], "request_header_too_large");
 }
 
 #[test]
@@ -277,6 +278,10 @@ fn slow_clients_are_told_so() {
     ] {
         let mut client = Client::sent(proxy.address, begun);
         refused(&mut client, 408, cause, begun);
+        // What was not read to its end is shown as it came.
+        let shown = if cause.contains("body") { "/" } else { begun.lines().next().unwrap() };
+        let line = proxy.logged(shown);
+        assert_eq!((&line["cause"], &line["status"]), (&cause.into(), &408.into()), "{line}");
     }
     // One that says nothing at all is let go without a word.
     assert_eq!(Client::connect(proxy.address).rest(), (String::new(), End::Fin));
@@ -296,6 +301,7 @@ fn connections_beyond_the_limit_are_told_so() {
     let mut third = Client::sent(proxy.address, get("/third"));
     let answer = refused(&mut third, 429, "too_many_client_connections", "the third");
     assert!(answer.field("retry-after").is_some());
+    assert_eq!(proxy.logged("")["cause"], "too_many_client_connections");
     // The two go on, and a place that is given up is free again.
     held[0].send(get("/"));
     assert_eq!(held[0].answer("GET").status, 200);

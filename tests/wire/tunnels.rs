@@ -74,6 +74,44 @@ fn much_goes_through_a_tunnel_unharmed() {
 }
 
 #[test]
+fn one_side_that_ends_ends_the_tunnel() {
+    for reset in [false, true] {
+        let backend = Backend::scripted(move |peer| {
+            peer.request();
+            peer.send(SWITCH);
+            peer.until("enough\n");
+            if reset {
+                peer.reset();
+            } else {
+                peer.send("last words");
+            }
+        });
+        let proxy = Proxy::before(&backend);
+        let mut client = Client::sent(proxy.address, ASK);
+        assert_eq!(client.answer("GET").status, 101);
+        client.send("enough\n");
+        let (rest, end) = client.rest();
+        assert_eq!(rest, if reset { "" } else { "last words" });
+        assert_ne!(end, End::Open);
+        drop(client);
+        assert_eq!(proxy.logged("/ws")["status"], 101);
+    }
+    // And a client that leaves: the upstream is told.
+    let (over, ended) = std::sync::mpsc::channel();
+    let backend = Backend::scripted(move |peer| {
+        peer.request();
+        peer.send(SWITCH);
+        peer.drain();
+        over.send(()).unwrap();
+    });
+    let proxy = Proxy::before(&backend);
+    let mut client = Client::sent(proxy.address, ASK);
+    assert_eq!(client.answer("GET").status, 101);
+    drop(client);
+    ended.recv_timeout(super::PATIENCE).unwrap();
+}
+
+#[test]
 fn a_silent_tunnel_ends() {
     let backend = echoing("");
     let timeouts = "[upstream.app.timeouts]\nidle = \"300ms\"\n";
