@@ -254,6 +254,7 @@ impl Addresses {
                 Ports::From(first) => address.set_port(first.saturating_add(offset)),
                 Ports::Free => {
                     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+                    socket.set_reuse_address(true)?;
                     socket.set_reuse_port(true)?;
                     socket.bind(&SockAddr::from(*address))?;
                     *address = backstage::address_of(&socket)?;

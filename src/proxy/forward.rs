@@ -100,11 +100,11 @@ async fn answer(
             record.queued = waited;
         }
         Err(none) => {
-            let limit = pool.shared.upstream.limits.connections;
+            let limit = pool.upstream.limits.connections;
             return Err((Cause::QueueFull { limit, waited: none.waited }, Certainty::Certain));
         }
     }
-    if pool.shared.upstream.rehearse == Some(Rehearsal::Panic) {
+    if pool.upstream.rehearse == Some(Rehearsal::Panic) {
         panic!("rehearsed");
     }
     let scratch = site.scratch.take();
@@ -269,7 +269,7 @@ fn asked_upgrade<'a>(parts: &Parts, fields: &Fields<'a>) -> Option<&'a HeaderVal
 
 /// A client of HTTP/1.0 may name no host; the upstream needs one all the same.
 fn authority(pool: &Pool) -> String {
-    match &pool.shared.upstream.servers[0].address {
+    match &pool.upstream.servers[0].address {
         ServerAddress::Ip(address) => address.to_string(),
         ServerAddress::Name { host, port } => format!("{host}:{port}"),
         ServerAddress::Unix(_) => "localhost".to_owned(),

@@ -29,6 +29,7 @@ pub enum Bound {
 pub fn bind(address: &ListenAddress, workers: usize) -> io::Result<(ListenAddress, Vec<Bound>)> {
     match address {
         ListenAddress::Tcp(address) => {
+            refuse_taken(*address)?;
             let first = tcp(*address)?;
             let bound = first.local_addr()?;
             let mut listeners = vec![Bound::Tcp(first)];
@@ -47,6 +48,17 @@ pub fn bind(address: &ListenAddress, workers: usize) -> io::Result<(ListenAddres
             Ok((address.clone(), listeners))
         }
     }
+}
+
+/// SO_REUSEPORT would let a second program share the port, and each would get some of the clients:
+/// whoever listens there already is found by a bind without it.
+fn refuse_taken(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
 }
 
 fn tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {

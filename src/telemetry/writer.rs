@@ -7,9 +7,9 @@ use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -35,6 +35,31 @@ enum Message {
 pub struct AccessWriter {
     queue: Option<SyncSender<Message>>,
     lost: Arc<AtomicU64>,
+    spare: Spare,
+}
+
+/// Buffers that were written out, for the next lines: fresh memory each time would fall out of the
+/// processor's caches. Locked once a hand-over by each side.
+#[derive(Debug, Default, Clone)]
+struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// How many written buffers are kept.
+const SPARE_MAX: usize = 8;
+
+impl Spare {
+    fn take(&self) -> Vec<u8> {
+        let kept = self.0.lock().ok().and_then(|mut kept| kept.pop());
+        kept.unwrap_or_else(|| Vec::with_capacity(HAND_OVER + HAND_OVER / 16))
+    }
+
+    fn give(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        if let Ok(mut kept) = self.0.lock()
+            && kept.len() < SPARE_MAX
+        {
+            kept.push(buffer);
+        }
+    }
 }
 
 /// One worker's lines on their way.
@@ -53,17 +78,19 @@ impl AccessWriter {
     /// When the file cannot be opened.
     pub fn start(access: &AccessLog) -> io::Result<AccessWriter> {
         let lost = Arc::new(AtomicU64::new(0));
+        let spare = Spare::default();
         let target = match access {
-            AccessLog::Off => return Ok(AccessWriter { queue: None, lost }),
+            AccessLog::Off => return Ok(AccessWriter { queue: None, lost, spare }),
             AccessLog::Stdout => Target::Stdout,
             AccessLog::File(path) => Target::File(path.clone(), open(path)?),
         };
         let (queue, messages) = mpsc::sync_channel(QUEUE);
-        let counter = lost.clone();
-        let _detached: JoinHandle<()> = std::thread::Builder::new()
-            .name("access-log".to_owned())
-            .spawn(move || write_all(&messages, target, &counter))?;
-        Ok(AccessWriter { queue: Some(queue), lost })
+        let (counter, written) = (lost.clone(), spare.clone());
+        let _detached: JoinHandle<()> =
+            std::thread::Builder::new()
+                .name("access-log".to_owned())
+                .spawn(move || write_all(&messages, target, &counter, &written))?;
+        Ok(AccessWriter { queue: Some(queue), lost, spare })
     }
 
     /// A buffer for one worker.
@@ -124,7 +151,8 @@ impl LineBuffer {
         let mut lines = self.lines.borrow_mut();
         fill(&clock.rfc3339, &clock.clf, &mut |line| write_line(&mut lines, self.format, line));
         if lines.len() >= HAND_OVER {
-            self.writer.hand_over(std::mem::take(&mut lines));
+            let full = std::mem::replace(&mut *lines, self.writer.spare.take());
+            self.writer.hand_over(full);
         }
     }
 
@@ -132,7 +160,8 @@ impl LineBuffer {
     pub fn flush(&self) {
         let mut lines = self.lines.borrow_mut();
         if !lines.is_empty() {
-            self.writer.hand_over(std::mem::take(&mut lines));
+            let full = std::mem::replace(&mut *lines, self.writer.spare.take());
+            self.writer.hand_over(full);
         }
     }
 }
@@ -220,7 +249,7 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-fn write_all(messages: &Receiver<Message>, mut target: Target, lost: &AtomicU64) {
+fn write_all(messages: &Receiver<Message>, mut target: Target, lost: &AtomicU64, written: &Spare) {
     let mut failing = false;
     while let Ok(message) = messages.recv() {
         match message {
@@ -230,6 +259,7 @@ fn write_all(messages: &Receiver<Message>, mut target: Target, lost: &AtomicU64)
             }
             Message::Lines(lines) => {
                 let outcome = target.write(&lines);
+                written.give(lines);
                 // Said once, not once a write: the disk is full already.
                 if let Err(error) = &outcome
                     && !failing

@@ -4,10 +4,10 @@
 //! on the good path; bytes and certificates are copied into it when something failed.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::config::Server;
+use crate::config::{Server, Upstream};
 
 use super::failure::Stage;
 
@@ -18,7 +18,7 @@ pub const FIRST_BYTES_MAX: usize = 512;
 #[derive(Debug, Clone)]
 pub struct Attempt {
     /// The block's servers; `server` says which.
-    pub upstream: Arc<crate::config::Upstream>,
+    pub upstream: Rc<Upstream>,
     pub server: usize,
     /// The address connected to, once known; `None` for Unix sockets.
     pub address: Option<SocketAddr>,
@@ -73,7 +73,7 @@ pub struct Remains {
 }
 
 impl Attempt {
-    pub fn new(upstream: Arc<crate::config::Upstream>, server: usize, now: Instant) -> Attempt {
+    pub fn new(upstream: Rc<Upstream>, server: usize, now: Instant) -> Attempt {
         Attempt {
             upstream,
             server,

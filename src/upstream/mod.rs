@@ -34,8 +34,9 @@ pub use resolve::Resolver;
 pub use stream::Conn;
 pub use tls::server_name;
 
+use http1::download::Download;
 use http1::head::Head;
-use http1::wire::{Download, Wire};
+use http1::wire::Wire;
 
 /// The largest body that is gathered whole before the head goes on, when it is already here.
 const GATHER_MAX: usize = 64 * 1024;
@@ -100,12 +101,12 @@ pub async fn exchange(
         }
         None => {
             let conn = open(pool, resolver, attempt).await?;
-            Box::new(Wire::new(conn, &pool.shared.upstream.timeouts))
+            Box::new(Wire::new(conn, &pool.upstream.timeouts))
         }
     };
     wire.begin(&request.head);
     let lent = upload.as_mut().expect("the caller keeps the upload until an answer takes it");
-    let limits = &pool.shared.upstream.limits;
+    let limits = &pool.upstream.limits;
     let heard = wire.head(lent, attempt, &request.method, limits).await?;
     let upgraded = heard.head.status == StatusCode::SWITCHING_PROTOCOLS;
     if upgraded {
@@ -160,7 +161,7 @@ async fn open(pool: &Pool, resolver: &Resolver, attempt: &mut Attempt) -> Result
         return Err(Failure::Connect(ConnectFailure::Remembered(refusal)));
     }
     // Boxed: most requests find a connection, and all would carry the size of making one.
-    let opened = Box::pin(connect::connect(resolver, pool.shared.tls(), attempt)).await;
+    let opened = Box::pin(connect::connect(resolver, pool.tls(), attempt)).await;
     if let Err(Failure::Connect(ConnectFailure::Io(error))) = &opened {
         pool.remember_refusal(server, error);
     }
@@ -288,5 +289,5 @@ impl Streaming {
 
 /// A new attempt at one server of a block.
 pub fn attempt(pool: &Pool, server: usize, started: Instant) -> Attempt {
-    Attempt::new(pool.shared.upstream.clone(), server, started)
+    Attempt::new(pool.upstream.clone(), server, started)
 }

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 /// What all workers share of an upstream block.
 #[derive(Debug)]
 pub struct Shared {
-    pub upstream: Arc<Upstream>,
+    upstream: Arc<Upstream>,
     /// A permit for each request that may be in flight.
     permits: Semaphore,
     waiting: AtomicUsize,
@@ -37,7 +38,10 @@ pub struct Shared {
 /// One worker's view of an upstream block.
 #[derive(Debug)]
 pub struct Pool {
-    pub shared: Arc<Shared>,
+    /// The block as this worker's own: attempts hold it without an atomic count.
+    pub upstream: Rc<Upstream>,
+    shared: Arc<Shared>,
+    #[expect(clippy::vec_box, reason = "a wire moves between pool and exchanges all the time")]
     idle: Vec<RefCell<Vec<Box<Wire>>>>,
     idle_max: usize,
     refused: Vec<Cell<Option<(Instant, i32)>>>,
@@ -47,7 +51,7 @@ pub struct Pool {
 /// A place among the requests in flight; given back when dropped.
 #[derive(Debug)]
 pub struct Permit {
-    shared: Arc<Shared>,
+    pool: Rc<Pool>,
 }
 
 /// No place became free.
@@ -68,10 +72,6 @@ impl Shared {
             upstream,
         }
     }
-
-    pub(crate) fn tls(&self) -> Option<&TlsSetup> {
-        self.tls.as_ref()
-    }
 }
 
 impl Pool {
@@ -80,6 +80,7 @@ impl Pool {
         let servers = shared.upstream.servers.len();
         let idle_max = shared.upstream.limits.idle_connections.div_ceil(workers.max(1));
         Pool {
+            upstream: Rc::new(shared.upstream.as_ref().clone()),
             shared,
             idle: (0..servers).map(|_| RefCell::default()).collect(),
             idle_max,
@@ -92,11 +93,11 @@ impl Pool {
     ///
     /// # Errors
     /// When the queue is full, or the place does not come in time.
-    pub async fn permit(&self) -> Result<(Permit, Option<Duration>), NoPermit> {
+    pub async fn permit(self: &Rc<Self>) -> Result<(Permit, Option<Duration>), NoPermit> {
         let shared = &self.shared;
         if let Ok(permit) = shared.permits.try_acquire() {
             permit.forget();
-            return Ok((Permit { shared: shared.clone() }, None));
+            return Ok((Permit { pool: self.clone() }, None));
         }
         let limits = &shared.upstream.limits;
         let place = Waiting::enter(&shared.waiting);
@@ -107,7 +108,7 @@ impl Pool {
         match clock::within(limits.queue_timeout, shared.permits.acquire()).await {
             Some(Ok(permit)) => {
                 permit.forget();
-                Ok((Permit { shared: shared.clone() }, Some(started.elapsed())))
+                Ok((Permit { pool: self.clone() }, Some(started.elapsed())))
             }
             // The semaphore is never closed; were it, declining is the safe answer.
             Some(Err(_)) | None => Err(NoPermit { waited: started.elapsed() }),
@@ -123,6 +124,11 @@ impl Pool {
         let mut untried = order.filter(|server| !tried.contains(server));
         let fallback = untried.clone().next();
         untried.find(|server| self.refusal(*server).is_none()).or(fallback)
+    }
+
+    /// What its handshakes need; `None` where the block has no use for it, or no authorities.
+    pub(crate) fn tls(&self) -> Option<&TlsSetup> {
+        self.shared.tls.as_ref()
     }
 
     /// An idle connection that is still open, the most recently used first. `once`: the request
@@ -180,7 +186,7 @@ impl Pool {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.shared.permits.add_permits(1);
+        self.pool.shared.permits.add_permits(1);
     }
 }
 
