@@ -317,8 +317,12 @@ fn explanation(code: Code) -> String {
             }
         }
     }
-    text.push_str(&format!("\nSources: {}\n", cause.sources.join(", ")));
+    text.push_str(&format!("\nSources: {}\n", sources(&cause.sources).join(", ")));
     text
+}
+
+fn sources(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| diagnose::source(name)).collect()
 }
 
 fn cause_json(code: Code) -> serde_json::Value {
@@ -332,13 +336,13 @@ fn cause_json(code: Code) -> serde_json::Value {
             let text = words.fix(fix);
             json!({
                 "id": fix.name(), "audience": audience, "title": text.title, "steps": text.steps,
-                "sources": text.sources,
+                "sources": sources(&text.sources),
             })
         })
         .collect();
     json!({
         "cause": code.name(), "title": cause.title, "visitor": cause.visitor,
-        "operator": cause.operator, "recognised": cause.recognised, "sources": cause.sources,
+        "operator": cause.operator, "recognised": cause.recognised, "sources": sources(&cause.sources),
         "phase": phase, "blame": blame, "status": entry.status,
         "proxy_status_error": entry.proxy_error, "fixes": fixes,
     })

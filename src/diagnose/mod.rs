@@ -20,4 +20,4 @@ pub use evidence::{is_hidden, rcode_name, visible};
 pub use fingerprint::says_port_is_tls;
 pub use fixes::{Audience, Fix, FixId, Site, fix_ids, fixes};
 pub use report::{AttemptSummary, Certainty, Fate, IncidentId, Report};
-pub use text::{CauseWords, FixWords, PageWords, Words, english};
+pub use text::{CauseWords, FixWords, PageWords, Words, english, source};

@@ -39,9 +39,15 @@ pub fn html(report: &Report, words: &Words, view: &View<'_>) -> String {
     out.push_str(": ");
     text(&mut out, certainty(report.certainty, &words.page));
     out.push_str("</p>\n");
-    visitor_fixes(&mut out, report, words, view);
-    if view.shows_operator_part() {
+    // Each reader finds first what is for him.
+    if view.discloses() {
         operator_part(&mut out, report, words, view);
+        visitor_fixes(&mut out, report, words, view);
+    } else {
+        visitor_fixes(&mut out, report, words, view);
+        if view.shows_operator_part() {
+            operator_part(&mut out, report, words, view);
+        }
     }
     out.push_str("</main>\n");
     footer(&mut out, report, &words.page, view);

@@ -73,7 +73,7 @@ fn operator_part(out: &mut String, report: &Report, words: &Words, view: &View<'
         for (i, attempt) in report.attempts.iter().enumerate() {
             tried(out, i + 1, attempt);
         }
-        out.push('\n');
+        heading(out, &page.what_to_do);
     }
     numbered(out, words, view, view.fixes(report, Audience::Operator));
 }

@@ -167,7 +167,11 @@ impl Record {
             clf_time,
             client: client.as_deref().unwrap_or(&self.connection.peer_text),
             method: if self.raw_line.is_some() { "-" } else { self.method.as_str() },
-            host: self.host.as_ref().map_or(b"", |host| host.as_bytes()),
+            // The stand-in for a refused request names a host of its own.
+            host: match self.raw_line {
+                Some(_) => b"",
+                None => self.host.as_ref().map_or(b"", |host| host.as_bytes()),
+            },
             path,
             version: if self.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
             status: self.status.unwrap_or(CLIENT_LEFT),

@@ -72,6 +72,8 @@ pub struct PageWords {
     pub what_you_can_do: String,
     pub more_to_try: String,
     pub it_is_my_site: String,
+    /// Above the operator's fixes.
+    pub what_to_do: String,
     pub evidence: String,
     pub attempts: String,
     pub cause: String,
@@ -102,6 +104,23 @@ static ENGLISH: LazyLock<Words> = LazyLock::new(|| {
 /// The English words.
 pub fn english() -> &'static Words {
     &ENGLISH
+}
+
+/// A source as it is shown: letters stand for documents, by publisher and id; RFCs for themselves.
+pub fn source(name: &str) -> String {
+    let (publisher, id) = match name {
+        "A" => ("REG.RU", "dff67a5166156c1f"),
+        "B" => ("GeekBrains", "dff67a5166156c1f"),
+        "C" => ("Kinsta", "dff67a5166156c1f"),
+        "D" => ("502 Bad Gateway Nginx", "dff67a5166156c1f"),
+        "E" => ("Lifewire", "dff67a5166156c1f"),
+        "F" => ("document F", "28e78e17e0f44ea5"),
+        "G" => ("document G", "d87a1fb301c20683"),
+        "H" => ("document H", "9ff47232f53675bc"),
+        "I" => ("document I", "1ca70d9f55f43455"),
+        other => return other.to_owned(),
+    };
+    format!("{publisher} ({id})")
 }
 
 impl Words {
