@@ -342,7 +342,8 @@ fn cause_json(code: Code) -> serde_json::Value {
         .collect();
     json!({
         "cause": code.name(), "title": cause.title, "visitor": cause.visitor,
-        "operator": cause.operator, "recognised": cause.recognised, "sources": sources(&cause.sources),
+        "operator": cause.operator, "recognised": cause.recognised,
+        "sources": sources(&cause.sources),
         "phase": phase, "blame": blame, "status": entry.status,
         "proxy_status_error": entry.proxy_error, "fixes": fixes,
     })

@@ -5,8 +5,12 @@
 //! [`TICK`]s, never early. Below every room; imports nothing of the project.
 
 use std::cell::{Cell, RefCell};
+use std::io;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 /// The resolution of every deadline.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -115,13 +119,44 @@ pub fn now() -> Instant {
     NOW.get().unwrap_or_else(Instant::now)
 }
 
-/// The thread's ticker: runs `each` and wakes what is due, ten times a second, for ever.
-pub async fn tick(mut each: impl FnMut()) {
-    let mut interval = tokio::time::interval(TICK);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+/// One thread that ticks for all workers: a timer in each worker's runtime would have to be looked
+/// at, and armed in the kernel, each time a worker waits for its sockets.
+#[derive(Debug, Default)]
+pub struct Ticker {
+    listeners: Vec<Weak<Notify>>,
+}
+
+impl Ticker {
+    /// A tick for one more worker; it goes on for as long as somebody holds it.
+    pub fn subscribe(&mut self) -> Arc<Notify> {
+        let ticks = Arc::new(Notify::new());
+        self.listeners.push(Arc::downgrade(&ticks));
+        ticks
+    }
+
+    /// Starts ticking; ends when nobody listens any more.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(self) -> io::Result<()> {
+        let tick = move || {
+            let mut listeners = self.listeners;
+            while !listeners.is_empty() {
+                std::thread::sleep(TICK);
+                listeners.retain(|ticks| {
+                    let ticks = ticks.upgrade();
+                    ticks.inspect(|ticks| ticks.notify_one()).is_some()
+                });
+            }
+        };
+        std::thread::Builder::new().name("clock".to_owned()).spawn(tick).map(drop)
+    }
+}
+
+/// A worker's ticks: at each, runs `each` and wakes what is due, for ever.
+pub async fn tick(ticks: Arc<Notify>, mut each: impl FnMut()) {
     let mut due = Vec::new();
     loop {
-        interval.tick().await;
         let now = Instant::now();
         NOW.set(Some(now));
         sweep(now, &mut due);
@@ -130,6 +165,7 @@ pub async fn tick(mut each: impl FnMut()) {
             Waker::wake(waker);
         }
         each();
+        ticks.notified().await;
     }
 }
 

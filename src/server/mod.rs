@@ -18,6 +18,7 @@ use std::thread::JoinHandle;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock::Ticker;
 use crate::config::{Config, ListenAddress};
 use crate::telemetry::AccessWriter;
 use crate::upstream::Shared;
@@ -61,15 +62,17 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let access = AccessWriter::start(&config.log.access).map_err(StartError::AccessLog)?;
     let connections = Arc::new(AtomicUsize::new(0));
     let mut workers = Vec::new();
+    let mut ticker = Ticker::default();
     for number in 0..config.workers {
         let (orders, inbox) = mpsc::unbounded_channel();
-        let connections = connections.clone();
+        let (connections, ticks) = (connections.clone(), ticker.subscribe());
         let thread = std::thread::Builder::new()
             .name(format!("worker-{number}"))
-            .spawn(move || worker::run(inbox, connections))
+            .spawn(move || worker::run(inbox, connections, ticks))
             .map_err(StartError::Thread)?;
         workers.push((orders, thread));
     }
+    ticker.start().map_err(StartError::Thread)?;
     let config = Arc::new(config);
     let mut running =
         Running { config: config.clone(), access: access.clone(), listeners: Vec::new(), workers };

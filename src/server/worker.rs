@@ -153,15 +153,20 @@ impl Tasks {
 pub fn run(
     orders: mpsc::UnboundedReceiver<Order>,
     connections: Arc<AtomicUsize>,
+    ticks: Arc<Notify>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())?;
-    runtime.block_on(work(orders, connections));
+    runtime.block_on(work(orders, connections, ticks));
     Ok(())
 }
 
-async fn work(mut orders: mpsc::UnboundedReceiver<Order>, connections: Arc<AtomicUsize>) {
+async fn work(
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    connections: Arc<AtomicUsize>,
+    ticks: Arc<Notify>,
+) {
     let worker = Rc::new(Worker {
         site: RefCell::new(None),
         client: RefCell::default(),
@@ -170,7 +175,7 @@ async fn work(mut orders: mpsc::UnboundedReceiver<Order>, connections: Arc<Atomi
         emptied: Notify::new(),
     });
     let ticking = worker.clone();
-    tokio::task::spawn_local(clock::tick(move || {
+    tokio::task::spawn_local(clock::tick(ticks, move || {
         let site = ticking.site.borrow().clone();
         if let Some(site) = site {
             site.tick();
