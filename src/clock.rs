@@ -36,6 +36,8 @@ struct Slot {
 #[derive(Debug)]
 pub struct Deadline {
     slot: usize,
+    /// Whether the slot holds a time: most questions are answered without a look at it.
+    armed: bool,
     /// Keeps it on its thread.
     _not_send: std::marker::PhantomData<*const ()>,
 }
@@ -50,7 +52,7 @@ impl Deadline {
                 slots.list.len() - 1
             }
         });
-        Deadline { slot, _not_send: std::marker::PhantomData }
+        Deadline { slot, armed: false, _not_send: std::marker::PhantomData }
     }
 
     /// A deadline that comes after `wait`.
@@ -65,25 +67,33 @@ impl Deadline {
         // The coarse now may be a tick old; the tick on top keeps the deadline from coming early.
         let at = now().checked_add(wait + TICK);
         SLOTS.with_borrow_mut(|slots| slots.list[self.slot].at = at);
+        self.armed = true;
     }
 
     /// Takes it back and lets go of the task that waited, which may be over.
     pub fn rest(&mut self) {
         SLOTS.with_borrow_mut(|slots| slots.list[self.slot] = Slot::default());
+        self.armed = false;
     }
 
     /// Takes it back: it never comes.
     pub fn clear(&mut self) {
-        SLOTS.with_borrow_mut(|slots| slots.list[self.slot].at = None);
+        if self.armed {
+            SLOTS.with_borrow_mut(|slots| slots.list[self.slot].at = None);
+            self.armed = false;
+        }
     }
 
     /// Whether it is set.
     pub fn is_set(&self) -> bool {
-        SLOTS.with_borrow(|slots| slots.list[self.slot].at.is_some())
+        self.armed
     }
 
     /// Ready once it has come; registers the task otherwise.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.armed {
+            return Poll::Pending;
+        }
         SLOTS.with_borrow_mut(|slots| {
             let slot = &mut slots.list[self.slot];
             match slot.at {
