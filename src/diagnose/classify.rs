@@ -225,7 +225,7 @@ fn head(failure: &HeadFailure, attempt: &Attempt) -> (Cause, Certainty) {
     let bytes_received = attempt.bytes_received;
     let partial = !first_bytes(attempt).is_empty();
     let cause = match failure {
-        HeadFailure::NotHttp => return not_http(attempt),
+        HeadFailure::Foreign => return not_http(attempt),
         HeadFailure::Tls(Tls::AlertReceived(alert)) => alert_received(*alert),
         HeadFailure::Tls(error) => Cause::TlsBrokenAfterHandshake { detail: error.to_string() },
         HeadFailure::StatusLine { offset } => {

@@ -97,8 +97,8 @@ pub enum HeadFailure {
     TimedOut,
     #[error("TLS fails under the head")]
     Tls(#[source] rustls::Error),
-    #[error("not an HTTP/1 response")]
-    NotHttp,
+    #[error("not the protocol that is spoken here")]
+    Foreign,
     #[error("invalid status line at byte {offset}")]
     StatusLine { offset: usize },
     #[error("invalid header line at byte {offset}")]

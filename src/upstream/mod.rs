@@ -6,6 +6,7 @@
 
 mod attempt;
 mod connect;
+mod download;
 mod failure;
 pub mod http1;
 mod pool;
@@ -13,6 +14,8 @@ mod resolve;
 mod resolve_sockets;
 mod stream;
 mod tls;
+mod upload;
+mod wire;
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -28,15 +31,15 @@ pub use failure::{
     BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault, LengthFault,
     ResolveFailure, SendFailure, Stage, TlsFailure,
 };
-pub use http1::wire::{Upload, UploadFraming};
 pub use pool::{Permit, Pool, Shared};
 pub use resolve::Resolver;
 pub use stream::Conn;
 pub use tls::server_name;
+pub use upload::{Upload, UploadFraming};
 
-use http1::download::Download;
+use download::Download;
 use http1::head::Head;
-use http1::wire::Wire;
+use wire::Wire;
 
 /// The largest body that is gathered whole before the head goes on, when it is already here.
 const GATHER_MAX: usize = 64 * 1024;
@@ -113,7 +116,7 @@ pub async fn exchange(
         check_upgrade(&heard.head, request.upgrade.as_deref()).map_err(Failure::Head)?;
     }
     let Some(upload) = upload.take() else { unreachable!("lent above") };
-    let mut download = Download::new(wire, upload, &heard);
+    let mut download = Download::new(wire, upload, heard.payload, heard.keep);
     if upgraded {
         let conn = Box::new(download.into_tunnel());
         return Ok(Answer { head: heard.head, body: AnswerBody::Tunnel(conn) });

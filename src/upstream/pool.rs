@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 use crate::clock;
 use crate::config::Upstream;
 
-use super::http1::wire::Wire;
 use super::tls::TlsSetup;
+use super::wire::Wire;
 
 /// How long a refused connect answers for the next requests: no storm of connects on a backend that
 /// is starting, and the page at once.

@@ -9,25 +9,25 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::Frame;
 
-use crate::upstream::attempt::Attempt;
-use crate::upstream::failure::{BodyFailure, Failure, Stage};
-use crate::upstream::stream::Conn;
-
-use super::body::{Chunked, Piece};
-use super::head::Framing;
-use super::wire::{Heard, Upload, Wire};
+use super::attempt::Attempt;
+use super::failure::{BodyFailure, Failure, Stage};
+use super::http1::body::{Chunked, Piece};
+use super::stream::Conn;
+use super::upload::Upload;
+use super::wire::Wire;
 
 /// The response body on its way, with what is left of the upload.
 #[derive(Debug)]
 pub struct Download {
     wire: Box<Wire>,
     upload: Upload,
-    state: DownloadState,
+    payload: Payload,
     keep: bool,
 }
 
+/// What of the body is to come, in the framing that its head announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum DownloadState {
+pub(crate) enum Payload {
     Length { left: u64, declared: u64 },
     Chunked(Chunked),
     Close,
@@ -35,31 +35,30 @@ enum DownloadState {
 }
 
 impl Download {
-    pub(crate) fn new(mut wire: Box<Wire>, upload: Upload, heard: &Heard) -> Download {
+    pub(crate) fn new(
+        mut wire: Box<Wire>,
+        upload: Upload,
+        payload: Payload,
+        keep: bool,
+    ) -> Download {
         // A final answer in place of 100 (Continue): the body is not wanted (RFC 9110 section
         // 10.1.1).
         let unwanted = wire.holding.take().is_some();
         wire.sent |= unwanted;
-        let state = match heard.framing {
-            Framing::None | Framing::Length(0) => DownloadState::Done,
-            Framing::Length(declared) => DownloadState::Length { left: declared, declared },
-            Framing::Chunked => DownloadState::Chunked(Chunked::Size),
-            Framing::Close => DownloadState::Close,
-        };
-        Download { wire, upload, state, keep: heard.keep && !unwanted }
+        Download { wire, upload, payload, keep: keep && !unwanted }
     }
 
     /// Whether the body has ended.
     pub fn is_done(&self) -> bool {
-        self.state == DownloadState::Done
+        self.payload == Payload::Done
     }
 
     /// The bytes still to come, where the head declared them.
     pub fn left(&self) -> Option<u64> {
-        match self.state {
-            DownloadState::Length { left, .. } => Some(left),
-            DownloadState::Done => Some(0),
-            DownloadState::Chunked(_) | DownloadState::Close => None,
+        match self.payload {
+            Payload::Length { left, .. } => Some(left),
+            Payload::Done => Some(0),
+            Payload::Chunked(_) | Payload::Close => None,
         }
     }
 
@@ -103,11 +102,11 @@ impl Download {
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Ok(Piece::Trailers(trailers)) => {
-                    self.state = DownloadState::Done;
+                    self.payload = Payload::Done;
                     return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
                 }
                 Ok(Piece::End) => {
-                    self.state = DownloadState::Done;
+                    self.payload = Payload::Done;
                     return Poll::Ready(None);
                 }
                 Ok(Piece::More) => {}
@@ -143,21 +142,21 @@ impl Download {
 
     fn decode(&mut self) -> Result<Piece, BodyFailure> {
         let input = &mut self.wire.conn.input;
-        match &mut self.state {
-            DownloadState::Done => Ok(Piece::End),
-            DownloadState::Chunked(chunked) => {
+        match &mut self.payload {
+            Payload::Done => Ok(Piece::End),
+            Payload::Chunked(chunked) => {
                 chunked.decode(input).map_err(|bad| BodyFailure::BadChunk { line: bad.line })
             }
-            DownloadState::Close if input.is_empty() => Ok(Piece::More),
-            DownloadState::Close => Ok(Piece::Data(input.split().freeze())),
-            DownloadState::Length { left: 0, .. } => Ok(Piece::End),
-            DownloadState::Length { .. } if input.is_empty() => Ok(Piece::More),
-            DownloadState::Length { left, .. } => {
+            Payload::Close if input.is_empty() => Ok(Piece::More),
+            Payload::Close => Ok(Piece::Data(input.split().freeze())),
+            Payload::Length { left: 0, .. } => Ok(Piece::End),
+            Payload::Length { .. } if input.is_empty() => Ok(Piece::More),
+            Payload::Length { left, .. } => {
                 let here = input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= here as u64;
                 let data = input.split_to(here).freeze();
                 if *left == 0 {
-                    self.state = DownloadState::Done;
+                    self.payload = Payload::Done;
                 }
                 Ok(Piece::Data(data))
             }
@@ -166,15 +165,15 @@ impl Download {
 
     /// What an orderly close means in this state: `None` where it is the body's end.
     fn closed(&mut self) -> Option<BodyFailure> {
-        match self.state {
-            DownloadState::Close | DownloadState::Done => {
-                self.state = DownloadState::Done;
+        match self.payload {
+            Payload::Close | Payload::Done => {
+                self.payload = Payload::Done;
                 None
             }
-            DownloadState::Length { declared, .. } => {
+            Payload::Length { declared, .. } => {
                 Some(BodyFailure::ClosedShort { declared_bytes: Some(declared) })
             }
-            DownloadState::Chunked(_) => Some(BodyFailure::ChunkedTruncated),
+            Payload::Chunked(_) => Some(BodyFailure::ChunkedTruncated),
         }
     }
 

@@ -1,0 +1,139 @@
+//! The request body on its way out: taken piece by piece from the client, and laid out in the
+//! framing that the upstream reads.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::failure::Failure;
+
+/// Below this, a piece of a request body is copied behind the head and leaves in the same write.
+const FLATTEN_MAX: usize = 4096;
+
+/// The request body on its way; lent to one exchange after another while nothing was taken from it.
+#[derive(Debug)]
+pub struct Upload {
+    body: Option<Incoming>,
+    framing: UploadFraming,
+    /// A piece was taken: the request cannot be sent again.
+    pub touched: bool,
+    /// `Expect: 100-continue`: hold the body until the upstream asks for it.
+    pub expect_continue: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UploadFraming {
+    None,
+    Length,
+    Chunked,
+}
+
+/// What is to be written, in this order: small pieces together, a big one where it is.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    pub(super) small: BytesMut,
+    pub(super) big: Bytes,
+    pub(super) tail: &'static [u8],
+}
+
+impl Upload {
+    pub fn new(body: Incoming, framing: UploadFraming) -> Upload {
+        let body = (framing != UploadFraming::None).then_some(body);
+        Upload { body, framing, touched: false, expect_continue: false }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.body.is_none()
+    }
+
+    /// Takes one piece and lays it out.
+    ///
+    /// # Errors
+    /// The client's body ended badly.
+    pub(super) fn poll_stage(
+        &mut self,
+        cx: &mut Context<'_>,
+        outbox: &mut Outbox,
+    ) -> Poll<Result<(), Failure>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(Ok(())) };
+        match ready!(Pin::new(body).poll_frame(cx)) {
+            None => {
+                self.body = None;
+                self.framing.end(outbox, &HeaderMap::new());
+            }
+            Some(Err(error)) => return Poll::Ready(Err(Failure::Upload(error))),
+            Some(Ok(frame)) => {
+                self.touched = true;
+                match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => self.framing.piece(outbox, data),
+                    Err(frame) => {
+                        self.body = None;
+                        let trailers = frame.into_trailers().unwrap_or_default();
+                        self.framing.end(outbox, &trailers);
+                    }
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl UploadFraming {
+    fn piece(self, outbox: &mut Outbox, data: Bytes) {
+        let tail: &'static [u8] = match self {
+            UploadFraming::None | UploadFraming::Length => b"",
+            UploadFraming::Chunked => {
+                outbox.small.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+                b"\r\n"
+            }
+        };
+        outbox.put(data, tail);
+    }
+
+    fn end(self, outbox: &mut Outbox, trailers: &HeaderMap) {
+        match self {
+            UploadFraming::None | UploadFraming::Length => {}
+            UploadFraming::Chunked => {
+                outbox.small.extend_from_slice(b"0\r\n");
+                for (name, value) in trailers {
+                    outbox.small.extend_from_slice(name.as_str().as_bytes());
+                    outbox.small.extend_from_slice(b": ");
+                    outbox.small.extend_from_slice(value.as_bytes());
+                    outbox.small.extend_from_slice(b"\r\n");
+                }
+                outbox.small.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+}
+
+impl Outbox {
+    fn put(&mut self, data: Bytes, tail: &'static [u8]) {
+        if data.len() <= FLATTEN_MAX {
+            self.small.extend_from_slice(&data);
+            self.small.extend_from_slice(tail);
+        } else {
+            self.big = data;
+            self.tail = tail;
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.small.is_empty() && self.big.is_empty() && self.tail.is_empty()
+    }
+
+    /// Forgets what was written.
+    pub(super) fn advance(&mut self, mut written: usize) {
+        let small = written.min(self.small.len());
+        self.small.advance(small);
+        written -= small;
+        let big = written.min(self.big.len());
+        self.big.advance(big);
+        self.tail = &self.tail[written - big..];
+    }
+}
