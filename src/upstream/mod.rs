@@ -8,6 +8,11 @@ mod attempt;
 mod connect;
 mod download;
 mod failure;
+#[cfg_attr(
+    not(any(fuzzing, test)),
+    expect(dead_code, reason = "the exchange that stands on the codec comes next")
+)]
+pub mod fastcgi;
 pub mod http1;
 mod pool;
 mod resolve;
