@@ -5,5 +5,7 @@
 //! apart, `cgi_head` reads the response head out of STDOUT, `stderr` keeps what the program
 //! complained about.
 
+pub mod cgi_head;
 pub mod params;
 pub mod record;
+pub mod stderr;

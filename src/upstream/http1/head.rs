@@ -12,6 +12,8 @@ use crate::upstream::failure::{HeadFailure, HeaderLineFault, LengthFault};
 
 /// The most header lines that any configuration may allow.
 pub const HEADER_COUNT_MAX: usize = 512;
+/// The most bytes of a faulty line that are kept to be shown.
+pub(crate) const LINE_SHOWN_MAX: usize = 200;
 
 /// A parsed response head.
 #[derive(Debug)]
@@ -94,20 +96,15 @@ pub fn parse(bytes: &Bytes, count_max: usize) -> Result<Head, HeadFailure> {
     };
     let Ok(status) = StatusCode::from_u16(code) else { return Err(locate(bytes)) };
     let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
-    let mut headers = HeaderMap::with_capacity(response.headers.len());
-    let mut hop = Hop::default();
+    let mut head = Head::new(status, version, response.headers.len());
     for line in response.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes());
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value));
         let (Ok(name), Ok(value)) = (name, value) else { return Err(locate(bytes)) };
-        if !hop.takes(&name, &value).map_err(HeadFailure::Framing)? {
-            headers.append(name, value);
-        }
+        head.add(name, value).map_err(HeadFailure::Framing)?;
     }
-    for name in &hop.listed {
-        headers.remove(name);
-    }
-    Ok(Head { status, version, headers, hop })
+    head.drop_listed();
+    Ok(head)
 }
 
 impl Hop {
@@ -163,6 +160,33 @@ impl Hop {
 }
 
 impl Head {
+    /// A head without fields yet; room for as many.
+    pub(crate) fn new(status: StatusCode, version: Version, fields: usize) -> Head {
+        let headers = HeaderMap::with_capacity(fields);
+        Head { status, version, headers, hop: Hop::default() }
+    }
+
+    /// Takes a field: what belongs to the hop is noted, the rest goes on.
+    pub(crate) fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), LengthFault> {
+        if !self.hop.takes(&name, &value)? {
+            self.headers.append(name, value);
+        }
+        Ok(())
+    }
+
+    /// After the last field: those that Connection names do not go on.
+    pub(crate) fn drop_listed(&mut self) {
+        for name in &self.hop.listed {
+            self.headers.remove(name);
+        }
+    }
+
+    /// Forgets what was said of a hop but the length: the fields came from a program that knows
+    /// nothing of the connection to us.
+    pub(crate) fn forget_hop(&mut self) {
+        self.hop = Hop { length: self.hop.length, ..Hop::default() };
+    }
+
     /// Whether the connection may be used again, as far as the head says (RFC 9112 section 9.3).
     pub fn keeps_alive(&self) -> bool {
         match self.version {
@@ -197,7 +221,7 @@ pub fn locate(bytes: &[u8]) -> HeadFailure {
 
 /// RFC 9112 section 4: HTTP-version SP status-code SP [ reason-phrase ]. The last space may be
 /// missing, as in the answers of many old servers.
-fn status_line_fault(line: &[u8]) -> Option<usize> {
+pub(crate) fn status_line_fault(line: &[u8]) -> Option<usize> {
     const DIGITS_AT: usize = 9;
     if !may_be_http(line) || !matches!(line.get(7), Some(b'0' | b'1')) {
         return Some(line.len().min(5));
