@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use causeway::config::{
-    AccessLog, Config, HostPattern, Level, LoadError, LogFormat, OperatorFixes, Problems, Upstream,
-    load, parse,
+    AccessLog, Config, Files, HostPattern, Level, LoadError, LogFormat, OperatorFixes, Problems,
+    Symlinks, Try, Upstream, load, parse,
 };
 use proptest::prelude::*;
 
@@ -49,6 +49,16 @@ header_count = 1
 connections = 2
 queue = 0
 idle_connections = 0
+
+[upstream.php]
+servers = ["fastcgi://127.0.0.1:9000", "fastcgi+unix:/run/php/php8.2-fpm.sock"]
+hosts = ["php.example"]
+root = "/srv/php/"
+index = ["app.php"]
+try = ["{path}/", "/front.php"]
+deny = ["*.sql", "/private/*"]
+symlinks = "anywhere"
+limits = { idle_connections = 2, spool = "2GiB" }
 
 [page]
 operators = []
@@ -132,6 +142,34 @@ fn reference_names_every_key() {
     let messages = bad(&source);
     assert!(messages.contains("cannot read `/etc/ssl/private-ca.pem`"), "{messages}");
     assert_eq!(messages.matches("causeway.toml:").count(), 1, "{messages}");
+
+    let site = good(&source.replace("ca = ", "# ca = "));
+    let smallest = "[upstream.blog]\nservers = [\"fastcgi+unix:/run/php/php8.2-fpm.sock\"]\n\
+                    hosts = [\"blog.example\"]\nroot = \"/var/www/blog\"";
+    assert_eq!(site.upstreams[1], good(smallest).upstreams[0]);
+}
+
+/// A FastCGI block that sets little: each row is what stands in it, and what is tried.
+#[test]
+fn fastcgi_defaults() {
+    for (keys, expected) in [
+        ("", "{path} {path}/ /index.php"),
+        ("index = [\"index.html\", \"app.php\"]", "{path} {path}/ /app.php"),
+        ("index = [\"index.html\"]", "{path} {path}/ =404"),
+        ("try = [\"{path}\"]", "{path}"),
+        ("try = [\"/index.php\"]", "/index.php"),
+        ("deny = []\nlimits.queue = 5", "{path} {path}/ /index.php"),
+    ] {
+        let block = "[upstream.a]\nservers = [\"fastcgi://php:9000\"]\nroot = \"/srv\"";
+        let config = good(&format!("{block}\n{keys}"));
+        let files = config.upstreams[0].files.as_ref().unwrap();
+        let shown: Vec<String> = files.attempts.iter().map(ToString::to_string).collect();
+        assert_eq!(shown.join(" "), expected, "{keys}");
+        assert_eq!(files.deny.is_empty(), keys.contains("deny"));
+        assert_eq!(config.upstreams[0].limits.idle_connections, 0);
+    }
+    assert!(upstream("a", "http://a").files.is_none());
+    assert_eq!(upstream("a", "http://a").limits.idle_connections, 64);
 }
 
 #[test]
@@ -164,8 +202,8 @@ fn every_key_arrives() {
         .iter()
         .map(|listener| (listener.address.to_string(), listener.upstreams.as_slice()))
         .collect();
-    assert_eq!(listeners[0], ("0.0.0.0:80".to_owned(), &[0, 1][..]));
-    assert_eq!(listeners[1], ("unix:/run/http.sock".to_owned(), &[0][..]));
+    assert_eq!(listeners[0], ("0.0.0.0:80".to_owned(), &[0, 1, 2][..]));
+    assert_eq!(listeners[1], ("unix:/run/http.sock".to_owned(), &[0, 2][..]));
     assert_eq!(listeners[2], ("[::1]:81".to_owned(), &[1][..]));
 
     let z = &config.upstreams[0];
@@ -184,6 +222,16 @@ fn every_key_arrives() {
     let limits =
         [l.header_section_bytes, l.header_count, l.connections, l.queue, l.idle_connections];
     assert_eq!(limits, [1024, 1, 2, 0, 0]);
+
+    let php = &config.upstreams[2];
+    let servers: Vec<String> = php.servers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["fastcgi://127.0.0.1:9000", "fastcgi+unix:/run/php/php8.2-fpm.sock"]);
+    assert_eq!((php.limits.idle_connections, php.limits.spool_bytes), (2, 2 << 30));
+    let Files { root, index, attempts, deny, symlinks } = php.files.as_ref().unwrap();
+    assert_eq!((root.to_str(), *symlinks), (Some("/srv/php"), Symlinks::Anywhere));
+    assert_eq!(*index, ["app.php"]);
+    assert_eq!(*attempts, [Try::Folder, Try::Fallback("/front.php".to_owned())]);
+    assert_eq!(deny.iter().map(ToString::to_string).collect::<Vec<_>>(), ["*.sql", "/private/*"]);
 
     assert!(config.page.operators.is_empty());
     assert_eq!(config.page.trusted_proxies[0].to_string(), "10.0.0.0/8");

@@ -6,11 +6,13 @@
 mod address;
 mod error;
 mod file;
+mod glob;
 mod host;
 mod nearest;
 mod reader;
 mod routes;
 mod server;
+mod site;
 mod syntax;
 mod units;
 mod upstream;
@@ -25,6 +27,7 @@ use ipnet::IpNet;
 
 pub use error::{Problem, Problems, Row};
 pub use file::{LoadError, load, parse};
+pub use glob::Glob;
 pub use nearest::nearest;
 
 /// Everything the program needs to know, with every default filled in.
@@ -65,7 +68,7 @@ pub enum ListenAddress {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     pub name: String,
-    /// At least one.
+    /// At least one; all speak FastCGI, or none does.
     pub servers: Vec<Server>,
     /// Lower-case, without port; empty: every host.
     pub hosts: Vec<HostPattern>,
@@ -74,6 +77,8 @@ pub struct Upstream {
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub tls: UpstreamTls,
+    /// The site; there exactly where the servers speak FastCGI.
+    pub files: Option<Files>,
     /// A failure to act out; no key of the file sets it.
     pub rehearse: Option<Rehearsal>,
 }
@@ -106,6 +111,8 @@ pub struct Server {
 pub enum Scheme {
     Http,
     Https,
+    /// FastCGI 1.0, to PHP-FPM.
+    FastCgi,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -143,8 +150,46 @@ pub struct Limits {
     /// Requests that may wait for a connection; more are declined.
     pub queue: usize,
     pub queue_timeout: Duration,
-    /// Connections kept alive for later requests, over all workers.
+    /// Connections kept alive for later requests, over all workers. 0 unless set where the servers
+    /// speak FastCGI: PHP-FPM gives a worker to each connection, used or not.
     pub idle_connections: usize,
+    /// FastCGI: bytes of a request body without a declared length that are gathered to measure it.
+    pub spool_bytes: u64,
+}
+
+/// The site of a FastCGI block: what its paths mean, and which of its files are handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// Absolute, without a slash at its end; need not exist on this host.
+    pub root: PathBuf,
+    /// Names that stand for a folder, in order; at least one.
+    pub index: Vec<String>,
+    /// What a path may mean, in order; at least one.
+    pub attempts: Vec<Try>,
+    /// What is never handed out nor run.
+    pub deny: Vec<Glob>,
+    pub symlinks: Symlinks,
+}
+
+/// One thing that the path of a request may mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Try {
+    /// `{path}`: the file of that name, or the script on the way to it.
+    File,
+    /// `{path}/`: the folder of that name, by its index.
+    Folder,
+    /// A path from the root on that answers for whatever was not found; the last one.
+    Fallback(String),
+    /// `=404`, the last one.
+    NotFound,
+}
+
+/// Where symbolic links below the root may lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Symlinks {
+    /// To what is below the root.
+    Inside,
+    Anywhere,
 }
 
 /// `[upstream.NAME.tls]`
@@ -263,6 +308,7 @@ impl Default for Limits {
             queue: 1024,
             queue_timeout: Duration::from_secs(5),
             idle_connections: 64,
+            spool_bytes: 1 << 30,
         }
     }
 }
@@ -315,7 +361,19 @@ impl Upstream {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             tls: UpstreamTls::default(),
+            files: None,
             rehearse: None,
+        }
+    }
+}
+
+impl Scheme {
+    /// The name as the configuration writes it; over a Unix socket `+unix` follows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+            Scheme::FastCgi => "fastcgi",
         }
     }
 }
@@ -346,15 +404,24 @@ impl fmt::Display for HostPattern {
 /// As the configuration writes it: `https://10.0.0.7:8443`, `http+unix:/run/app.sock`.
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        };
+        let scheme = self.scheme.name();
         match &self.address {
             ServerAddress::Ip(address) => write!(f, "{scheme}://{address}"),
             ServerAddress::Name { host, port } => write!(f, "{scheme}://{host}:{port}"),
             ServerAddress::Unix(path) => write!(f, "{scheme}+unix:{}", path.display()),
         }
+    }
+}
+
+/// As the configuration writes it: `{path}`, `/index.php`, `=404`.
+impl fmt::Display for Try {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Try::File => "{path}",
+            Try::Folder => "{path}/",
+            Try::Fallback(path) => path,
+            Try::NotFound => "=404",
+        })
     }
 }
 

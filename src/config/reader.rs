@@ -19,9 +19,11 @@ use super::units;
 
 /// A larger head of a message is a mistake, and would be held in memory.
 const SIZE_MAX: usize = 16 << 20;
+/// More than a disk should give up to one request.
+const SPOOL_MAX: usize = 1 << 40;
 
 /// Where each key belongs, for those found elsewhere; a test compares it with what is read.
-const PLACES: [(&str, &str); 32] = [
+const PLACES: [(&str, &str); 38] = [
     ("workers", "at the top of the file, before the first table"),
     ("resolvers", "at the top of the file, before the first table"),
     ("drain_timeout", "at the top of the file, before the first table"),
@@ -31,6 +33,11 @@ const PLACES: [(&str, &str); 32] = [
     ("servers", "in `[upstream.NAME]`"),
     ("hosts", "in `[upstream.NAME]`"),
     ("paths", "in `[upstream.NAME]`"),
+    ("root", "in `[upstream.NAME]`"),
+    ("index", "in `[upstream.NAME]`"),
+    ("try", "in `[upstream.NAME]`"),
+    ("deny", "in `[upstream.NAME]`"),
+    ("symlinks", "in `[upstream.NAME]`"),
     ("resolve", "in `[upstream.NAME.timeouts]`"),
     ("connect", "in `[upstream.NAME.timeouts]`"),
     ("send", "in `[upstream.NAME.timeouts]`"),
@@ -42,6 +49,7 @@ const PLACES: [(&str, &str); 32] = [
     ("queue", "in `[upstream.NAME.limits]`"),
     ("queue_timeout", "in `[upstream.NAME.limits]`"),
     ("idle_connections", "in `[upstream.NAME.limits]`"),
+    ("spool", "in `[upstream.NAME.limits]`"),
     ("ca", "in `[upstream.NAME.tls]`"),
     ("server_name", "in `[upstream.NAME.tls]`"),
     ("verify", "in `[upstream.NAME.tls]`"),
@@ -245,16 +253,29 @@ impl<'a> Table<'a> {
         self.quantity(key, units::DURATION, units::duration)
     }
 
-    /// Puts a size of at least one byte into `into`, if the key is there.
+    /// Puts the size of something in memory, at least one byte, into `into`, if the key is there.
     pub fn size(&mut self, key: &'static str, into: &mut usize) {
-        let Some(size) = self.quantity(key, units::SIZE, units::size) else { return };
-        if size == 0 || size > SIZE_MAX {
-            let wrong = if size == 0 { "zero" } else { "too large" };
-            let fault = Fault::new(format!("`{key}` is {wrong}"));
-            self.note_at(key, fault.expected("a size from \"1B\" to \"16MiB\""));
-            return;
+        if let Some(size) = self.size_within(key, SIZE_MAX, "16MiB") {
+            *into = size;
         }
-        *into = size;
+    }
+
+    /// Puts the size of something on disk, at least one byte, into `into`, if the key is there.
+    pub fn spool(&mut self, key: &'static str, into: &mut u64) {
+        if let Some(size) = self.size_within(key, SPOOL_MAX, "1024GiB") {
+            *into = size as u64;
+        }
+    }
+
+    fn size_within(&mut self, key: &'static str, max: usize, max_shown: &str) -> Option<usize> {
+        let size = self.quantity(key, units::SIZE, units::size)?;
+        if (1..=max).contains(&size) {
+            return Some(size);
+        }
+        let wrong = if size == 0 { "zero" } else { "too large" };
+        let fault = Fault::new(format!("`{key}` is {wrong}"));
+        self.note_at(key, fault.expected(format!("a size from \"1B\" to \"{max_shown}\"")));
+        None
     }
 
     /// Puts a whole number within `range` into `into`, if the key is there.
@@ -305,6 +326,20 @@ impl<'a> Table<'a> {
         if let Some(value) = self.entries.get(key) {
             self.mistakes.note(fault, value.span());
         }
+    }
+
+    /// Notes a fault of one element of the array `key`, if it is there.
+    pub fn note_at_element(&self, key: &str, position: usize, fault: Fault) {
+        let array = self.entries.get(key).and_then(|value| value.get_ref().as_array());
+        if let Some(element) = array.and_then(|array| array.get(position)) {
+            self.mistakes.note(fault, element.span());
+        }
+    }
+
+    /// How many elements stand in the array `key`.
+    pub fn length(&self, key: &str) -> usize {
+        let array = self.entries.get(key).and_then(|value| value.get_ref().as_array());
+        array.map_or(0, |array| array.len())
     }
 
     /// Notes every key that nobody asked for.

@@ -1,4 +1,5 @@
-//! Elements of `servers`: `http://HOST[:PORT]`, `https://HOST[:PORT]`, `http+unix:/path`.
+//! Elements of `servers`: `http://HOST[:PORT]`, `https://HOST[:PORT]`, `http+unix:/path`,
+//! `fastcgi://HOST:PORT`, `fastcgi+unix:/path`.
 //!
 //! Pure: decides what is an address and what was probably meant, connects to nothing.
 
@@ -11,9 +12,13 @@ use super::nearest::nearest;
 use super::reader::unavailable;
 use super::{Scheme, Server, ServerAddress};
 
-const SHAPE: &str = "\"http://HOST[:PORT]\", \"https://HOST[:PORT]\" or \"http+unix:/path\"";
+const SHAPE: &str = "\"http://HOST[:PORT]\", \"https://HOST[:PORT]\", \"http+unix:/path\", \
+                     \"fastcgi://HOST:PORT\" or \"fastcgi+unix:/path\"";
+const SCHEMES: [&str; 5] = ["http", "https", "http+unix", "fastcgi", "fastcgi+unix"];
+/// Where PHP-FPM listens as its authors ship it.
+const FPM_PORT: &str = "9000";
 
-/// Reads a server's address; a missing port is the scheme's own.
+/// Reads a server's address; a missing port is the scheme's own, if it has one.
 ///
 /// # Errors
 /// Says which part is wrong: the scheme, the host, the port, or what follows them.
@@ -22,16 +27,16 @@ pub fn server(text: &str) -> Result<Server, Fault> {
     match scheme.to_ascii_lowercase().as_str() {
         "http" => tcp(Scheme::Http, text, rest),
         "https" => tcp(Scheme::Https, text, rest),
-        "http+unix" => unix(rest),
+        "fastcgi" => tcp(Scheme::FastCgi, text, rest),
+        "http+unix" => unix(Scheme::Http, rest),
+        "fastcgi+unix" => unix(Scheme::FastCgi, rest),
         "h2c" => Err(unavailable("h2c://")),
-        "fastcgi" => Err(unavailable("fastcgi://")),
-        "fastcgi+unix" => Err(unavailable("fastcgi+unix:")),
         _ => Err(unknown_scheme(text, scheme, rest)),
     }
 }
 
 fn tcp(scheme: Scheme, text: &str, rest: &str) -> Result<Server, Fault> {
-    let name = scheme_name(scheme);
+    let name = scheme.name();
     let Some(rest) = rest.strip_prefix("//") else {
         let meant = format!("{name}://{}", rest.trim_start_matches('/'));
         let fault = Fault::new(format!("`{text}` lacks `//` after `{name}:`")).expected(SHAPE);
@@ -56,7 +61,7 @@ fn authority_address(scheme: Scheme, authority: &str) -> Result<ServerAddress, F
     let (host, port) = split_port(scheme, authority)?;
     let port = match port {
         Some(digits) => port_number(digits)?,
-        None => default_port(scheme),
+        None => default_port(scheme).ok_or_else(|| no_port(scheme, host))?,
     };
     if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let address: Ipv6Addr = inner.parse().map_err(|_| {
@@ -89,7 +94,7 @@ fn split_port(scheme: Scheme, authority: &str) -> Result<(&str, Option<&str>), F
         };
     }
     if authority.parse::<Ipv6Addr>().is_ok() {
-        let meant = format!("{}://[{authority}]", scheme_name(scheme));
+        let meant = format!("{}://[{authority}]", scheme.name());
         let fault = Fault::new("an IPv6 address without brackets").expected(SHAPE);
         return Err(fault.nearest(Some(meant)));
     }
@@ -107,45 +112,59 @@ fn port_number(digits: &str) -> Result<u16, Fault> {
     })
 }
 
-fn unix(rest: &str) -> Result<Server, Fault> {
+/// FastCGI has no port of its own (IANA knows none).
+fn no_port(scheme: Scheme, host: &str) -> Fault {
+    let fault = Fault::new(format!("`{}://{host}` has no port", scheme.name()));
+    let fault = fault.expected("the port in PHP-FPM's `listen`, e.g. \"fastcgi://127.0.0.1:9000\"");
+    let meant = format!("{}://{host}:{FPM_PORT}", scheme.name());
+    fault.nearest(server(&meant).is_ok().then_some(meant))
+}
+
+fn unix(scheme: Scheme, rest: &str) -> Result<Server, Fault> {
     if let Some(after) = rest.strip_prefix("//") {
         // `http+unix://run/app.sock` and `http+unix:///run/app.sock` are other programs' forms.
-        let meant = format!("http+unix:/{}", after.trim_start_matches('/'));
-        let fault = Fault::new("`//` after `http+unix:`").expected("\"http+unix:/path\"");
+        let name = scheme.name();
+        let meant = format!("{name}+unix:/{}", after.trim_start_matches('/'));
+        let fault = Fault::new(format!("`//` after `{name}+unix:`"));
+        let fault = fault.expected(format!("\"{name}+unix:/path\""));
         return Err(fault.nearest(Some(meant)));
     }
-    Ok(Server { scheme: Scheme::Http, address: ServerAddress::Unix(unix_path(rest)?) })
+    Ok(Server { scheme, address: ServerAddress::Unix(unix_path(rest)?) })
 }
 
 fn unknown_scheme(text: &str, scheme: &str, rest: &str) -> Fault {
     if scheme.eq_ignore_ascii_case("unix") {
         let path = rest.trim_start_matches('/').trim_end_matches(':');
         let fault = Fault::new("unknown scheme `unix`").expected(SHAPE);
-        return fault.nearest(Some(format!("http+unix:/{path}")));
+        return fault.nearest(Some(format!("{}+unix:/{path}", probable_scheme(path).name())));
     }
     if text.contains("://") || scheme.contains('+') {
-        let meant = nearest(scheme, ["http", "https", "http+unix"]);
+        let meant = nearest(scheme, SCHEMES);
         let meant = meant.map(|scheme| format!("{scheme}:{rest}"));
         let meant = meant.filter(|text| server(text).is_ok());
         return Fault::new(format!("unknown scheme `{scheme}`")).expected(SHAPE).nearest(meant);
     }
     let fault = Fault::new(format!("`{text}` has no scheme")).expected(SHAPE);
-    let meant =
-        if text.starts_with('/') { format!("http+unix:{text}") } else { format!("http://{text}") };
+    let probable = probable_scheme(text).name();
+    let meant = match text.starts_with('/') {
+        true => format!("{probable}+unix:{text}"),
+        false => format!("{probable}://{text}"),
+    };
     fault.nearest(server(&meant).is_ok().then_some(meant))
 }
 
-fn scheme_name(scheme: Scheme) -> &'static str {
-    match scheme {
-        Scheme::Http => "http",
-        Scheme::Https => "https",
-    }
+/// What is probably spoken at an address without a scheme, by PHP-FPM's usual names and port.
+fn probable_scheme(address: &str) -> Scheme {
+    let is_fpm = address.contains("php") || address.contains("fpm");
+    let is_fpm_port = address.rsplit_once(':').is_some_and(|(_, port)| port == FPM_PORT);
+    if is_fpm || is_fpm_port { Scheme::FastCgi } else { Scheme::Http }
 }
 
-fn default_port(scheme: Scheme) -> u16 {
+fn default_port(scheme: Scheme) -> Option<u16> {
     match scheme {
-        Scheme::Http => 80,
-        Scheme::Https => 443,
+        Scheme::Http => Some(80),
+        Scheme::Https => Some(443),
+        Scheme::FastCgi => None,
     }
 }
 
@@ -165,6 +184,10 @@ mod tests {
             ("http://[::1]", "http://[::1]:80"),
             ("https://[2001:db8::7]:8443/", "https://[2001:db8::7]:8443"),
             ("http+unix:/run/app.sock", "http+unix:/run/app.sock"),
+            ("fastcgi://127.0.0.1:9000", "fastcgi://127.0.0.1:9000"),
+            ("FastCGI://php:9000/", "fastcgi://php:9000"),
+            ("fastcgi://[::1]:9000", "fastcgi://[::1]:9000"),
+            ("fastcgi+unix:/run/php/php8.2-fpm.sock", "fastcgi+unix:/run/php/php8.2-fpm.sock"),
         ] {
             assert_eq!(server(text).map(|server| server.to_string()), Ok(shown.to_owned()));
         }
@@ -199,7 +222,19 @@ mod tests {
             ("http+unix://run/a", "`//` after `http+unix:`", Some("http+unix:/run/a")),
             ("http+unix:a", "`a` is not an absolute path", None),
             ("h2c://a", "`h2c://` is not available in this version of Causeway", None),
-            ("fastcgi://a", "`fastcgi://` is not available in this version of Causeway", None),
+            ("fastcgi://a", "`fastcgi://a` has no port", Some("fastcgi://a:9000")),
+            ("fastcgi://[::1]", "`fastcgi://[::1]` has no port", Some("fastcgi://[::1]:9000")),
+            (
+                "fastcgi:a:9000",
+                "`fastcgi:a:9000` lacks `//` after `fastcgi:`",
+                Some("fastcgi://a:9000"),
+            ),
+            ("fastcgi+unix:///run/a", "`//` after `fastcgi+unix:`", Some("fastcgi+unix:/run/a")),
+            ("fcgi://a:9000", "unknown scheme `fcgi`", None),
+            ("fastcgi+tcp://a:1", "unknown scheme `fastcgi+tcp`", Some("fastcgi://a:1")),
+            ("unix:/run/php/a", "unknown scheme `unix`", Some("fastcgi+unix:/run/php/a")),
+            ("/run/fpm.sock", "`/run/fpm.sock` has no scheme", Some("fastcgi+unix:/run/fpm.sock")),
+            ("a:9000", "`a:9000` has no scheme", Some("fastcgi://a:9000")),
         ] {
             let fault = server(text).unwrap_err();
             assert_eq!((fault.message.as_str(), fault.nearest.as_deref()), (message, near));
@@ -208,8 +243,12 @@ mod tests {
 
     #[test]
     fn truncated_at_each_byte() {
-        for text in ["https://[2001:db8::7]:8443/", "http+unix:/run/app.sock", "http://ä.example"]
-        {
+        for text in [
+            "https://[2001:db8::7]:8443/",
+            "http+unix:/run/app.sock",
+            "http://ä.example",
+            "fastcgi://[::1]:9000",
+        ] {
             for end in (0..=text.len()).filter(|end| text.is_char_boundary(*end)) {
                 drop(server(&text[..end]));
             }

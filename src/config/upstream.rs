@@ -16,7 +16,7 @@ use super::error::Fault;
 use super::host::{host_pattern, server_name, url_path};
 use super::reader::Table;
 use super::server::server;
-use super::{Limits, ListenAddress, Scheme, Timeouts, Upstream, UpstreamTls};
+use super::{Limits, ListenAddress, Scheme, Server, Timeouts, Upstream, UpstreamTls, site};
 
 /// More connections than a host has ports towards one address, several times over.
 pub const CONNECTIONS_MAX: usize = 1_000_000;
@@ -79,13 +79,14 @@ fn read(mut table: Table<'_>, name: &str, name_span: Range<usize>) -> Block {
     let listen = table.filled_list("listen", address::listen);
     let routes_whole = mistakes.count() == before && !lost_keys;
 
-    table.unavailable("root");
-    table.unavailable("index");
+    let fastcgi = servers_whole.then(|| speak_fastcgi(&table, name, &upstream.servers)).flatten();
+    upstream.limits = limits_for(fastcgi);
+    upstream.files = site::files(&mut table, name, fastcgi);
     if let Some(timeouts) = table.table("timeouts") {
         upstream.timeouts = read_timeouts(timeouts);
     }
     if let Some(limits) = table.table("limits") {
-        upstream.limits = read_limits(limits);
+        upstream.limits = read_limits(limits, fastcgi);
     }
     if let Some(tls) = table.table("tls") {
         let https = upstream.servers.iter().any(|server| server.scheme == Scheme::Https);
@@ -100,6 +101,31 @@ fn read(mut table: Table<'_>, name: &str, name_span: Range<usize>) -> Block {
     Block { upstream, listen, name_span, routes_whole }
 }
 
+/// Whether the servers of a block speak FastCGI; `None`, and noted, if only some do.
+fn speak_fastcgi(table: &Table<'_>, name: &str, servers: &[Server]) -> Option<bool> {
+    let speaks = |server: &Server| server.scheme == Scheme::FastCgi;
+    let first = speaks(servers.first()?);
+    let Some(odd) = servers.iter().position(|server| speaks(server) != first) else {
+        return Some(first);
+    };
+    let (is, are) = if first { ("does not speak", "do") } else { ("speaks", "do not") };
+    let message =
+        format!("`{}` {is} FastCGI, the servers before it in `{name}` {are}", servers[odd]);
+    let fault = Fault::new(message).expected("blocks of their own for FastCGI and for HTTP");
+    table.note_at_element("servers", odd, fault);
+    None
+}
+
+/// The limits of a block that sets none.
+fn limits_for(fastcgi: Option<bool>) -> Limits {
+    let limits = Limits::default();
+    match fastcgi {
+        // PHP-FPM gives a worker to each connection, used or not.
+        Some(true) => Limits { idle_connections: 0, ..limits },
+        Some(false) | None => limits,
+    }
+}
+
 fn read_timeouts(mut table: Table<'_>) -> Timeouts {
     let mut timeouts = Timeouts::default();
     table.duration("resolve", &mut timeouts.resolve);
@@ -112,14 +138,18 @@ fn read_timeouts(mut table: Table<'_>) -> Timeouts {
     timeouts
 }
 
-fn read_limits(mut table: Table<'_>) -> Limits {
-    let mut limits = Limits::default();
+fn read_limits(mut table: Table<'_>, fastcgi: Option<bool>) -> Limits {
+    let mut limits = limits_for(fastcgi);
     table.size("header_section", &mut limits.header_section_bytes);
     table.count("header_count", 1..=HEADER_COUNT_MAX, &mut limits.header_count);
     table.count("connections", 1..=CONNECTIONS_MAX, &mut limits.connections);
     table.count("queue", 0..=CONNECTIONS_MAX, &mut limits.queue);
     table.duration("queue_timeout", &mut limits.queue_timeout);
     table.count("idle_connections", 0..=CONNECTIONS_MAX, &mut limits.idle_connections);
+    table.spool("spool", &mut limits.spool_bytes);
+    if fastcgi == Some(false) {
+        site::note_foreign(&table, "spool");
+    }
     if limits.queue == 0 && table.has("queue_timeout") {
         let fault = Fault::new("nothing waits in the queue while `queue = 0`");
         table.note_at("queue_timeout", fault.expected("a longer queue, or no `queue_timeout`"));

@@ -60,7 +60,7 @@ pub(crate) async fn connect(
         }
     };
     let stream = match server.scheme {
-        Scheme::Http => Stream::Tcp(tcp),
+        Scheme::Http | Scheme::FastCgi => Stream::Tcp(tcp),
         Scheme::Https => {
             attempt.stage = Stage::Tls;
             let setup = tls.ok_or(Failure::Tls(TlsFailure::Trust))?;
