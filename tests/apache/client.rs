@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// The host that every request names.
+/// The host that a request names which brings no other.
 pub const HOST: &str = "shop.example";
 /// Asks for the page that programs read.
 pub const PROBLEM: &str = "application/problem+json";
@@ -123,7 +123,10 @@ pub fn connect(port: u16) -> TcpStream {
 
 /// A request head without its last line.
 pub fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> String {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n");
+    let mut head = format!("{method} {path} HTTP/1.1\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        head += &format!("Host: {HOST}\r\n");
+    }
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }

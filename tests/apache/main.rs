@@ -7,43 +7,17 @@
 mod client;
 mod proxy;
 mod server;
+mod tools;
 mod websocket;
 
-use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use client::{Answer, End, PROBLEM};
 use proxy::Proxy;
 use server::{Apache, Site, Speaks};
+use tools::{eventually, free_port};
 
 const MIB: u64 = 1024 * 1024;
-
-/// Polls until there is an answer; panics with what was waited for after 15 seconds.
-fn eventually<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(15);
-    loop {
-        if let Some(found) = poll() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited 15 s in vain: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// A port that stays free until somebody asks for it by number: below those that the kernel gives
-/// to outgoing connections, so that no connect can meet itself there.
-fn free_port() -> u16 {
-    use std::sync::atomic::{AtomicU16, Ordering};
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 20_000 + (std::process::id() % 400) as u16 * 25;
-    loop {
-        let port = start + NEXT.fetch_add(1, Ordering::Relaxed) % 2000;
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
 
 /// A site, its running Apache, and the proxy before it.
 fn plain() -> (Site, Apache, Proxy) {
@@ -119,6 +93,7 @@ fn answers_pass_through_unchanged() {
     assert_unchanged_with(&apache, &proxy, "GET", "/hello.txt", &range, 206);
     let known = [("If-None-Match", "*")];
     assert_unchanged_with(&apache, &proxy, "GET", "/hello.txt", &known, 304);
+    proxy.expect_logged_as_sound("/page.php");
 }
 
 #[test]
@@ -315,11 +290,4 @@ fn a_plain_port_behind_https_is_named() {
     apache.stop();
     let _apache = Apache::start(&site, port, Speaks::Https);
     expect_forwarding(&proxy);
-}
-
-/// Runs a tool to its end and returns what it printed; panics when it fails.
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {output:?}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -7,7 +7,10 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{eventually, free_port};
+use super::tools::{eventually, free_port};
+
+/// How a line of the log begins to name a cause.
+const CAUSE: &str = "\"cause\":\"";
 
 /// A running proxy; it ends with this value.
 #[derive(Debug)]
@@ -53,13 +56,23 @@ impl Proxy {
 
     /// Waits for the log line of a path and holds it to one of the causes.
     pub fn expect_logged(&self, path: &str, causes: &[&str]) {
-        let line = eventually(&format!("a log line of {path} with a cause"), || {
-            let log = fs::read_to_string(&self.log).ok()?;
-            let mut lines = log.lines().filter(|line| line.contains(path));
-            lines.find(|line| line.contains("\"cause\":\"")).map(str::to_owned)
-        });
+        let line = self.logged(path, |line| line.contains(CAUSE));
         let named = causes.iter().any(|cause| line.contains(&format!("\"cause\":\"{cause}\"")));
         assert!(named, "expected one of {causes:?} in {line}");
+    }
+
+    /// Waits for the log line of a path, which must name no cause.
+    pub fn expect_logged_as_sound(&self, path: &str) {
+        let line = self.logged(path, |_| true);
+        assert!(!line.contains(CAUSE), "a cause in {line}");
+    }
+
+    fn logged(&self, path: &str, wanted: impl Fn(&str) -> bool) -> String {
+        eventually(&format!("a log line of {path}"), || {
+            let log = fs::read_to_string(&self.log).ok()?;
+            let mut lines = log.lines().filter(|line| line.contains(path));
+            lines.find(|line| wanted(line)).map(str::to_owned)
+        })
     }
 }
 

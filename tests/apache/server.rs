@@ -8,14 +8,13 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use super::{eventually, run};
+use super::tools::{Group, as_root, eventually, run};
 
 /// The content of /hello.txt.
 pub const HELLO: &[u8] = b"Good day from Apache.\n";
@@ -201,7 +200,7 @@ impl Site {
              php_admin_value post_max_size 0\nphp_admin_flag enable_post_data_reading Off\n",
             php.display()
         );
-        if run(Command::new("id").arg("-u")).trim() == "0" {
+        if as_root() {
             text += "User www-data\nGroup www-data\n";
         }
         if let Some(port) = self.websocket_port.get() {
@@ -222,7 +221,7 @@ impl Site {
 #[derive(Debug)]
 pub struct Apache {
     pub port: u16,
-    child: Child,
+    processes: Group,
 }
 
 impl Apache {
@@ -230,28 +229,16 @@ impl Apache {
         let config = site.path("apache.conf");
         fs::write(&config, site.config(port, speaks)).expect("the configuration is written");
         let errors = File::create(site.path("run/stderr")).expect("a file");
-        let child = Command::new(program())
-            .arg("-d")
-            .arg(site.dir.path())
-            .arg("-f")
-            .arg(&config)
-            .arg("-DFOREGROUND")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(errors)
-            .process_group(0)
-            .spawn()
-            .expect(MISSING);
-        let mut apache = Apache { port, child };
-        eventually("Apache listens", || {
-            if let Some(status) = apache.child.try_wait().expect("its status") {
-                let said = ["run/stderr", "run/error.log"]
-                    .map(|name| fs::read_to_string(site.path(name)).unwrap_or_default());
-                panic!("Apache ended with {status}:\n{}", said.join("\n"));
-            }
-            TcpStream::connect(("127.0.0.1", port)).ok()
+        let mut command = Command::new(program());
+        command.arg("-d").arg(site.dir.path()).arg("-f").arg(&config).arg("-DFOREGROUND");
+        let said = || {
+            let files = ["run/stderr", "run/error.log"];
+            files.map(|name| fs::read_to_string(site.path(name)).unwrap_or_default()).join("\n")
+        };
+        let processes = Group::start("Apache", command.stderr(errors), said, || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
-        apache
+        Apache { port, processes }
     }
 
     /// Stops it as an administrator would.
@@ -266,33 +253,10 @@ impl Apache {
 
     /// Signals the whole group and waits until nobody listens.
     fn end(&mut self, signal: &str) {
-        if matches!(self.child.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        self.signal(signal);
-        eventually("Apache has ended", || self.child.try_wait().expect("its status"));
+        self.processes.end(signal);
         eventually("nobody listens", || {
             TcpStream::connect(("127.0.0.1", self.port)).is_err().then_some(())
         });
-    }
-
-    /// Signals the whole group, which may have ended in the meantime.
-    fn signal(&self, name: &str) {
-        let group = format!("kill -s {name} -- -{}", self.child.id());
-        let _ = Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status();
-    }
-}
-
-impl Drop for Apache {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.end("KILL");
-            return;
-        }
-        // A second panic would abort the test and leave the others' servers running.
-        self.signal("KILL");
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -1,0 +1,110 @@
+//! What every test with a real server needs: patience, a port, a tool run to its end, and a
+//! server's processes, started and ended together.
+
+use std::fmt;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Polls until there is an answer; panics with what was waited for after 15 seconds.
+pub fn eventually<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        if let Some(found) = poll() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited 15 s in vain: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A port that stays free until somebody asks for it by number: below those that the kernel gives
+/// to outgoing connections, so that no connect can meet itself there.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 20_000 + (std::process::id() % 400) as u16 * 25;
+    loop {
+        let port = start + NEXT.fetch_add(1, Ordering::Relaxed) % 2000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Runs a tool to its end and returns what it printed; panics when it fails.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Whether the tests run as root, whom servers ask to name an account for their workers.
+pub fn as_root() -> bool {
+    run(Command::new("id").arg("-u")).trim() == "0"
+}
+
+/// A server and its children: a process group, killed with this value.
+pub struct Group {
+    name: &'static str,
+    child: Child,
+}
+
+impl Group {
+    /// Starts a server and waits until it is ready; panics with what it said if it ends instead.
+    pub fn start(
+        name: &'static str,
+        command: &mut Command,
+        said: impl Fn() -> String,
+        mut ready: impl FnMut() -> bool,
+    ) -> Group {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut group = Group { name, child };
+        eventually(&format!("{name} is ready"), || {
+            if let Some(status) = group.child.try_wait().expect("its status") {
+                panic!("{name} ended with {status}:\n{}", said());
+            }
+            ready().then_some(())
+        });
+        group
+    }
+
+    /// Signals the whole group and waits until its first process has ended.
+    pub fn end(&mut self, signal: &str) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        self.signal(signal);
+        eventually(&format!("{} has ended", self.name), || {
+            self.child.try_wait().expect("its status")
+        });
+    }
+
+    /// Signals the whole group, which may have ended in the meantime.
+    fn signal(&self, name: &str) {
+        let group = format!("kill -s {name} -- -{}", self.child.id());
+        let _ = Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status();
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.child.id())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.end("KILL");
+            return;
+        }
+        // A second panic would abort the test and leave the others' servers running.
+        self.signal("KILL");
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
