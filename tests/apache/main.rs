@@ -4,18 +4,17 @@
 //! bare sockets (`client`), so that a cut answer is seen as what it is. All of it is on 127.0.0.1,
 //! hence an operator's request. A missing Apache fails these tests; nothing is skipped.
 
-mod client;
-mod proxy;
 mod server;
-mod tools;
+#[path = "../support/mod.rs"]
+mod support;
 mod websocket;
 
 use std::thread;
 
-use client::{Answer, End, PROBLEM};
-use proxy::Proxy;
 use server::{Apache, Site, Speaks};
-use tools::{eventually, free_port};
+use support::client::{self, Answer, End, PROBLEM};
+use support::proxy::Proxy;
+use support::tools::{eventually, free_port};
 
 const MIB: u64 = 1024 * 1024;
 

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use super::tools::{Group, as_root, eventually, run};
+use super::support::tools::{Group, as_root, eventually, run};
 
 /// The content of /hello.txt.
 pub const HELLO: &[u8] = b"Good day from Apache.\n";
