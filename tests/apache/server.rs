@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use super::support::tools::{Group, as_root, eventually, run};
+use super::support::tools::{self, BigFile, Group, as_root, eventually, run};
 
 /// The content of /hello.txt.
 pub const HELLO: &[u8] = b"Good day from Apache.\n";
@@ -75,14 +75,6 @@ pub struct Site {
     websocket_port: Cell<Option<u16>>,
 }
 
-/// A file of 100 MB.
-#[derive(Debug)]
-pub struct BigFile {
-    pub path: PathBuf,
-    pub size: u64,
-    pub md5: String,
-}
-
 impl Site {
     pub fn new() -> Site {
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -111,19 +103,7 @@ impl Site {
 
     /// Makes /big.bin, whose bytes do not repeat.
     pub fn big_file(&self) -> BigFile {
-        let path = self.path("htdocs/big.bin");
-        let size = 100_000_000;
-        let mut file = BufWriter::new(File::create(&path).expect("a file"));
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        for _ in 0..size / 8 {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            file.write_all(&state.to_le_bytes()).expect("the file is written");
-        }
-        file.flush().expect("the file is written");
-        let sum = run(Command::new("md5sum").arg(&path));
-        BigFile { path, size, md5: sum.split(' ').next().unwrap_or_default().to_owned() }
+        tools::big_file(self.path("htdocs/big.bin"))
     }
 
     /// Lets /ws lead to a WebSocket server, from the next start on.

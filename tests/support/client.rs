@@ -68,6 +68,24 @@ impl Answer {
         named.map(|(_, value)| value.as_str()).collect()
     }
 
+    /// Holds it to be our page that names one of these causes.
+    pub fn assert_problem(&self, causes: &[&str], proxy_error: &str) {
+        assert_eq!(self.status, 502, "{self:?}");
+        assert_eq!(self.end, End::Complete, "{self:?}");
+        assert_eq!(self.header("content-type"), Some(PROBLEM), "{self:?}");
+        let problem = self.problem();
+        let cause = problem["cause"].as_str().unwrap_or_default();
+        assert!(
+            causes.contains(&cause),
+            "cause {cause:?}, expected one of {causes:?}: {problem:#}"
+        );
+        let status = self.header("proxy-status").unwrap_or_default();
+        assert!(status.contains(&format!("error={proxy_error}")), "Proxy-Status: {status}");
+        assert!(status.contains(&format!("details=\"{cause}\"")), "Proxy-Status: {status}");
+        assert_eq!(problem["status"], 502, "{problem:#}");
+        assert_ne!(problem["fixes"].as_array().map(Vec::len), Some(0), "{problem:#}");
+    }
+
     /// The body as JSON.
     pub fn problem(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
@@ -170,6 +188,7 @@ impl Incoming {
             let line = line(&mut reader);
             let status: u16 = line
                 .strip_prefix("HTTP/1.1 ")
+                .or_else(|| line.strip_prefix("HTTP/1.0 "))
                 .and_then(|rest| rest.get(..3)?.parse().ok())
                 .unwrap_or_else(|| panic!("not a status line: {line:?}"));
             let headers = headers(&mut reader);

@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::tools::{eventually, free_port};
+use super::tools::{as_root, eventually, free_port};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_causeway");
 
 /// How a line of the log begins to name a cause.
 const CAUSE: &str = "\"cause\":\"";
@@ -24,6 +27,18 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy before one server, with more of the configuration after the upstream's block.
     pub fn before(server: &str, more: &str) -> Proxy {
+        Proxy::start(server, more, |_| Command::new(PROGRAM))
+    }
+
+    /// The same, run by a user who owns nothing; by the test's own where it cannot choose another.
+    pub fn unprivileged(server: &str, more: &str) -> Proxy {
+        Proxy::start(server, more, |dir| match as_root() {
+            true => as_nobody(dir),
+            false => Command::new(PROGRAM),
+        })
+    }
+
+    fn start(server: &str, more: &str, program: impl FnOnce(&Path) -> Command) -> Proxy {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
         let log = dir.path().join("access.log");
@@ -36,7 +51,7 @@ impl Proxy {
         );
         fs::write(&config, &text).expect("the configuration is written");
         let errors = fs::File::create(dir.path().join("stderr")).expect("a file");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_causeway"))
+        let mut child = program(dir.path())
             .args(["run", "--config"])
             .arg(&config)
             .stdin(Stdio::null())
@@ -74,6 +89,19 @@ impl Proxy {
             lines.find(|line| wanted(line)).map(str::to_owned)
         })
     }
+}
+
+/// The program as nobody runs it, in a directory that is opened to everyone: that of the build may
+/// be closed.
+fn as_nobody(dir: &Path) -> Command {
+    let program = dir.join("causeway");
+    fs::hard_link(PROGRAM, &program)
+        .or_else(|_| fs::copy(PROGRAM, &program).map(drop))
+        .expect("the program can be copied");
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).expect("a mode");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
+    command
 }
 
 impl Drop for Proxy {

@@ -1,9 +1,12 @@
-//! What every test with a real server needs: patience, a port, a tool run to its end, and a
-//! server's processes, started and ended together.
+//! What every test with a real server needs: patience, a port, a large file, a tool run to its
+//! end, and a server's processes, started and ended together.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
@@ -41,9 +44,39 @@ pub fn run(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// A file of 100 MB.
+#[derive(Debug)]
+pub struct BigFile {
+    pub path: PathBuf,
+    pub size: u64,
+    pub md5: String,
+}
+
+/// Makes a file whose bytes do not repeat.
+pub fn big_file(path: PathBuf) -> BigFile {
+    let size = 100_000_000;
+    let mut file = BufWriter::new(File::create(&path).expect("a file"));
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..size / 8 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        file.write_all(&state.to_le_bytes()).expect("the file is written");
+    }
+    file.flush().expect("the file is written");
+    let sum = run(Command::new("md5sum").arg(&path));
+    BigFile { path, size, md5: sum.split(' ').next().unwrap_or_default().to_owned() }
+}
+
 /// Whether the tests run as root, whom servers ask to name an account for their workers.
 pub fn as_root() -> bool {
     run(Command::new("id").arg("-u")).trim() == "0"
+}
+
+/// Signals one process; it may have ended in the meantime.
+pub fn signal(process: u32, name: &str) {
+    let command = format!("kill -s {name} {process}");
+    let _ = Command::new("sh").args(["-c", &command]).stderr(Stdio::null()).status();
 }
 
 /// A server and its children: a process group, killed with this value.
@@ -72,12 +105,22 @@ impl Group {
         group
     }
 
+    /// The first process: the server itself.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Signals the whole group and waits until its first process has ended.
     pub fn end(&mut self, signal: &str) {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
         self.signal(signal);
+        self.wait();
+    }
+
+    /// Waits until its first process has ended.
+    pub fn wait(&mut self) {
         eventually(&format!("{} has ended", self.name), || {
             self.child.try_wait().expect("its status")
         });
