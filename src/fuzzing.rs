@@ -9,6 +9,8 @@ use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use crate::config;
+use crate::files::path::SitePath;
+use crate::files::{ranges, rules};
 use crate::page::negotiate;
 use crate::server::gate::{self, ChunkScan};
 use crate::upstream::http1::body::{Chunked, Piece};
@@ -165,6 +167,47 @@ pub fn configuration(bytes: &[u8]) {
     }
 }
 
+/// A path of a site: whatever it was, it lies below the root, name by name, and the parts that a
+/// script would get make up the whole.
+pub fn site_path(bytes: &[u8]) {
+    let Ok(path) = SitePath::read(bytes) else { return };
+    let names = path.names();
+    assert!(names.len() < bytes.len());
+    let bad = |name: &[u8]| matches!(name, b"" | b"." | b"..");
+    assert!(names.is_empty() || !names.split(|&byte| byte == b'/').any(bad), "{names:?}");
+    assert!(!names.iter().any(|byte| byte.is_ascii_control() || *byte == b'\\'));
+    assert!(path.is_folder() || !names.is_empty());
+    let again = SitePath::read(path.folder_address().as_bytes());
+    assert_eq!(
+        again.map(|again| (again.names().to_owned(), again.is_folder())),
+        Ok((names.to_owned(), true))
+    );
+    let whole = path.rest(0);
+    let mut last = 0;
+    for end in path.script_ends() {
+        assert!(end > last && names[..end].ends_with(b".php"));
+        assert_eq!([&names[..end], &path.rest(end)].concat(), whole);
+        assert!(path.rest(end).is_empty() || path.rest(end)[0] == b'/');
+        last = end;
+    }
+    let files = config::Files::new("/srv".into());
+    assert_eq!(rules::denial(&files, names), rules::denial(&files, names));
+}
+
+/// Range: parts are not empty, inside the file and apart, and so never more than the file.
+pub fn byte_ranges(bytes: &[u8]) {
+    let Some((size, value)) = bytes.split_first_chunk() else { return };
+    let size = u64::from(u16::from_le_bytes(*size));
+    for size in [size, size.saturating_mul(u64::MAX / 0xffff)] {
+        let ranges::Asked::Parts(parts) = ranges::asked(value, size) else { continue };
+        assert!(!parts.is_empty() && parts.len() <= 16);
+        for (at, part) in parts.iter().enumerate() {
+            assert!(part.start < part.end && part.end <= size);
+            assert!(parts[..at].iter().all(|o| o.end <= part.start || part.end <= o.start));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;
@@ -290,6 +333,51 @@ mod tests {
         "connect = 5\n",
     ];
 
+    const PATHS: &[&str] = &[
+        "/",
+        "..",
+        ".",
+        "%2e",
+        "%2F",
+        "%5c",
+        "%00",
+        "%25",
+        "2e",
+        "%c0%ae",
+        "a",
+        ".php",
+        "%",
+        "//",
+        ";",
+        " ",
+        "index.php",
+        ".git",
+        ".well-known",
+        "%E4%BD%A0",
+        "~",
+        ".bak",
+        "\u{e9}",
+        "\\",
+    ];
+    const RANGES: &[&str] = &[
+        "bytes=",
+        "0",
+        "-",
+        "1",
+        "5",
+        ",",
+        " ",
+        "99",
+        "18446744073709551615",
+        "0-0,",
+        "-1,",
+        "7-8",
+        "=",
+        "\t",
+        "65535",
+        "x",
+    ];
+
     proptest! {
         #![proptest_config(ProptestConfig {
             failure_persistence: None,
@@ -323,6 +411,16 @@ mod tests {
         }
 
         #[test]
+        fn any_path_stays_below_the_root(bytes in words(PATHS)) {
+            site_path(&[b"/", bytes.as_slice()].concat());
+        }
+
+        #[test]
+        fn any_range_is_within_the_file(size: u16, bytes in words(RANGES)) {
+            byte_ranges(&[&size.to_le_bytes(), b"bytes=".as_slice(), &bytes].concat());
+        }
+
+        #[test]
         fn noise_is_survived(bytes in vec(any::<u8>(), 0..200)) {
             request_head(&bytes);
             response_head(&bytes);
@@ -330,6 +428,8 @@ mod tests {
             chunked(&bytes);
             accept(&bytes);
             configuration(&bytes);
+            site_path(&bytes);
+            byte_ranges(&bytes);
         }
     }
 }

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `clock` | a coarse clock for each thread, and the deadlines that hang on it |
 //! | [`config`] | what the operator wrote, proven: the file, or every mistake in it at once |
+//! | [`files`] | what a path of a PHP site means, and its files as they are sent |
 //! | `upstream` | one exchange with one upstream: resolve, connect, TLS, send, head, body |
 //! | [`diagnose`] | from a failure to its cause, the catalogue of causes, fixes and words |
 //! | [`page`] | from a report to bytes: HTML, problem+json, text, and `Proxy-Status` |
@@ -70,6 +71,7 @@ mod clock;
 pub mod config;
 pub mod demo;
 pub mod diagnose;
+pub mod files;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -7,23 +7,30 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The rooms from below upwards, each with those that it may import.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("clock", &[]),
     ("config", &[]),
+    ("files", &["clock", "config"]),
     ("upstream", &["clock", "config"]),
     ("diagnose", &["config", "upstream"]),
     ("page", &["diagnose"]),
     ("telemetry", &["config"]),
-    ("proxy", &["clock", "config", "upstream", "diagnose", "page", "telemetry"]),
+    ("proxy", &["clock", "config", "files", "upstream", "diagnose", "page", "telemetry"]),
     ("server", &["clock", "config", "upstream", "diagnose", "telemetry", "proxy"]),
     ("demo", &["config", "diagnose"]),
-    ("fuzzing", &["config", "diagnose", "upstream", "page", "server"]),
+    ("fuzzing", &["config", "files", "diagnose", "upstream", "page", "server"]),
     ("cli", &["config", "diagnose", "server", "demo"]),
     ("main", &["cli"]),
 ];
 
 /// Bytes in, values out: no async, no clock, no files, no sockets.
-const PURE: [&str; 19] = [
+const PURE: [&str; 25] = [
+    "files/conditions.rs",
+    "files/encoding.rs",
+    "files/ranges.rs",
+    "files/path.rs",
+    "files/rules.rs",
+    "files/media.rs",
     "upstream/failure.rs",
     "upstream/fastcgi/cgi_head.rs",
     "upstream/fastcgi/params.rs",

@@ -13,10 +13,23 @@ const SHAPE: &str = "a name such as \"*.sql\", or a path from the root such as \
 /// One pattern of names, read and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob {
-    /// At least one, none empty; `**` as a whole one stands for any number of names.
-    names: Vec<String>,
-    /// Whether the first name is one in the root; a pattern that is not anchored has one name.
+    /// At least one.
+    parts: Vec<Part>,
+    /// Whether the first part is a name in the root; a pattern that is not anchored has one part.
     anchored: bool,
+}
+
+/// What one name is compared with. Nearly all patterns are of the first two kinds, for which one
+/// comparison is enough; a list of them is gone through for each request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Whole(String),
+    /// `*` and this.
+    Tail(String),
+    /// With a `*` elsewhere, or several.
+    Like(String),
+    /// Any number of names.
+    Names,
 }
 
 impl Glob {
@@ -26,7 +39,7 @@ impl Glob {
     pub fn covers(&self, path: &[u8]) -> bool {
         let names = path.split(|byte| *byte == b'/');
         match self.anchored {
-            false => names.into_iter().any(|name| is_like(&self.names[0], name)),
+            false => names.into_iter().any(|name| self.parts[0].is_like(name)),
             true => self.covers_from_root(names),
         }
     }
@@ -36,14 +49,14 @@ impl Glob {
     fn covers_from_root<'a>(&self, mut names: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
         let mut at = 0;
         let mut retry = None;
-        while let Some(pattern) = self.names.get(at) {
+        while let Some(part) = self.parts.get(at) {
             at += 1;
-            if pattern == "**" {
+            if *part == Part::Names {
                 retry = Some((at, names.clone()));
                 continue;
             }
             let Some(name) = names.next() else { return false };
-            if is_like(pattern, name) {
+            if part.is_like(name) {
                 continue;
             }
             let Some((after, from)) = &mut retry else { return false };
@@ -52,6 +65,29 @@ impl Glob {
         }
         // What is left of the path lies below what the pattern covers.
         true
+    }
+}
+
+impl Part {
+    fn new(text: &str) -> Part {
+        match text.strip_prefix('*') {
+            _ if text == "**" => Part::Names,
+            None if !text.contains('*') => Part::Whole(text.to_owned()),
+            Some(tail) if !tail.contains('*') => Part::Tail(tail.to_owned()),
+            Some(_) | None => Part::Like(text.to_owned()),
+        }
+    }
+
+    fn is_like(&self, name: &[u8]) -> bool {
+        match self {
+            Part::Whole(whole) => name.eq_ignore_ascii_case(whole.as_bytes()),
+            Part::Tail(tail) => {
+                let start = name.len().checked_sub(tail.len());
+                start.is_some_and(|start| name[start..].eq_ignore_ascii_case(tail.as_bytes()))
+            }
+            Part::Like(pattern) => is_like(pattern, name),
+            Part::Names => true,
+        }
     }
 }
 
@@ -103,27 +139,36 @@ pub fn glob(text: &str) -> Result<Glob, Fault> {
     if anchored && inner.len() > 1 && inner.ends_with('/') {
         return Err(meant(wrong(format!("`{text}` ends with a slash"))));
     }
-    let mut names: Vec<String> = inner.split('/').map(str::to_owned).collect();
-    for name in &names {
-        if matches!(name.as_str(), "" | "." | "..") {
+    for name in inner.split('/') {
+        if matches!(name, "" | "." | "..") {
             return Err(wrong(format!("`{text}` is not a pattern: no file is called `{name}`")));
         }
         if name.contains("**") && (name != "**" || !anchored) {
             return Err(wrong(format!("`**` in `{text}` is not a whole name")));
         }
     }
+    let mut parts: Vec<Part> = inner.split('/').map(Part::new).collect();
     // Below a folder: with whatever lies below what is covered, one name says it.
-    if let Some(last) = names.last_mut().filter(|last| *last == "**") {
-        *last = "*".to_owned();
+    if let Some(last) = parts.last_mut().filter(|last| **last == Part::Names) {
+        *last = Part::new("*");
     }
-    Ok(Glob { names, anchored })
+    Ok(Glob { parts, anchored })
 }
 
 /// As the configuration writes it.
 impl fmt::Display for Glob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let slash = if self.anchored { "/" } else { "" };
-        write!(f, "{slash}{}", self.names.join("/"))
+        for (at, part) in self.parts.iter().enumerate() {
+            if at > 0 || self.anchored {
+                f.write_str("/")?;
+            }
+            match part {
+                Part::Whole(text) | Part::Like(text) => f.write_str(text)?,
+                Part::Tail(tail) => write!(f, "*{tail}")?,
+                Part::Names => f.write_str("**")?,
+            }
+        }
+        Ok(())
     }
 }
 
