@@ -8,11 +8,14 @@ use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
-use crate::config;
+use crate::config::{self, Limits};
 use crate::files::path::SitePath;
 use crate::files::{ranges, rules};
 use crate::page::negotiate;
 use crate::server::gate::{self, ChunkScan};
+use crate::upstream::fastcgi::cgi_head::{self, CgiHeadFault, CgiHeadReader};
+use crate::upstream::fastcgi::params::{self, ParamFault, Params};
+use crate::upstream::fastcgi::record;
 use crate::upstream::http1::body::{Chunked, Piece};
 use crate::upstream::http1::head;
 use crate::upstream::{HeadFailure, HeaderLineFault};
@@ -103,10 +106,7 @@ pub fn header_line(line: &[u8]) {
 pub fn chunked(bytes: &[u8]) {
     let request = ChunkScan::new().scanned(bytes);
     let mut slow = ChunkScan::new();
-    let mut slow_end = Ok(0);
-    for byte in bytes.chunks(1) {
-        slow_end = slow_end.and_then(|end| Ok(end + slow.scan(byte)?));
-    }
+    let slow_end = bytes.chunks(1).try_fold(0, |end, byte| Ok(end + slow.scan(byte)?));
     let slow_end = slow_end.map(|end| (end, slow.is_done()));
     assert_eq!(request, slow_end, "in one piece, and byte by byte");
 
@@ -140,6 +140,93 @@ impl ChunkScan {
     fn scanned(mut self, bytes: &[u8]) -> Result<(usize, bool), crate::diagnose::RequestFault> {
         let end = self.scan(bytes)?;
         Ok((end, self.is_done()))
+    }
+}
+
+/// FastCGI records: in one piece, byte by byte and in sevens they are the same answer or the same
+/// fault, and no more is handed out than came.
+pub fn fastcgi_records(bytes: &[u8]) {
+    let whole = record::read_all([bytes]);
+    assert_eq!(whole, record::read_all(bytes.chunks(1)), "in one piece, and byte by byte");
+    assert_eq!(whole, record::read_all(bytes.chunks(7)), "in one piece, and in sevens");
+    assert!(whole.stdout.len() + whole.stderr.len() + whole.left.len() <= bytes.len());
+    assert!(whole.end.is_none() || whole.fault.is_none());
+}
+
+/// FastCGI parameters: what is written comes back, each pair whole in one record, and of fields
+/// only names that cannot be taken for others.
+pub fn fastcgi_params(mut bytes: &[u8]) {
+    let (mut out, mut fields_out) = (Vec::new(), Vec::new());
+    let mut params = Params::new(&mut out);
+    let (mut pairs, mut headers) = (Vec::new(), HeaderMap::new());
+    while let [name, value, times, rest @ ..] = bytes {
+        let (name, rest) = rest.split_at(rest.len().min(usize::from(*name)));
+        let (value, rest) = rest.split_at(rest.len().min(usize::from(*value)));
+        bytes = rest;
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
+            headers.append(name, value);
+        }
+        // Values beyond what a record holds have to come from short inputs too.
+        let value = value.repeat(usize::from(*times) * 2);
+        match params.push_joined(name, &[&value, b"", name]) {
+            Ok(()) => pairs.push((name.to_vec(), [&value, name].concat())),
+            Err(ParamFault::Nul { .. }) => assert!(name.contains(&0) || value.contains(&0)),
+            Err(ParamFault::TooLarge { .. }) => assert!(2 * name.len() + value.len() > 65_000),
+            Err(ParamFault::Twin { .. }) => panic!("no fields were written"),
+        }
+    }
+    params.finish();
+    assert_eq!(params::decoded(&out), pairs);
+
+    let mut fields = Params::new(&mut fields_out);
+    if let Err(fault) = fields.push_fields(&headers, |name| name != "cookie") {
+        assert!(matches!(fault, ParamFault::Twin { .. }) && headers.len() > 1);
+        return;
+    }
+    fields.finish();
+    let mut names: Vec<_> =
+        params::decoded(&fields_out).into_iter().map(|(name, _)| name).collect();
+    let (count, known) = (names.len(), ["HTTP_PROXY", "HTTP_COOKIE", "HTTP_CONTENT_LENGTH"]);
+    assert!(names.iter().all(|name| name.starts_with(b"HTTP_")));
+    assert!(!names.iter().any(|name| known.iter().any(|known| name == known.as_bytes())));
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "two fields became one variable");
+}
+
+/// The head of a CGI response: the same however it is split, its body untouched; what we take,
+/// httparse takes.
+pub fn cgi_head(bytes: &[u8]) {
+    for (header_section_bytes, header_count) in [(64, 4), (4096, 128)] {
+        let limits = Limits { header_section_bytes, header_count, ..Limits::default() };
+        let read = |size| {
+            let pieces = bytes.chunks(size);
+            let read = cgi_head::read_all(CgiHeadReader::new(&limits), pieces)?;
+            Ok::<_, CgiHeadFault>(read.map(|(head, body)| (head.status, head.headers, body)))
+        };
+        let whole = read(bytes.len().max(1));
+        assert_eq!(whole, read(1), "in one piece, and byte by byte");
+        assert_eq!(whole, read(7), "in one piece, and in sevens");
+        let Ok(Some((status, fields, body))) = whole else { continue };
+        assert!(bytes.ends_with(&body) && !status.is_informational());
+        let head = &bytes[..bytes.len() - body.len()];
+        assert!(head.len() <= header_section_bytes && fields.len() <= header_count);
+        let mut lines = [httparse::EMPTY_HEADER; 128];
+        let line = if head.starts_with(b"HTTP/") { memchr::memchr(b'\n', head) } else { None };
+        let fields_at = line.map_or(0, |newline| newline + 1);
+        let other = httparse::parse_headers(&head[fields_at..], &mut lines);
+        let Ok(httparse::Status::Complete((end, lines))) = other else { panic!("taken alone") };
+        assert_eq!(fields_at + end, head.len());
+        for (name, value) in &fields {
+            let same = |line: &&httparse::Header<'_>| {
+                line.name.eq_ignore_ascii_case(name.as_str()) && line.value == value.as_bytes()
+            };
+            assert!(lines.iter().any(|line| same(&line)), "{name} came from nowhere");
+            let hop = ["status", "connection", "transfer-encoding", "keep-alive", "upgrade"];
+            assert!(!hop.contains(&name.as_str()));
+        }
     }
 }
 
@@ -285,6 +372,66 @@ mod tests {
         "\t",
         "10000000000000000",
     ];
+    const RECORDS: &[&str] = &[
+        "\x01\x06\0\x01\0\x05\0\0hello",
+        "\x01\x06\0\x01\0\x05\x03\0hello",
+        "\x01\x07\0\x01\0\x03\x01\0PHP?",
+        "\x01\x06\0\x01\0\0\0\0",
+        "\x01\x06\0\x01\x01\0\0\0",
+        "\x01\x0a\0\0\0\x02\x02\0abcd",
+        "\x01\x0b\0\0\0\x08\0\0",
+        "\x01\x03\0\x01\0\x08\0\0",
+        "\x01\x03\0\x01\0\x08\0\0\0\0\0\x01\x02\0\0\0",
+        "\x01\x03\0\x01\0\x07\0\0",
+        "\x01\x06\0\x02",
+        "\x01\x05\0\x01",
+        "\0\0\0\0\0\0\0\0",
+        "\x01",
+        "\x02",
+        "HTTP",
+    ];
+    const PARAMS: &[&str] = &[
+        "\x06\x03\x01X-Realabc",
+        "\x06\x03\x02X_Realabc",
+        "\x06\x03\0X.Realabc",
+        "\x06\x02\x01Cookiea=",
+        "\x05\x01\x01Proxyx",
+        "\x7f",
+        "\x01",
+        "\0",
+        "A",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "\u{7ff}",
+        "\x7f\x7f\x7f",
+    ];
+    const CGI: &[&str] = &[
+        "Status: 200 OK\r\n",
+        "Status: 404\n",
+        "Status: 1",
+        "status:",
+        "HTTP/1.1 301 Moved\r\n",
+        "Content-Type: text/html\r\n",
+        "Content-Length: 5\n",
+        "Content-Length: 6\n",
+        "Location: /a\n",
+        "Connection: close, X\n",
+        "Transfer-Encoding: chunked\n",
+        "Set-Cookie: a=b\n",
+        "X: y\r\n",
+        "\u{feff}",
+        "<br />\n",
+        "\r\n\r\n",
+        "\r\n",
+        "\n\n",
+        "\r",
+        "\n",
+        "\0",
+        " ",
+        "\t",
+        ":",
+        "b",
+        "\x0c",
+    ];
     const ACCEPTS: &[&str] = &[
         "text/html",
         "text/plain",
@@ -401,6 +548,21 @@ mod tests {
         }
 
         #[test]
+        fn an_answer_in_records_is_the_same_however_it_is_split(bytes in words(RECORDS)) {
+            fastcgi_records(&bytes);
+        }
+
+        #[test]
+        fn parameters_come_back(bytes in words(PARAMS)) {
+            fastcgi_params(&bytes);
+        }
+
+        #[test]
+        fn a_cgi_head_is_the_same_however_it_is_split(bytes in words(CGI)) {
+            cgi_head(&bytes);
+        }
+
+        #[test]
         fn any_accept_gets_a_format(bytes in words(ACCEPTS)) {
             accept(&bytes);
         }
@@ -426,6 +588,9 @@ mod tests {
             response_head(&bytes);
             header_line(&bytes);
             chunked(&bytes);
+            fastcgi_records(&bytes);
+            fastcgi_params(&bytes);
+            cgi_head(&bytes);
             accept(&bytes);
             configuration(&bytes);
             site_path(&bytes);

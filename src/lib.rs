@@ -32,7 +32,7 @@
 //!   upstream          exchange(&mut attempt): each stage has its deadline and marks the record
 //!     Ok(answer)      clean fields, stream the body; a later failure cuts the client and is logged
 //!     Err(failure)    another server or a fresh connection where that is safe, else
-//!       diagnose      Failure + Attempt -> Cause -> Entry, fixes -> Report
+//!       diagnose      Failure + Attempt + Facts -> Cause -> Entry, fixes -> Report
 //!       page          audience and format -> bytes
 //! telemetry           one line, with the cause, also when the client has left
 //! ```
@@ -44,7 +44,8 @@
 //!
 //! # Invariants
 //!
-//! - `upstream` names no cause and no page; `diagnose` and `page` open nothing and read no clock.
+//! - `upstream` names no cause and no page; `diagnose` and `page` open nothing and read no clock,
+//!   but for `diagnose::probe`, which looks at this host after a failure, within bounds.
 //! - `page` cannot fail, and `proxy` gives a response, never an error.
 //! - No error becomes a string before `diagnose::classify` has seen it, and no message of a library
 //!   is ever matched on.

@@ -333,6 +333,7 @@ fn a_page_is_bounded_whatever_the_evidence() {
         Cause::Http09Response { first_bytes: huge.clone().into_bytes() },
         Cause::TlsCertWrongHost { expected: huge.clone(), presented: vec![huge.clone(); 9] },
         Cause::TooManyHeaders { limit: 1, largest: vec![(huge.clone(), 1); 9] },
+        Cause::FcgiNoOutput { app_status: 0, stderr: huge.clone() },
     ] {
         let report = Report { host: huge.clone(), path: huge.clone(), ..mild_report(cause) };
         for (format, name) in FORMATS {

@@ -17,7 +17,14 @@ pub struct Glob {
     parts: Vec<Part>,
     /// Whether the first part is a name in the root; a pattern that is not anchored has one part.
     anchored: bool,
+    /// The character that a covered name ends with, in lower case; `None` where it may be any.
+    ending: Option<u8>,
 }
+
+/// The characters that a path's names end with, in lower case: they tell most of a list's patterns
+/// not to cover it, without a comparison.
+#[derive(Debug, Clone, Copy)]
+pub struct Endings([u64; 4]);
 
 /// What one name is compared with. Nearly all patterns are of the first two kinds, for which one
 /// comparison is enough; a list of them is gone through for each request.
@@ -32,7 +39,29 @@ enum Part {
     Names,
 }
 
+impl Endings {
+    pub fn of(path: &[u8]) -> Endings {
+        let mut set = [0; 4];
+        for (at, byte) in path.iter().enumerate() {
+            if path.get(at + 1).is_none_or(|next| *next == b'/') {
+                let byte = byte.to_ascii_lowercase();
+                set[usize::from(byte >> 6)] |= 1 << (byte & 63);
+            }
+        }
+        Endings(set)
+    }
+
+    fn contains(&self, byte: u8) -> bool {
+        self.0[usize::from(byte >> 6)] & 1 << (byte & 63) != 0
+    }
+}
+
 impl Glob {
+    /// Whether it is worth asking if the pattern covers a path whose names end so.
+    pub fn may_cover(&self, endings: &Endings) -> bool {
+        self.ending.is_none_or(|ending| endings.contains(ending))
+    }
+
     /// Whether the pattern covers `path`: names without a leading slash, with one between two.
     ///
     /// Takes time linear in the length of `path`, for each character of the pattern.
@@ -76,6 +105,11 @@ impl Part {
             Some(tail) if !tail.contains('*') => Part::Tail(tail.to_owned()),
             Some(_) | None => Part::Like(text.to_owned()),
         }
+    }
+
+    fn ending(&self) -> Option<u8> {
+        let (Part::Whole(text) | Part::Tail(text) | Part::Like(text)) = self else { return None };
+        text.bytes().last().filter(|last| *last != b'*').map(|last| last.to_ascii_lowercase())
     }
 
     fn is_like(&self, name: &[u8]) -> bool {
@@ -152,7 +186,11 @@ pub fn glob(text: &str) -> Result<Glob, Fault> {
     if let Some(last) = parts.last_mut().filter(|last| **last == Part::Names) {
         *last = Part::new("*");
     }
-    Ok(Glob { parts, anchored })
+    let ending = match parts.as_slice() {
+        [part] if !anchored => part.ending(),
+        _ => None,
+    };
+    Ok(Glob { parts, anchored, ending })
 }
 
 /// As the configuration writes it.
@@ -196,6 +234,7 @@ mod tests {
             let read = glob(pattern).unwrap();
             for path in covered.split(' ').filter(|path| !path.is_empty()) {
                 assert!(read.covers(path.as_bytes()), "{pattern} covers {path}");
+                assert!(read.may_cover(&Endings::of(path.as_bytes())), "{pattern}, {path}");
             }
             for path in other.split(' ').filter(|path| !path.is_empty()) {
                 assert!(!read.covers(path.as_bytes()), "{pattern} does not cover {path}");

@@ -27,7 +27,7 @@ use ipnet::IpNet;
 
 pub use error::{Problem, Problems, Row};
 pub use file::{LoadError, load, parse};
-pub use glob::Glob;
+pub use glob::{Endings, Glob};
 pub use nearest::nearest;
 
 /// Everything the program needs to know, with every default filled in.
@@ -88,6 +88,10 @@ pub struct Upstream {
 pub enum Rehearsal {
     /// Connecting fails with this errno.
     ConnectErrno(i32),
+    /// Opening a file of the site fails with this errno.
+    FileErrno(i32),
+    /// Keeping a request's body on disk fails with this errno.
+    StorageErrno(i32),
     /// Our own code panics.
     Panic,
 }
@@ -153,7 +157,7 @@ pub struct Limits {
     /// Connections kept alive for later requests, over all workers. 0 unless set where the servers
     /// speak FastCGI: PHP-FPM gives a worker to each connection, used or not.
     pub idle_connections: usize,
-    /// FastCGI: bytes of a request body without a declared length that are gathered to measure it.
+    /// FastCGI: bytes of a request body, which is gathered before its script is run.
     pub spool_bytes: u64,
 }
 

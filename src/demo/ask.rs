@@ -45,11 +45,15 @@ pub async fn ask(row: &Scenario, proxy: SocketAddr, accept: Accept<'_>) -> io::R
     let asked = async {
         let plain = request("GET", row, &authority(row, proxy), accept, "");
         match row.ask {
-            Ask::Get | Ask::Host(_) => exchange(proxy, &plain, 0).await,
+            Ask::Get | Ask::Host(_) | Ask::Below(_) => exchange(proxy, &plain, 0).await,
             Ask::Post { body_bytes } => post(row, proxy, accept, body_bytes).await,
             Ask::GetThenPost => {
                 exchange(proxy, &plain, 0).await?;
                 post(row, proxy, accept, 5).await
+            }
+            Ask::Twice => {
+                exchange(proxy, &plain, 0).await?;
+                exchange(proxy, &plain, 0).await
             }
             Ask::Together => {
                 tokio::select! {
@@ -115,7 +119,7 @@ fn request(
     accept: Accept<'_>,
     lines: &str,
 ) -> Vec<u8> {
-    let (path, Accept { kind, language }) = (row.path(), accept);
+    let (path, Accept { kind, language }) = (row.target(), accept);
     let connection = if matches!(row.ask, Ask::Upgrade(_)) { "upgrade" } else { "close" };
     format!(
         "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: {connection}\r\n\

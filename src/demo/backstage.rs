@@ -6,7 +6,7 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use rustls::ServerConfig;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::config::{
-    Limits, Rehearsal, Scheme, Server, ServerAddress, Timeouts, Upstream, UpstreamTls,
+    Files, Limits, Rehearsal, Scheme, Server, ServerAddress, Timeouts, Try, Upstream, UpstreamTls,
 };
 
 use super::dns;
@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const RECEIVE_BUFFER_BYTES: usize = 16 * 1024;
 /// Connections that are tried until a listener's queue is full.
 const FILLERS_MAX: usize = 16;
+/// Connections that wait where nobody accepts; PHP-FPM's default `listen.backlog`.
+const FPM_BACKLOG: i32 = 511;
 /// A connect that takes longer over loopback has met a full queue.
 const FILL_PATIENCE: Duration = Duration::from_millis(100);
 /// All hosts of the local network: no TCP connection is routed there (RFC 1122 section 4.2.3.10).
@@ -98,6 +100,7 @@ impl Backstage {
         healthy: u16,
     ) -> io::Result<Option<Upstream>> {
         let mut rehearse = None;
+        let mut files = None;
         let server = match row.setup {
             Setup::Nothing => return Ok(None),
             Setup::Tcp(script) => http(self.tcp(None, script)?),
@@ -110,9 +113,27 @@ impl Backstage {
             Setup::InPlaceOfTls(script) => https(self.tcp(None, script)?),
             Setup::Tls(cert, script) => https(self.tcp(Some(cert), script)?),
             Setup::Unix(setup) => {
-                let (path, rehearsal) = self.unix(setup)?;
+                let (path, rehearsal) = self.unix(setup, "")?;
                 rehearse = rehearsal;
                 Server { scheme: Scheme::Http, address: ServerAddress::Unix(path) }
+            }
+            Setup::FastCgi(script) => {
+                files = Some(self.files_elsewhere());
+                fastcgi(ServerAddress::Ip(self.tcp(None, script)?))
+            }
+            Setup::FastCgiUnix(setup) => {
+                files = Some(self.files_elsewhere());
+                let (path, rehearsal) = self.unix(setup, "php-")?;
+                rehearse = rehearsal;
+                fastcgi(ServerAddress::Unix(path))
+            }
+            Setup::HttpToFastCgi(script) => {
+                let path = self.peer("php8.2-fpm.sock", script)?;
+                Server { scheme: Scheme::Http, address: ServerAddress::Unix(path) }
+            }
+            Setup::Files => {
+                files = Some(self.files_here()?);
+                fastcgi(ServerAddress::Unix(self.directory.0.join("php-never-asked.sock")))
             }
             Setup::ClosedPort => http(self.closed_port()?),
             Setup::FullQueue => http(self.full_queue()?),
@@ -134,6 +155,7 @@ impl Backstage {
         };
         let mut upstream = self.block(row.name, server, row.path());
         upstream.rehearse = rehearse;
+        upstream.files = files;
         if let Some(adjust) = row.adjust {
             adjust(&mut upstream);
         }
@@ -146,14 +168,17 @@ impl Backstage {
     /// When a socket cannot be made.
     pub(super) fn healthy(&mut self, port: u16) -> io::Result<Vec<Upstream>> {
         const ANSWER: &[Step] = &[Step::Head, Step::Write(WELL)];
+        const OUTPUT: &[Step] = &[Step::Request, Step::Stdout(WELL_PRINTED), Step::End(0)];
         let tls = https(self.tcp(Some(Cert::Good), ANSWER)?);
-        let path = self.directory.0.join("healthy.sock");
-        let listener = UnixListener::bind(&path)?;
-        self.jobs.push(Job::Unix { listener, script: ANSWER.into() });
+        let path = self.peer("healthy.sock", ANSWER)?;
         let unix = Server { scheme: Scheme::Http, address: ServerAddress::Unix(path) };
         let address = ServerAddress::Name { host: "healthy.demo".to_owned(), port };
         let name = Server { scheme: Scheme::Http, address };
+        let server = fastcgi(ServerAddress::Ip(self.tcp(None, OUTPUT)?));
+        let mut fastcgi = self.block("healthy_fastcgi", server, "/healthy/fastcgi".to_owned());
+        fastcgi.files = Some(self.files_elsewhere());
         Ok(vec![
+            fastcgi,
             self.block("healthy_tls", tls, "/healthy/tls".to_owned()),
             self.block("healthy_unix", unix, "/healthy/unix".to_owned()),
             self.block("healthy_name", name, "/healthy/name".to_owned()),
@@ -192,6 +217,38 @@ impl Backstage {
         upstream
     }
 
+    /// A site whose folder is on another host, as far as can be seen here.
+    fn files_elsewhere(&self) -> Files {
+        Files::new(self.directory.0.join("elsewhere"))
+    }
+
+    /// The site of the rows that need files: one folder for all of them, without a front
+    /// controller.
+    fn files_here(&self) -> io::Result<Files> {
+        let root = self.directory.0.join("site");
+        let rows = root.join("fail");
+        if !root.exists() {
+            fs::create_dir_all(rows.join("file_denied"))?;
+            fs::write(rows.join("file_denied/.env"), SECRET)?;
+            fs::create_dir_all(rows.join("file_denied-listed"))?;
+            fs::write(rows.join("file_denied-listed/backup.sql"), SECRET)?;
+            fs::write(rows.join("method_not_allowed"), "A page that can be read.\n")?;
+            fs::write(self.directory.0.join("outside.txt"), SECRET)?;
+            symlink("../../outside.txt", rows.join("file_link_refused"))?;
+            symlink("file_link_refused-loop", rows.join("file_link_refused-loop"))?;
+        }
+        let attempts = vec![Try::File, Try::Folder, Try::NotFound];
+        Ok(Files { attempts, ..Files::new(root) })
+    }
+
+    /// A peer on a Unix socket of this name.
+    fn peer(&mut self, name: &str, script: &[Step]) -> io::Result<PathBuf> {
+        let path = self.directory.0.join(name);
+        let listener = UnixListener::bind(&path)?;
+        self.jobs.push(Job::Unix { listener, script: script.into() });
+        Ok(path)
+    }
+
     fn tcp(&mut self, cert: Option<Cert>, script: &[Step]) -> io::Result<SocketAddr> {
         const BACKLOG: i32 = 128;
         let (socket, address) = bound()?;
@@ -224,30 +281,31 @@ impl Backstage {
         Ok(address)
     }
 
-    fn unix(&mut self, setup: UnixSetup) -> io::Result<(PathBuf, Option<Rehearsal>)> {
-        let directory = &self.directory.0;
+    /// `prefix` keeps the sockets of two kinds of upstreams apart.
+    fn unix(&mut self, setup: UnixSetup, prefix: &str) -> io::Result<(PathBuf, Option<Rehearsal>)> {
+        let at = |name: &str| self.directory.0.join(format!("{prefix}{name}"));
         let mut rehearse = None;
         let path = match setup {
-            UnixSetup::Missing => directory.join("missing.sock"),
-            UnixSetup::MissingDirectory => directory.join("not-made/app.sock"),
-            UnixSetup::TooLong => directory.join("x".repeat(120)),
+            UnixSetup::Missing => at("missing.sock"),
+            UnixSetup::MissingDirectory => at("not-made/app.sock"),
+            UnixSetup::TooLong => at(&"x".repeat(120)),
             UnixSetup::Stale => {
-                let path = directory.join("stale.sock");
+                let path = at("stale.sock");
                 drop(UnixListener::bind(&path)?);
                 path
             }
             UnixSetup::NotASocket => {
-                let path = directory.join("regular.sock");
+                let path = at("regular.sock");
                 fs::write(&path, "this is no socket\n")?;
                 path
             }
             UnixSetup::Datagram => {
-                let path = directory.join("datagram.sock");
+                let path = at("datagram.sock");
                 self.held.push(Held::Datagram(UnixDatagram::bind(&path)?));
                 path
             }
             UnixSetup::Forbidden => {
-                let path = directory.join("forbidden.sock");
+                let path = at("forbidden.sock");
                 let listener = UnixListener::bind(&path)?;
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o000))?;
                 // No mode stops root: there the refusal is acted out.
@@ -257,8 +315,16 @@ impl Backstage {
                 self.held.push(Held::Socket(listener.into()));
                 path
             }
+            UnixSetup::Unaccepted => {
+                let path = at("unaccepted.sock");
+                let listener = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+                listener.bind(&SockAddr::unix(&path)?)?;
+                listener.listen(FPM_BACKLOG)?;
+                self.held.push(Held::Socket(listener));
+                path
+            }
             UnixSetup::BacklogFull => {
-                let path = directory.join("full.sock");
+                let path = at("full.sock");
                 self.full_backlog(&path)?;
                 path
             }
@@ -288,8 +354,18 @@ impl Backstage {
 const WELL: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\
     Connection: close\r\n\r\nAll well\n";
 
+/// The same, as a program prints it.
+const WELL_PRINTED: &[u8] = b"Content-Type: text/plain\r\n\r\nAll well\n";
+
+/// What nobody is ever to see.
+const SECRET: &str = "DB_PASSWORD=correct-horse-battery-staple\n";
+
 fn http(address: SocketAddr) -> Server {
     Server { scheme: Scheme::Http, address: ServerAddress::Ip(address) }
+}
+
+fn fastcgi(address: ServerAddress) -> Server {
+    Server { scheme: Scheme::FastCgi, address }
 }
 
 fn https(address: SocketAddr) -> Server {

@@ -8,6 +8,7 @@
 mod ask;
 mod backstage;
 mod dns;
+mod fastcgi;
 mod index;
 mod page;
 mod peer;

@@ -8,7 +8,8 @@ use std::io;
 use crate::diagnose::{Phase, entry};
 
 use super::ask::Heard;
-use super::scenario::{Ask, Scenario, Sees, scenarios};
+use super::rows::{FASTCGI, FILES, PHP, STAGED};
+use super::scenario::{Ask, Scenario, Sees};
 use super::{Addresses, View};
 
 /// The phases in their order, and what a reader calls them.
@@ -22,6 +23,26 @@ const PHASES: [(Phase, &str, &str); 8] = [
     (Phase::Head, "The answer's head", "The request is sent; no sound head comes back."),
     (Phase::Body, "The answer's body", "The head is sound; the body breaks off or is malformed."),
 ];
+
+/// What only a PHP site has, behind the stages.
+const GROUPS: [(&[Scenario], &str, &str); 3] = [
+    (FILES, "A site's files", "A file is not given out, or what is sent to the site not taken."),
+    (FASTCGI, "PHP over FastCGI", "PHP-FPM does not answer, or not in good order."),
+    (
+        PHP,
+        "PHP's own errors",
+        "PHP answers that it failed. Its page goes on as it is; Proxy-Status and the log say why.",
+    ),
+];
+
+/// A whole configuration for a site of PHP, as the README has it too.
+const PHP_SITE: &str = "\
+listen = [\"127.0.0.1:8080\"]
+
+[upstream.blog]
+servers = [\"fastcgi+unix:/run/php/php8.2-fpm.sock\"]
+root = \"/var/www/blog\"
+";
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#1c1e21;--soft:#5b6068;--line:#dfe2e6;--paper:#fff;\
@@ -64,28 +85,53 @@ pub(super) fn index(addresses: &Addresses) -> String {
          <nav aria-label=\"Pages that work\"><a href=\"/healthy\">A healthy page</a>\
          <a href=\"/healthy/slow\">a slow one</a><a href=\"/healthy/big?mb=10\">10 MB</a>\
          <a href=\"/healthy/tls\">over TLS</a><a href=\"/healthy/unix\">over a Unix socket</a>\
-         <a href=\"/healthy/name\">by name</a></nav>",
+         <a href=\"/healthy/name\">by name</a><a href=\"/healthy/fastcgi\">over FastCGI</a></nav>",
     );
     for (phase, title, what) in PHASES {
-        let mut rows = scenarios().filter(|row| entry(row.code).phase == phase).peekable();
-        if rows.peek().is_none() {
-            continue;
-        }
-        let _ = write!(page, "<section><h2>{title}</h2><p class=\"soft\">{what}</p>");
-        for row in rows {
-            article(&mut page, row, addresses);
-        }
-        page.push_str("</section>");
+        let rows = STAGED.iter().copied().flatten();
+        let rows = rows.filter(|row| entry(row.code).phase == phase);
+        section(&mut page, title, what, rows, addresses);
     }
+    for (rows, title, what) in GROUPS {
+        section(&mut page, title, what, rows.iter(), addresses);
+    }
+    let _ = write!(
+        page,
+        "<section><h2>Your own PHP site</h2><p class=\"soft\">Nothing above runs PHP. For a site \
+         that does, this is a whole configuration, here blog.toml: put in the socket of your \
+         PHP-FPM and the folder of your site.</p><pre>{}</pre>\
+         <pre>causeway check --config blog.toml &amp;&amp; causeway run --config blog.toml</pre>\
+         <p class=\"soft\">The user that runs it needs the group of the socket, www-data on \
+         Debian.</p></section>",
+        escape(PHP_SITE.trim_end())
+    );
     page.push_str(CLOSING);
     page
+}
+
+fn section(
+    page: &mut String,
+    title: &str,
+    what: &str,
+    rows: impl Iterator<Item = &'static Scenario>,
+    addresses: &Addresses,
+) {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return;
+    }
+    let _ = write!(page, "<section><h2>{title}</h2><p class=\"soft\">{what}</p>");
+    for row in rows {
+        article(page, row, addresses);
+    }
+    page.push_str("</section>");
 }
 
 fn article(page: &mut String, row: &Scenario, addresses: &Addresses) {
     let (name, what) = (escape(row.name), escape(row.what));
     let _ = write!(page, "<article id=\"{name}\"><h3>{name}</h3><p>{what}");
     page.push_str(match row.sees {
-        Sees::Page => "</p>",
+        Sees::Page | Sees::Own { .. } => "</p>",
         Sees::Cut => " The answer had begun, so the client sees it cut off.</p>",
         Sees::Nothing => " The log tells of it.</p>",
     });
@@ -105,7 +151,7 @@ fn link(row: &Scenario, addresses: &Addresses, view: View) -> String {
         View::Operator => "operator",
         View::Visitor => "visitor",
     };
-    if row.is_linkable() { url(row, addresses, view) } else { show(view_name, row.name) }
+    if row.is_told_by_a_link() { url(row, addresses, view) } else { show(view_name, row.name) }
 }
 
 fn show(view_name: &str, name: &str) -> String {
@@ -115,17 +161,18 @@ fn show(view_name: &str, name: &str) -> String {
 fn url(row: &Scenario, addresses: &Addresses, view: View) -> String {
     let address = addresses.of_row(row, view);
     match row.ask {
-        Ask::Host(host) => format!("http://{host}:{}{}", address.port(), row.path()),
-        _ => format!("http://{address}{}", row.path()),
+        Ask::Host(host) => format!("http://{host}:{}{}", address.port(), row.target()),
+        _ => format!("http://{address}{}", row.target()),
     }
 }
 
 /// What to type to see the same.
 fn command(row: &Scenario, addresses: &Addresses) -> String {
     let address = addresses.of_row(row, View::Operator);
-    let url = format!("http://{address}{}", row.path());
+    let url = format!("http://{address}{}", row.target());
     match row.ask {
-        Ask::Get => format!("curl -i {url}"),
+        Ask::Get | Ask::Below(_) => format!("curl -i {url}"),
+        Ask::Twice => format!("curl -s {url} && curl -i {url}"),
         Ask::Host(host) => format!("curl -i -H 'Host: {host}' {url}"),
         Ask::Post { body_bytes } => {
             format!("head -c {body_bytes} /dev/zero | curl -i -H 'Expect:' --data-binary @- {url}")
@@ -164,10 +211,14 @@ pub(super) fn shown(
         View::Operator => ("an operator", ("visitor", "a visitor")),
         View::Visitor => ("a visitor", ("operator", "an operator")),
     };
+    let why = match row.is_linkable() {
+        true => "A browser does not show what stands beside a page",
+        false => "A link cannot ask for this",
+    };
     let _ = write!(
         page,
         "<nav><a href=\"/#{name}\">All rows</a><a href=\"{}\">The same as {}</a></nav>\
-         <h1>{name}</h1><p class=\"lead\">{what}</p><p class=\"soft\">A link cannot ask for this, \
+         <h1>{name}</h1><p class=\"lead\">{what}</p><p class=\"soft\">{why}, \
          so the demonstration asked, as {here}:</p><pre>{}</pre>",
         escape(&show(there.0, row.name)),
         there.1,
@@ -190,7 +241,9 @@ fn answer(page: &mut String, heard: &Heard) {
     };
     let _ = write!(page, "<h2>The answer</h2><pre>{}</pre>", escape(head.trim_end()));
     let body = String::from_utf8_lossy(heard.body());
-    if heard.header("content-type").is_some_and(|kind| kind.starts_with("text/html")) {
+    if body.is_empty() {
+        page.push_str("<p>Its body is empty.</p>");
+    } else if heard.header("content-type").is_some_and(|kind| kind.starts_with("text/html")) {
         // No script of the framed page runs, and it is no part of this origin.
         let _ = write!(
             page,
@@ -242,7 +295,7 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Ports;
+    use super::super::{Ports, scenarios};
     use super::*;
 
     #[test]
@@ -256,6 +309,22 @@ mod tests {
             }
             assert!(page.contains(&format!("id=\"{}\"", row.name)), "no {}", row.name);
         }
+    }
+
+    #[test]
+    fn every_row_has_one_section() {
+        let in_groups = GROUPS.iter().flat_map(|(rows, ..)| rows.iter());
+        let names = |rows: Vec<&Scenario>| rows.iter().map(|row| row.name).collect::<Vec<_>>();
+        let shown = STAGED.iter().copied().flatten().chain(in_groups).collect();
+        assert_eq!(names(shown), names(scenarios().collect()));
+    }
+
+    #[test]
+    fn the_configuration_for_a_php_site_is_accepted_and_the_readmes() {
+        let config = crate::config::parse(PHP_SITE, "blog.toml".as_ref()).unwrap();
+        let files = config.upstreams[0].files.as_ref().unwrap();
+        assert_eq!(files.root, std::path::Path::new("/var/www/blog"));
+        assert!(include_str!("../../README.md").contains(PHP_SITE), "the README has another");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::fastcgi::{self, Meaning};
 use super::scenario::Step;
 
 /// Connections that one peer serves at once; more wait in its accept queue.
@@ -110,8 +111,17 @@ async fn secure(stream: TcpStream, tls: Option<Arc<ServerConfig>>) -> io::Result
 
 async fn play(mut link: Link, script: &[Step]) -> io::Result<()> {
     let mut unused = Vec::new();
+    // The records of one answer go out in one piece, as PHP-FPM's do.
+    let mut answer = Vec::new();
     for step in script {
+        if !step.is_record() {
+            link.write(&std::mem::take(&mut answer)).await?;
+        }
         match *step {
+            Step::Request => link.request().await?,
+            Step::Stdout(bytes) => answer.extend(fastcgi::stdout(bytes)),
+            Step::Stderr(text) => answer.extend(fastcgi::stderr(text)),
+            Step::End(protocol_status) => answer.extend(fastcgi::end(protocol_status)),
             Step::Head => link.head(&mut unused).await?,
             Step::Some => {
                 let mut some = [0; 4096];
@@ -129,6 +139,7 @@ async fn play(mut link: Link, script: &[Step]) -> io::Result<()> {
             Step::Reset => return link.reset(),
         }
     }
+    link.write(&answer).await?;
     link.close().await
 }
 
@@ -208,6 +219,30 @@ impl Link {
         }
     }
 
+    /// Reads a FastCGI request to its end.
+    async fn request(&mut self) -> io::Result<()> {
+        loop {
+            let mut header = [0; fastcgi::HEADER_LENGTH];
+            self.fill(&mut header).await?;
+            // The rest stays unread, which turns the close into a reset.
+            let next = fastcgi::next(header).ok_or(io::ErrorKind::InvalidData)?;
+            self.fill(&mut vec![0; next.length]).await?;
+            match next.meaning {
+                Meaning::Part => {}
+                Meaning::End => return Ok(()),
+                Meaning::Question => self.write(fastcgi::VALUES).await?,
+            }
+        }
+    }
+
+    async fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            filled += self.read(&mut bytes[filled..]).await?;
+        }
+        Ok(())
+    }
+
     async fn close(&mut self) -> io::Result<()> {
         match self {
             Link::Tcp(stream) => close(stream).await,
@@ -238,13 +273,19 @@ impl Link {
 mod tests {
     use super::*;
 
+    const ECONNRESET: i32 = 104;
+
     /// Sends a request to a peer with this script; what it hears, and the errno that ended it.
     async fn heard(script: &[Step]) -> (Vec<u8>, Option<i32>) {
+        told(script, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await
+    }
+
+    async fn told(script: &[Step], request: &[u8]) -> (Vec<u8>, Option<i32>) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let peer = tokio::spawn(tcp(listener, None, script.into()));
         let mut client = TcpStream::connect(address).await.unwrap();
-        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        client.write_all(request).await.unwrap();
         let mut bytes = Vec::new();
         let outcome = client.read_to_end(&mut bytes).await;
         peer.abort();
@@ -253,7 +294,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_close_is_a_fin_and_a_reset_a_reset() {
-        const ECONNRESET: i32 = 104;
         let cases: &[(&[Step], &[u8], Option<i32>)] = &[
             (&[Step::Head], b"", None),
             (&[Step::Close], b"", None),
@@ -266,5 +306,19 @@ mod tests {
         for (script, bytes, errno) in cases {
             assert_eq!(heard(script).await, (bytes.to_vec(), *errno), "{script:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_fastcgi_peer_answers_requests_and_questions_and_drops_the_rest() {
+        const SCRIPT: &[Step] = &[Step::Request, Step::Stdout(b"well"), Step::End(0)];
+        const REQUEST: &[u8] = b"\x01\x01\0\x01\0\x08\0\0\0\x01\0\0\0\0\0\0\
+            \x01\x04\0\x01\0\0\0\0\x01\x05\0\x01\0\x02\x06\0ok\0\0\0\0\0\0\
+            \x01\x05\0\x01\0\0\0\0";
+        const QUESTION: &[u8] = b"\x01\x09\0\0\0\x11\0\0\x0f\0FCGI_MPXS_CONNS";
+        let answer = [fastcgi::stdout(b"well"), fastcgi::end(0)].concat();
+        assert_eq!(told(SCRIPT, REQUEST).await, (answer.clone(), None));
+        let both = [QUESTION, REQUEST].concat();
+        assert_eq!(told(SCRIPT, &both).await, ([fastcgi::VALUES, &answer].concat(), None));
+        assert_eq!(heard(SCRIPT).await, (Vec::new(), Some(ECONNRESET)));
     }
 }

@@ -50,6 +50,14 @@ pub enum Setup {
     Name(&'static str),
     /// Acted out by the proxy: the real failure would harm the host.
     Rehearsed(Rehearsal),
+    /// A FastCGI peer on TCP that follows the script; the site's folder is not on this host.
+    FastCgi(&'static [Step]),
+    /// FastCGI over a Unix socket.
+    FastCgiUnix(UnixSetup),
+    /// A FastCGI peer on a Unix socket, to which HTTP is spoken.
+    HttpToFastCgi(&'static [Step]),
+    /// A site whose files are on this host; nobody runs its scripts.
+    Files,
     /// The proxy's own listener.
     Itself,
     /// No block of its own: it is over before an upstream is chosen.
@@ -68,6 +76,8 @@ pub enum UnixSetup {
     /// A regular file.
     NotASocket,
     BacklogFull,
+    /// The backlog has room, and nobody accepts.
+    Unaccepted,
     /// A datagram socket.
     Datagram,
     /// A path longer than an address may be (unix(7): 107 bytes).
@@ -100,6 +110,15 @@ pub enum Step {
     Some,
     /// Waits for what comes first and leaves it unread.
     Unread,
+    /// Reads a FastCGI request to the end of its input. On the way it does what PHP-FPM does: it
+    /// answers a question about itself, and drops a connection that speaks something else.
+    Request,
+    /// Bytes of a FastCGI answer: the program's output.
+    Stdout(&'static [u8]),
+    /// What the program writes to its log.
+    Stderr(&'static str),
+    /// The end of a FastCGI answer with this protocolStatus.
+    End(u8),
     Write(&'static [u8]),
     /// The same bytes, that many times.
     Repeat(&'static [u8], usize),
@@ -118,6 +137,13 @@ pub enum Step {
     Reset,
 }
 
+impl Step {
+    /// Whether it is a part of a FastCGI answer.
+    pub(super) fn is_record(self) -> bool {
+        matches!(self, Step::Stdout(_) | Step::Stderr(_) | Step::End(_))
+    }
+}
+
 /// How a client must ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
@@ -131,8 +157,12 @@ pub enum Ask {
     Together,
     /// GET that asks for this protocol.
     Upgrade(&'static str),
+    /// GET, and GET again when it is answered.
+    Twice,
     /// GET for this host.
     Host(&'static str),
+    /// GET for this path below the row's.
+    Below(&'static str),
     /// GET with a header line of so many bytes.
     LargeHeader {
         bytes: usize,
@@ -152,6 +182,8 @@ pub enum Sees {
     Page,
     /// The backend's answer, cut off: it had begun.
     Cut,
+    /// The application's own answer, whole and with this status; the cause stands beside it.
+    Own { status: u16 },
     /// Nothing: it has left.
     Nothing,
 }
@@ -199,6 +231,14 @@ impl Scenario {
         format!("/fail/{}", self.name)
     }
 
+    /// The path that is asked for: that one, or one below it.
+    pub fn target(&self) -> String {
+        match self.ask {
+            Ask::Below(rest) => self.path() + rest,
+            _ => self.path(),
+        }
+    }
+
     /// Whether it is further evidence of a cause that has its row already.
     pub fn is_variant(&self) -> bool {
         self.name != self.code.name()
@@ -206,7 +246,12 @@ impl Scenario {
 
     /// Whether a plain link is enough to ask for it.
     pub fn is_linkable(&self) -> bool {
-        matches!(self.ask, Ask::Get | Ask::Host(_))
+        matches!(self.ask, Ask::Get | Ask::Host(_) | Ask::Below(_))
+    }
+
+    /// Whether that link shows what came of it: a browser keeps the head of an answer to itself.
+    pub fn is_told_by_a_link(&self) -> bool {
+        self.is_linkable() && !matches!(self.sees, Sees::Own { .. })
     }
 }
 

@@ -74,6 +74,7 @@ pub fn entry(code: Code) -> Entry {
         C::ConnectFailed => bad(P::Connect, Network, "destination_unavailable").wait(10),
         C::LocalFdExhausted => own(500, P::Connect, "proxy_internal_error").wait(5),
         C::LocalPortsExhausted => own(500, P::Connect, "proxy_internal_error").wait(10),
+        C::LocalStorageFailed => own(500, P::Send, "proxy_internal_error").wait(30),
         C::LocalOutOfMemory => own(500, P::Connect, "proxy_internal_error").wait(10),
 
         C::TlsPeerSpeaksPlaintext => bad(P::Tls, Upstream, "tls_protocol_error"),
@@ -116,6 +117,33 @@ pub fn entry(code: Code) -> Entry {
         C::BodyReset => bad(P::Body, Upstream, "connection_terminated"),
         C::BodyStallTimeout => late(P::Body, Upstream, "connection_read_timeout"),
 
+        C::FcgiPeerNotFastcgi => bad(P::Head, Upstream, "http_protocol_error"),
+        C::FcgiMalformedRecord => bad(P::Head, Upstream, "http_protocol_error"),
+        C::FcgiRejected => bad(P::Head, Upstream, "connection_limit_reached").wait(10),
+        C::FcgiBadCgiHeaders => bad(P::Head, Upstream, "http_protocol_error"),
+        C::FcgiNoOutput => bad(P::Head, Upstream, "http_response_incomplete"),
+        C::FcgiConnectionDropped => bad(P::Head, Upstream, "connection_terminated").wait(10),
+        C::FcgiWorkerDied => bad(P::Head, Upstream, "http_response_incomplete").wait(10),
+        C::FcgiWorkerDiedMidResponse => bad(P::Body, Upstream, "http_response_incomplete"),
+        C::FcgiTimeLimitKill => bad(P::Head, Upstream, "http_response_incomplete").wait(30),
+        C::FcgiPoolSaturated => late(P::Head, Upstream, "connection_read_timeout").wait(30),
+        C::HttpToFastcgiPort => bad(P::Head, Upstream, "http_protocol_error"),
+        // The application says these in an answer of its own, which goes on to the client with its
+        // own status. The rows hold where it said them and gave no answer that could go on.
+        C::FcgiScriptNotFound | C::FcgiScriptForbidden => {
+            bad(P::Head, Upstream, "http_response_incomplete")
+        }
+        C::PhpFatalError | C::PhpExecutionTimeout | C::PhpOutOfMemory => {
+            bad(P::Head, Upstream, "http_response_incomplete")
+        }
+        C::HelperServicesDown => bad(P::Head, Upstream, "http_response_incomplete").wait(30),
+
+        C::FileNotFound => client(404, Client),
+        C::FileDenied => Entry { proxy_error: "http_request_denied", ..client(403, Client) },
+        C::FileLinkRefused => Entry { proxy_error: "http_request_denied", ..client(403, Gateway) },
+        C::FileUnreadable => own(500, P::Request, "proxy_internal_error"),
+        C::MethodNotAllowed => client(405, Client),
+
         C::LoopDetected => own(502, P::Route, "proxy_loop_detected"),
         C::QueueFull => bad(P::Route, Upstream, "connection_limit_reached").status(503).wait(5),
         C::NoUpstreamConfigured => own(500, P::Route, "destination_not_found"),
@@ -128,6 +156,7 @@ pub fn entry(code: Code) -> Entry {
         C::RequestHeaderTimeout => client(408, Client),
         C::RequestBodyTimeout => client(408, Client),
         C::TooManyClientConnections => client(429, Gateway).wait(5),
+        C::RequestBodyTooLarge => client(413, Client),
     }
 }
 

@@ -96,6 +96,10 @@ pub enum Cause {
     LocalOutOfMemory {
         errno: i32,
     },
+    /// A request body could not be kept or read back: our own disk.
+    LocalStorageFailed {
+        errno: Option<i32>,
+    },
 
     // TLS.
     TlsPeerSpeaksPlaintext {
@@ -229,6 +233,109 @@ pub enum Cause {
         waited: Duration,
     },
 
+    // FastCGI.
+    /// Something else than FastCGI answers.
+    FcgiPeerNotFastcgi {
+        protocol: Protocol,
+        first_bytes: Vec<u8>,
+    },
+    FcgiMalformedRecord {
+        fault: RecordFault,
+    },
+    /// END_REQUEST with a protocolStatus other than REQUEST_COMPLETE.
+    FcgiRejected {
+        reason: RejectReason,
+        app_status: u32,
+    },
+    /// STDOUT began with something that is no CGI header block.
+    FcgiBadCgiHeaders {
+        fault: CgiFault,
+        line: Vec<u8>,
+        stderr: String,
+    },
+    /// END_REQUEST came without a byte of STDOUT.
+    FcgiNoOutput {
+        app_status: u32,
+        stderr: String,
+    },
+    /// The application server has no script under the path that we sent.
+    FcgiScriptNotFound {
+        filename: String,
+        root: PathBuf,
+        stderr: String,
+    },
+    FcgiScriptForbidden {
+        filename: String,
+        reason: ForbiddenReason,
+        stderr: String,
+    },
+    /// Closed at once, without a byte.
+    FcgiConnectionDropped {
+        reset: bool,
+        after: Duration,
+    },
+    /// The connection ended without END_REQUEST, before any STDOUT.
+    FcgiWorkerDied {
+        reset: bool,
+        after: Duration,
+        stderr: String,
+    },
+    /// The same after STDOUT had begun.
+    FcgiWorkerDiedMidResponse {
+        reset: bool,
+        after: Duration,
+        received_bytes: u64,
+        stderr: String,
+    },
+    /// Workers end again and again after the same time.
+    FcgiTimeLimitKill {
+        after: Duration,
+        before: Duration,
+    },
+    /// The request waited in the listener's queue until the time-out.
+    FcgiPoolSaturated {
+        waited: Duration,
+        /// Connections in the accept queue, ours included.
+        pending: u32,
+        backlog: u32,
+        /// Requests of ours that this upstream has in hand or in its queue.
+        in_flight: usize,
+    },
+    /// HTTP is spoken to what looks like a FastCGI port.
+    HttpToFastcgiPort {
+        reset: bool,
+        after: Duration,
+    },
+    PhpFatalError {
+        message: String,
+    },
+    PhpExecutionTimeout {
+        message: String,
+    },
+    PhpOutOfMemory {
+        message: String,
+    },
+    /// The application says that its database or cache does not answer.
+    HelperServicesDown {
+        message: String,
+    },
+
+    // Files of the site.
+    FileNotFound,
+    /// A file that is never given out: configuration, source, hidden.
+    FileDenied,
+    /// A symbolic link leads out of the root, or in a circle.
+    FileLinkRefused {
+        errno: i32,
+    },
+    /// Our own process may not read it.
+    FileUnreadable {
+        errno: i32,
+    },
+    MethodNotAllowed {
+        allowed: &'static str,
+    },
+
     // Ours: policy and overload.
     LoopDetected {
         via: String,
@@ -258,6 +365,10 @@ pub enum Cause {
     },
     TooManyClientConnections {
         limit: usize,
+    },
+    /// A body without declared length that had to be gathered first is larger than that may be.
+    RequestBodyTooLarge {
+        limit_bytes: u64,
     },
 }
 
@@ -314,6 +425,53 @@ pub enum FramingFault {
     UnsupportedTransferEncoding,
 }
 
+/// What is wrong with a FastCGI record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum RecordFault {
+    Version,
+    Type,
+    RequestId,
+    /// END_REQUEST whose body is not 8 bytes long.
+    EndLength,
+    /// A protocolStatus that the specification does not know.
+    ProtocolStatus,
+    /// Records without content, without end.
+    Idle,
+}
+
+/// Why an application server rejected a request (FastCGI 1.0 section 5.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum RejectReason {
+    CannotMultiplex,
+    Overloaded,
+    UnknownRole,
+}
+
+/// What is wrong with a CGI header block (RFC 3875 section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum CgiFault {
+    /// Output before the headers: a notice, a byte order mark, white space.
+    NoHeaders,
+    Status,
+    Header,
+    /// The output ended inside the header block.
+    Unfinished,
+}
+
+/// Why PHP would not run a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum ForbiddenReason {
+    /// `security.limit_extensions` of the pool.
+    LimitExtensions,
+    /// EACCES when the file was opened.
+    Permission,
+    Unknown,
+}
+
 /// Why a connection was not upgraded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpgradeFault {
@@ -348,6 +506,8 @@ pub enum RequestFault {
     ContentLengthWithTransferEncoding,
     TransferEncodingUnsupported,
     TransferEncodingOnHttp10,
+    /// Two fields become one CGI variable.
+    FieldTwin,
     ChunkInvalid,
     ChunkSizeOverflow,
     TrailerInvalid,

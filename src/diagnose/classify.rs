@@ -1,4 +1,5 @@
-//! THE DECISION: a failure and its flight record to the cause. Pure.
+//! THE DECISION: a failure, its flight record and what a look at the host found, to the cause.
+//! Pure.
 //!
 //! Order inside a stage (the first that fits): a foreign protocol's bytes, what TLS said, framing,
 //! close and reset, time-outs. The first failure in the order of stages has already won, in
@@ -6,7 +7,7 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::{AlertDescription, CertificateError, Error as Tls};
 
@@ -18,11 +19,16 @@ use crate::upstream::{
 
 use super::cause::{Cause, FramingFault, HeaderFault, Protocol, UpgradeFault};
 use super::certificate::{self, Leaf};
+use super::facts::Facts;
+use super::fastcgi;
 use super::fingerprint;
 use super::report::Certainty::{self, Certain, Likely};
 
 /// RFC 1035 section 4.1.1 and RFC 6895: the resolver will not answer us.
 const RCODE_REFUSED: u16 = 5;
+
+/// The news that a connection had ended needs a round trip to us, however far away the server is.
+const STALE_MAX: Duration = Duration::from_secs(1);
 
 /// Linux errno values that decide causes (asm-generic/errno.h).
 mod errno {
@@ -37,6 +43,7 @@ mod errno {
     pub(super) const EADDRNOTAVAIL: i32 = 99;
     pub(super) const ENETDOWN: i32 = 100;
     pub(super) const ENETUNREACH: i32 = 101;
+    pub(super) const ECONNRESET: i32 = 104;
     pub(super) const ENOBUFS: i32 = 105;
     pub(super) const ETIMEDOUT: i32 = 110;
     pub(super) const ECONNREFUSED: i32 = 111;
@@ -44,13 +51,18 @@ mod errno {
 }
 
 /// The cause of a failure, and how sure it is.
-pub fn classify(failure: &Failure, attempt: &Attempt) -> (Cause, Certainty) {
+pub fn classify(failure: &Failure, attempt: &Attempt, facts: &Facts) -> (Cause, Certainty) {
+    if attempt.server().scheme == Scheme::FastCgi
+        && let Some(decided) = fastcgi::classify(failure, attempt, facts)
+    {
+        return decided;
+    }
     match failure {
         Failure::Resolve(failure) => resolve(failure, attempt),
         Failure::Connect(failure) => connect(failure, attempt),
         Failure::Tls(failure) => tls(failure, attempt),
-        Failure::Send(failure) => send(failure, attempt),
-        Failure::Head(failure) => head(failure, attempt),
+        Failure::Send(failure) => send(failure, attempt, facts),
+        Failure::Head(failure) => head(failure, attempt, facts),
         Failure::Body(failure) => body(failure, attempt),
         Failure::Upload(_) => (Cause::ClientGone, Certain),
     }
@@ -87,14 +99,8 @@ fn connect(failure: &ConnectFailure, attempt: &Attempt) -> (Cause, Certainty) {
     };
     let errno = error.raw_os_error();
     // Our own host's limits first: they are nobody else's failure.
-    match errno {
-        Some(errno @ (errno::EMFILE | errno::ENFILE)) => {
-            return (Cause::LocalFdExhausted { errno }, Certain);
-        }
-        Some(errno @ (errno::ENOMEM | errno::ENOBUFS)) => {
-            return (Cause::LocalOutOfMemory { errno }, Certain);
-        }
-        _ => {}
+    if let Some(cause) = errno.and_then(own_limit) {
+        return (cause, Certain);
     }
     if let ServerAddress::Unix(path) = &attempt.server().address {
         return (unix(errno, path), Certain);
@@ -116,6 +122,15 @@ fn connect(failure: &ConnectFailure, attempt: &Attempt) -> (Cause, Certainty) {
     (cause, Certain)
 }
 
+/// The cause behind an errno that speaks of a limit of our own process or host.
+pub fn own_limit(errno: i32) -> Option<Cause> {
+    match errno {
+        errno::EMFILE | errno::ENFILE => Some(Cause::LocalFdExhausted { errno }),
+        errno::ENOMEM | errno::ENOBUFS => Some(Cause::LocalOutOfMemory { errno }),
+        _ => None,
+    }
+}
+
 fn connect_timeout(attempt: &Attempt, waited: Duration) -> Cause {
     match attempt.address {
         Some(address) => Cause::ConnectTimeout { address, waited },
@@ -128,7 +143,8 @@ fn unix(errno: Option<i32>, path: &Path) -> Cause {
     match errno {
         Some(errno @ (errno::ENOENT | errno::ENOTDIR)) => Cause::UnixSocketMissing { path, errno },
         Some(errno::EACCES | errno::EPERM) => Cause::UnixSocketPermissionDenied { path },
-        Some(errno::ECONNREFUSED) => Cause::UnixSocketRefused { path },
+        // Reset: the listener was closed with our connection in its queue.
+        Some(errno::ECONNREFUSED | errno::ECONNRESET) => Cause::UnixSocketRefused { path },
         Some(errno::EAGAIN) => Cause::UnixSocketBacklogFull { path },
         errno => Cause::ConnectFailed { target: path.display().to_string(), errno },
     }
@@ -207,21 +223,24 @@ fn certificate_fault(fault: &CertificateError, leaf: Leaf, attempt: &Attempt) ->
     }
 }
 
-fn send(failure: &SendFailure, attempt: &Attempt) -> (Cause, Certainty) {
+fn send(failure: &SendFailure, attempt: &Attempt, facts: &Facts) -> (Cause, Certainty) {
     let bytes_sent = attempt.bytes_sent;
     match failure {
         SendFailure::TimedOut => {
             let waited = attempt.upstream.timeouts.send;
             (Cause::RequestWriteTimeout { waited, bytes_sent }, Likely)
         }
-        SendFailure::Io(_) if is_stale(attempt) => stale(attempt),
-        SendFailure::Io(error) => {
-            (Cause::RequestWriteFailed { errno: error.raw_os_error(), bytes_sent }, Certain)
+        SendFailure::Spool(error) => {
+            (Cause::LocalStorageFailed { errno: error.raw_os_error() }, Certain)
         }
+        SendFailure::Io(_) if is_stale(attempt) => stale(attempt),
+        SendFailure::Io(error) => fastcgi::behind_http(attempt, facts).unwrap_or_else(|| {
+            (Cause::RequestWriteFailed { errno: error.raw_os_error(), bytes_sent }, Certain)
+        }),
     }
 }
 
-fn head(failure: &HeadFailure, attempt: &Attempt) -> (Cause, Certainty) {
+fn head(failure: &HeadFailure, attempt: &Attempt, facts: &Facts) -> (Cause, Certainty) {
     let bytes_received = attempt.bytes_received;
     let partial = !first_bytes(attempt).is_empty();
     let cause = match failure {
@@ -256,9 +275,17 @@ fn head(failure: &HeadFailure, attempt: &Attempt) -> (Cause, Certainty) {
         }
         HeadFailure::Closed => Cause::ClosedBeforeResponse,
         HeadFailure::Io(error) => {
+            if let Some(decided) = fastcgi::behind_http(attempt, facts) {
+                return decided;
+            }
             Cause::ResetBeforeResponse { errno: error.raw_os_error().unwrap_or_default() }
         }
         HeadFailure::TimedOut => return (head_timeout(attempt, partial), Likely),
+        // FastCGI's alone, and decided there.
+        HeadFailure::Record(_)
+        | HeadFailure::Cgi(_)
+        | HeadFailure::NoOutput { .. }
+        | HeadFailure::Rejected { .. } => Cause::ProxyInternalError,
     };
     (cause, Certain)
 }
@@ -310,16 +337,34 @@ fn body(failure: &BodyFailure, attempt: &Attempt) -> (Cause, Certainty) {
             let waited = attempt.upstream.timeouts.idle;
             return (Cause::BodyStallTimeout { received_bytes, waited }, Likely);
         }
+        // FastCGI's alone, and decided there.
+        BodyFailure::Record(_) | BodyFailure::Withdrawn => Cause::ProxyInternalError,
     };
     (cause, Certain)
 }
 
-/// A reused connection that ended without a byte: closed while it was idle, as far as can be seen.
+/// A reused connection that ended without a byte, and too soon for a server that had begun to work:
+/// closed while it was idle, as far as can be seen.
 pub fn is_stale(attempt: &Attempt) -> bool {
-    attempt.reuse.is_some() && attempt.bytes_received == 0
+    attempt.reuse.is_some() && attempt.bytes_received == 0 && after_sent(attempt) <= STALE_MAX
 }
 
-fn stale(attempt: &Attempt) -> (Cause, Certainty) {
+/// How long the exchange lasted.
+pub(super) fn after(attempt: &Attempt) -> Duration {
+    since(attempt.stamps.connected.unwrap_or(attempt.stamps.started), attempt)
+}
+
+/// How long after the last byte of the request it ended; where not all of it was sent, how long it
+/// lasted.
+pub(super) fn after_sent(attempt: &Attempt) -> Duration {
+    attempt.stamps.sent.map_or_else(|| after(attempt), |sent| since(sent, attempt))
+}
+
+fn since(from: Instant, attempt: &Attempt) -> Duration {
+    attempt.stamps.ended.map_or(Duration::ZERO, |end| end.saturating_duration_since(from))
+}
+
+pub(super) fn stale(attempt: &Attempt) -> (Cause, Certainty) {
     let (idle, served) =
         attempt.reuse.map_or((Duration::ZERO, 0), |reuse| (reuse.idle, reuse.served));
     (Cause::StaleKeepalive { idle, served }, Likely)
@@ -338,7 +383,7 @@ fn is_text(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| byte >= b' ' && byte != 0x7f || matches!(byte, b'\r' | b'\n' | b'\t'))
 }
 
-fn first_bytes(attempt: &Attempt) -> &[u8] {
+pub(super) fn first_bytes(attempt: &Attempt) -> &[u8] {
     attempt.remains.as_ref().map_or(&[], |remains| &remains.first_bytes)
 }
 
@@ -346,7 +391,7 @@ fn line(attempt: &Attempt) -> Vec<u8> {
     attempt.remains.as_ref().map(|remains| remains.line.clone()).unwrap_or_default()
 }
 
-fn largest(attempt: &Attempt) -> Vec<(String, usize)> {
+pub(super) fn largest(attempt: &Attempt) -> Vec<(String, usize)> {
     attempt.remains.as_ref().map(|remains| remains.largest.clone()).unwrap_or_default()
 }
 
@@ -362,7 +407,7 @@ fn header_fault(kind: HeaderLineFault) -> HeaderFault {
     }
 }
 
-fn framing_fault(fault: LengthFault) -> FramingFault {
+pub(super) fn framing_fault(fault: LengthFault) -> FramingFault {
     match fault {
         LengthFault::ContentLengthInvalid => FramingFault::ContentLengthInvalid,
         LengthFault::ContentLengthConflict => FramingFault::ContentLengthConflict,

@@ -11,6 +11,9 @@ use super::cause::{Cause, UpgradeFault};
 
 /// Characters of one value that are shown; the rest says nothing new.
 const VALUE_CHARS: usize = 120;
+/// Characters of an application's own lines that are shown, from both ends: they begin with what
+/// went wrong first and end with the last words.
+const LINES_CHARS: usize = 600;
 /// Names of a list that are shown.
 const LIST_ITEMS: usize = 8;
 
@@ -76,6 +79,7 @@ impl Cause {
                 rows.time("waited", *waited).put("bytes_received", bytes_received)
             }
 
+            C::LocalStorageFailed { errno } => rows.errno(*errno),
             C::RequestWriteFailed { errno, bytes_sent } => {
                 rows.errno(*errno).put("bytes_sent", bytes_sent)
             }
@@ -118,13 +122,63 @@ impl Cause {
                 rows.put("received_bytes", received_bytes).time("waited", *waited)
             }
 
+            C::FcgiPeerNotFastcgi { protocol, first_bytes } => {
+                rows.text("protocol", protocol.into()).bytes("first_bytes", first_bytes)
+            }
+            C::FcgiMalformedRecord { fault } => rows.text("fault", fault.into()),
+            C::FcgiRejected { reason, app_status } => {
+                rows.text("reason", reason.into()).put("app_status", app_status)
+            }
+            C::FcgiBadCgiHeaders { fault, line, stderr } => {
+                rows.text("fault", fault.into()).bytes("line", line).said("stderr", stderr)
+            }
+            C::FcgiNoOutput { app_status, stderr } => {
+                rows.put("app_status", app_status).said("stderr", stderr)
+            }
+            C::FcgiScriptNotFound { filename, root, stderr } => rows
+                .text("filename", filename)
+                .text("root", &root.to_string_lossy())
+                .said("stderr", stderr),
+            C::FcgiScriptForbidden { filename, reason, stderr } => {
+                rows.text("filename", filename).text("reason", reason.into()).said("stderr", stderr)
+            }
+            C::FcgiConnectionDropped { reset, after } | C::HttpToFastcgiPort { reset, after } => {
+                rows.put("reset", reset).time("after", *after)
+            }
+            C::FcgiWorkerDied { reset, after, stderr } => {
+                rows.put("reset", reset).time("after", *after).said("stderr", stderr)
+            }
+            C::FcgiWorkerDiedMidResponse { reset, after, received_bytes, stderr } => rows
+                .put("reset", reset)
+                .time("after", *after)
+                .put("received_bytes", received_bytes)
+                .said("stderr", stderr),
+            C::FcgiTimeLimitKill { after, before } => {
+                rows.time("after", *after).time("before", *before)
+            }
+            C::FcgiPoolSaturated { waited, pending, backlog, in_flight } => rows
+                .time("waited", *waited)
+                .put("pending", pending)
+                .put("backlog", backlog)
+                .put("in_flight", in_flight),
+            C::PhpFatalError { message }
+            | C::PhpExecutionTimeout { message }
+            | C::PhpOutOfMemory { message }
+            | C::HelperServicesDown { message } => rows.said("message", message),
+
+            C::FileLinkRefused { errno } | C::FileUnreadable { errno } => rows.errno(Some(*errno)),
+            C::MethodNotAllowed { allowed } => rows.text("allowed", allowed),
+
             C::LoopDetected { via } => rows.text("via", via),
             C::QueueFull { limit, waited } => rows.put("limit", limit).time("waited", *waited),
             C::NoUpstreamConfigured { host } => rows.text("host", host),
             C::RequestInvalid { fault } => rows.text("fault", fault.into()),
             C::RequestHeaderTooLarge { limit_bytes } => rows.put("limit_bytes", limit_bytes),
+            C::RequestBodyTooLarge { limit_bytes } => rows.put("limit_bytes", limit_bytes),
             C::ClosedBeforeResponse
             | C::PlainHttpToTlsPort
+            | C::FileNotFound
+            | C::FileDenied
             | C::ProxyInternalError
             | C::ClientGone => rows,
         };
@@ -144,6 +198,14 @@ impl Rows {
 
     fn text(self, key: &'static str, value: &str) -> Rows {
         self.put(key, visible(value))
+    }
+
+    /// What an application said in lines of its own; left out when it said nothing.
+    fn said(self, key: &'static str, lines: &str) -> Rows {
+        match lines.trim() {
+            "" => self,
+            lines => self.put(key, abridged(lines)),
+        }
     }
 
     fn path(self, path: &Path) -> Rows {
@@ -219,6 +281,27 @@ pub fn visible(text: &str) -> String {
             break;
         }
         if is_hidden(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+    }
+    shown
+}
+
+/// Lines as one, with their hidden characters spelt out and the middle left out of long ones.
+pub fn abridged(lines: &str) -> String {
+    let mut shown = String::with_capacity(lines.len().min(LINES_CHARS * 4));
+    let count = lines.chars().count();
+    let left_out = LINES_CHARS / 2..count.saturating_sub(LINES_CHARS / 2);
+    for (i, c) in lines.chars().enumerate() {
+        if left_out.contains(&i) {
+            if i == left_out.start {
+                shown.push_str(" … ");
+            }
+            continue;
+        }
+        match c {
+            '\n' => shown.push_str(" | "),
+            c if is_hidden(c) => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
     }
     shown
 }
@@ -333,6 +416,17 @@ mod tests {
     fn text_is_visible_and_bounded() {
         assert_eq!(visible("naïve\u{1b}\u{202e}"), "naïve\\u{1b}\\u{202e}");
         assert_eq!(visible(&"x".repeat(500)).chars().count(), VALUE_CHARS + 1);
+    }
+
+    #[test]
+    fn lines_are_one_and_long_ones_keep_both_ends() {
+        assert_eq!(abridged("in x.php:1\n#0 {main}\u{1b}"), "in x.php:1 | #0 {main}\\u{1b}");
+        let both = abridged(&format!("first{}last", "-".repeat(10_000)));
+        assert!(both.starts_with("first-") && both.ends_with("-last") && both.contains(" … "));
+        assert_eq!(both.chars().count(), LINES_CHARS + 3);
+        let whole = "x".repeat(LINES_CHARS);
+        assert_eq!(abridged(&whole), whole);
+        assert_eq!(Cause::FcgiNoOutput { app_status: 0, stderr: "\n".into() }.evidence().len(), 1);
     }
 
     #[test]

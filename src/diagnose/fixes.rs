@@ -1,18 +1,14 @@
 //! THE FIXES: a cause to the fixes that match it, the one that helps first in front.
 //!
-//! Ids are stable: they are keys of `text` and part of the JSON. Commands carry only values from
-//! the configuration, shell-quoted; no byte that came from a client or an upstream enters them.
-//! Pure.
-
-use std::net::IpAddr;
-use std::path::Path;
+//! Ids are stable: they are keys of `text` and part of the JSON. The command beside the first of
+//! them comes from `look`. Pure.
 
 use strum::{EnumIter, EnumString, IntoStaticStr};
 
-use crate::config::{Scheme, Server, ServerAddress};
+use crate::config::Server;
 
-use super::catalog::{self, Phase};
 use super::cause::{Cause, Code};
+use super::look::look;
 
 /// The stable id of a fix.
 #[derive(
@@ -39,6 +35,9 @@ pub enum FixId {
     CachedCopy,
     ContactSite,
     ContactIsp,
+    // Ours, for what the documents do not speak of.
+    CheckAddress,
+    SmallerUpload,
     ComeBack,
 
     // For the site's operator.
@@ -53,6 +52,7 @@ pub enum FixId {
     FpmCapacity,
     FpmTimeouts,
     CheckMemory,
+    FreeDisk,
     CheckLogs,
     WpDebug,
     PluginsOff,
@@ -90,6 +90,17 @@ pub enum FixId {
     CheckTruncation,
     ReportBug,
     FixRequest,
+    ScriptPath,
+    FilePermissions,
+    RunnableExtensions,
+    AllowedClients,
+    HeadersFirst,
+    FindCrash,
+    MemoryLimit,
+    FilePath,
+    DenyRules,
+    SiteLinks,
+    RaiseBodyLimit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
@@ -184,6 +195,9 @@ const OWN_NETWORK: &[FixId] = &[
     FixId::ContactIsp,
 ];
 
+/// The path leads to nothing that is given out.
+const OTHER_PATH: &[FixId] = &[FixId::CheckAddress, FixId::ContactSite, FixId::CachedCopy];
+
 /// Cause to fixes: visitors', operators'. One row a cause, the most helpful first.
 fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
     use Code as C;
@@ -246,6 +260,7 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
         C::LocalPortsExhausted => {
             (LATER, &[KeepaliveTimeouts, LimitTraffic, CheckConnectivity, Monitor])
         }
+        C::LocalStorageFailed => (LATER, &[FreeDisk, CheckLogs, MoreResources, Monitor]),
         C::LocalOutOfMemory => (LATER, &[CheckMemory, MoreResources, CheckLogs, Monitor]),
 
         C::TlsPeerSpeaksPlaintext => (TELL, &[ProtocolAgree, MatchPort, RollBack]),
@@ -341,6 +356,79 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
             (LATER, &[SlowQueries, CheckLogs, HelperServices, RaiseTimeouts, CheckMemory])
         }
 
+        C::FcgiPeerNotFastcgi => (TELL, &[ProtocolAgree, MatchPort, BackendStatus, RollBack]),
+        C::FcgiMalformedRecord => {
+            (TELL, &[CheckLogs, UpdateSoftware, ProtocolAgree, BackendStatus, ReportBug])
+        }
+        C::FcgiRejected => {
+            (WAIT, &[CheckLogs, BackendStatus, MoreResources, LimitTraffic, ProtocolAgree])
+        }
+        C::FcgiBadCgiHeaders => (TELL, &[HeadersFirst, CheckLogs, PluginsOff, RollBack, DebugCode]),
+        C::FcgiNoOutput => {
+            (TELL, &[CheckLogs, PluginsOff, WpDebug, UpdateSoftware, RollBack, DebugCode])
+        }
+        C::FcgiScriptNotFound => (TELL, &[ScriptPath, FilePermissions, RollBack, ContactHost]),
+        C::FcgiScriptForbidden => {
+            (TELL, &[FilePermissions, RunnableExtensions, ScriptPath, LimitTraffic])
+        }
+        C::FcgiConnectionDropped => {
+            (TELL, &[AllowedClients, ProtocolAgree, MatchPort, CheckLogs, CheckFirewall])
+        }
+        C::FcgiWorkerDied | C::FcgiWorkerDiedMidResponse => (
+            WAIT,
+            &[
+                FindCrash,
+                CheckMemory,
+                FpmTimeouts,
+                CheckLogs,
+                PluginsOff,
+                UpdateSoftware,
+                RollBack,
+                DebugCode,
+                Monitor,
+            ],
+        ),
+        C::FcgiTimeLimitKill => {
+            (LATER, &[FpmTimeouts, SlowQueries, HelperServices, FindCrash, CheckLogs, DebugCode])
+        }
+        C::FcgiPoolSaturated => (
+            LATER,
+            &[
+                FpmCapacity,
+                SlowQueries,
+                HelperServices,
+                CheckMemory,
+                LimitTraffic,
+                RaiseConnectionLimit,
+                MoreResources,
+                Monitor,
+            ],
+        ),
+        C::HttpToFastcgiPort => {
+            (TELL, &[ProtocolAgree, MatchPort, AllowedClients, CheckLogs, RollBack])
+        }
+        C::PhpFatalError => (
+            TELL,
+            &[CheckLogs, PluginsOff, RollBack, UpdateSoftware, WpDebug, DebugCode, AskExpert],
+        ),
+        C::PhpExecutionTimeout => {
+            (LATER, &[SlowQueries, PluginsOff, FpmTimeouts, DebugCode, MoreResources])
+        }
+        C::PhpOutOfMemory => {
+            (TELL, &[MemoryLimit, PluginsOff, CheckMemory, DebugCode, MoreResources])
+        }
+        C::HelperServicesDown => {
+            (WAIT, &[HelperServices, CheckMemory, CheckLogs, RollBack, ContactHost, Monitor])
+        }
+
+        C::FileNotFound => (OTHER_PATH, &[FilePath, RollBack, LimitTraffic]),
+        C::FileDenied => (OTHER_PATH, &[DenyRules, LimitTraffic]),
+        C::FileLinkRefused => (OTHER_PATH, &[SiteLinks, FilePath]),
+        C::FileUnreadable => (TELL, &[FilePermissions, FilePath, CheckLogs]),
+        C::MethodNotAllowed => {
+            (&[CheckAddress, NewSession, ContactSite], &[FilePath, FixRequest, LimitTraffic])
+        }
+
         C::LoopDetected => (TELL, &[BreakLoop, CheckDns, MatchPort, BypassCdn, RollBack]),
         C::QueueFull => (
             LATER,
@@ -369,76 +457,10 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
             (OWN_NETWORK, &[RaiseTimeouts, LimitTraffic])
         }
         C::TooManyClientConnections => (LATER, &[LimitTraffic, RaiseConnectionLimit, Monitor]),
-    }
-}
-
-/// The command with which an operator sees the cause for himself, from configured values only.
-fn look(cause: &Cause, site: &Site<'_>) -> Option<String> {
-    let server = site.server?;
-    if matches!(cause.code(), Code::LocalFdExhausted) {
-        return Some("systemctl show -p LimitNOFILE causeway".to_owned());
-    }
-    let entry = catalog::entry(cause.code());
-    match &server.address {
-        ServerAddress::Unix(path) => Some(unix_look(entry.phase, path)),
-        ServerAddress::Name { host, .. } if entry.phase == Phase::Resolve => {
-            Some(format!("getent ahosts {}", quote(host)))
-        }
-        ServerAddress::Name { host, port } => Some(tcp_look(entry.phase, host, *port, site)),
-        ServerAddress::Ip(address) => {
-            let host = match address.ip() {
-                IpAddr::V4(ip) => ip.to_string(),
-                IpAddr::V6(ip) => format!("[{ip}]"),
-            };
-            let local = address.ip().is_loopback() && entry.phase == Phase::Connect;
-            match local {
-                true => Some(format!("ss -ltnp 'sport = :{}'", address.port())),
-                false => Some(tcp_look(entry.phase, &host, address.port(), site)),
-            }
+        C::RequestBodyTooLarge => {
+            (&[SmallerUpload, ContactSite], &[RaiseBodyLimit, FixRequest, LimitTraffic])
         }
     }
-}
-
-fn unix_look(phase: Phase, path: &Path) -> String {
-    let path = quote(&path.to_string_lossy());
-    match phase {
-        Phase::Request | Phase::Route | Phase::Resolve | Phase::Connect => {
-            format!("namei -l {path}; ss -lxp | grep -F -- {path}")
-        }
-        Phase::Tls | Phase::Send | Phase::Head | Phase::Body => {
-            format!("curl -v -o /dev/null --unix-socket {path} http://localhost/")
-        }
-    }
-}
-
-fn tcp_look(phase: Phase, host: &str, port: u16, site: &Site<'_>) -> String {
-    let target = quote(&format!("{host}:{port}"));
-    let secure = site.server.is_some_and(|server| server.scheme == Scheme::Https);
-    match phase {
-        Phase::Tls => {
-            let name = quote(site.server_name);
-            format!("openssl s_client -connect {target} -servername {name} </dev/null")
-        }
-        Phase::Request
-        | Phase::Route
-        | Phase::Resolve
-        | Phase::Connect
-        | Phase::Send
-        | Phase::Head
-        | Phase::Body => {
-            let scheme = if secure { "https" } else { "http" };
-            format!("curl -v -o /dev/null {}", quote(&format!("{scheme}://{host}:{port}/")))
-        }
-    }
-}
-
-/// A word of a POSIX shell: bare where nothing in it is special, in single quotes otherwise.
-fn quote(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -464,13 +486,5 @@ mod tests {
             });
             assert!(used, "{}", id.name());
         }
-    }
-
-    #[test]
-    fn words_of_commands_are_quoted_for_the_shell() {
-        assert_eq!(quote("shop.internal:80"), "shop.internal:80");
-        assert_eq!(quote("/run/a b;rm"), "'/run/a b;rm'");
-        assert_eq!(quote("it's"), r"'it'\''s'");
-        assert_eq!(quote(""), "''");
     }
 }

@@ -1,23 +1,36 @@
 //! ROOM 3: from failure to report.
 //!
 //! `cause` is the list, `catalog` its meaning, `evidence` its values in print, `fixes` what to do,
-//! `text` the words, `report` the result. Opens no socket and reads no clock.
+//! `look` how to see it for oneself, `text` the words, `report` the result. `classify` and
+//! `fastcgi` decide from failures, `said` from answers that are whole; `facts` are what `probe`
+//! found on this host. Nothing but `probe` opens anything or waits.
 
 mod catalog;
 mod cause;
 mod certificate;
 mod classify;
 mod evidence;
+mod facts;
+mod fastcgi;
 mod fingerprint;
 mod fixes;
+mod look;
+pub mod probe;
 mod report;
+mod said;
 mod text;
 
 pub use catalog::{Blame, Entry, Phase, entry};
-pub use cause::{Cause, Code, FramingFault, HeaderFault, Protocol, RequestFault, UpgradeFault};
-pub use classify::{classify, is_stale};
-pub use evidence::{is_hidden, rcode_name, visible};
+pub use cause::{
+    Cause, CgiFault, Code, ForbiddenReason, FramingFault, HeaderFault, Protocol, RecordFault,
+    RejectReason, RequestFault, UpgradeFault,
+};
+pub use classify::{classify, is_stale, own_limit};
+pub use evidence::{abridged, is_hidden, rcode_name, visible};
+pub use facts::{Facts, Probed, Queue};
+pub use fastcgi::looks_like_fastcgi;
 pub use fingerprint::says_port_is_tls;
 pub use fixes::{Audience, Fix, FixId, Site, fix_ids, fixes};
 pub use report::{AttemptSummary, Certainty, Fate, IncidentId, Report};
+pub use said::{Sent, is_quiet, said};
 pub use text::{CauseWords, FixWords, PageWords, Words, english, source};

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::config::Scheme;
 use crate::upstream::{Attempt, Stage};
 
 use super::catalog::{Entry, Phase};
@@ -170,11 +171,18 @@ fn phase(stage: Stage) -> Phase {
 impl Fate {
     /// What the flight records say of the request: the furthest that any attempt got counts.
     pub fn of<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Fate {
-        attempts.fold(Fate::NotSent, |fate, attempt| match (attempt.status, attempt.bytes_sent) {
-            (Some(_), _) => Fate::Processed,
-            (None, 0) => fate,
-            (None, _) if fate == Fate::Processed => fate,
-            (None, _) => Fate::MayHaveBeenProcessed,
+        // A program that died over its answer had not come to its end.
+        let answered = |attempt: &Attempt| {
+            let cut = attempt.server().scheme == Scheme::FastCgi && attempt.stamps.ended.is_some();
+            attempt.status.filter(|_| !cut)
+        };
+        attempts.fold(Fate::NotSent, |fate, attempt| {
+            match (answered(attempt), attempt.bytes_sent) {
+                (Some(_), _) => Fate::Processed,
+                (None, 0) => fate,
+                (None, _) if fate == Fate::Processed => fate,
+                (None, _) => Fate::MayHaveBeenProcessed,
+            }
         })
     }
 }

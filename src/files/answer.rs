@@ -34,10 +34,8 @@ pub struct Answer {
 #[error("a file takes no such method")]
 pub struct MethodRefused;
 
-impl MethodRefused {
-    /// The value of Allow, which belongs to the response (RFC 9110 §15.5.6).
-    pub const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD");
-}
+/// The value of Allow, which belongs to that response (RFC 9110 §15.5.6).
+pub const ALLOWED: &str = "GET, HEAD";
 
 /// Answers a request for `opened`; `root` is where it lies, `now` the time of the response.
 ///

@@ -51,14 +51,14 @@ impl FileBody {
     }
 
     /// A body of these parts in turn.
-    pub fn new(file: File, parts: Vec<Part>) -> FileBody {
+    pub fn new(file: Arc<File>, parts: Vec<Part>) -> FileBody {
         let length = |part: &Part| match part {
             Part::Bytes(bytes) => bytes.len() as u64,
             Part::Range(range) => range.end.saturating_sub(range.start),
         };
         let parts: VecDeque<Part> = parts.into_iter().filter(|part| length(part) > 0).collect();
         let left = parts.iter().map(length).sum();
-        FileBody { file: Some(Arc::new(file)), parts, left, ..FileBody::empty() }
+        FileBody { file: Some(file), parts, left, ..FileBody::empty() }
     }
 
     /// Bytes that are still to come.
@@ -186,11 +186,11 @@ mod tests {
 
     use super::*;
 
-    fn file(size: usize) -> (File, Vec<u8>) {
+    fn file(size: usize) -> (Arc<File>, Vec<u8>) {
         let bytes: Vec<u8> = (0..size).map(|at| (at * 7 + at / 256) as u8).collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&bytes).unwrap();
-        (file, bytes)
+        (Arc::new(file), bytes)
     }
 
     /// The pieces of a body, up to the end or the error.
@@ -295,7 +295,8 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_read_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let body = FileBody::new(File::open(folder.path()).unwrap(), vec![Part::Range(0..9)]);
+        let body =
+            FileBody::new(Arc::new(File::open(folder.path()).unwrap()), vec![Part::Range(0..9)]);
         assert_eq!(pieces(body), (Vec::new(), Some(io::ErrorKind::IsADirectory)));
     }
 }

@@ -43,8 +43,10 @@ pub enum Refusal {
     Denied(Denial),
     #[error("no such file")]
     NotFound,
-    /// It is there, and we have no right to it, or a link leads out of the root (EXDEV) or in a
-    /// circle (ELOOP).
+    /// A link leads out of the root (EXDEV) or in a circle (ELOOP).
+    #[error("not followed (errno {errno})")]
+    Link { errno: i32 },
+    /// It is there, and we have no right to it.
     #[error("not permitted (errno {errno})")]
     Forbidden { errno: i32 },
     /// Whether it is there could not be found out: EMFILE, EIO and the like.
@@ -240,7 +242,10 @@ impl From<Closed> for Refusal {
     fn from(closed: Closed) -> Refusal {
         match closed {
             Closed::Denied(denial) => Refusal::Denied(denial),
-            Closed::Errno(errno @ (Errno::ACCESS | Errno::PERM | Errno::XDEV | Errno::LOOP)) => {
+            Closed::Errno(errno @ (Errno::XDEV | Errno::LOOP)) => {
+                Refusal::Link { errno: errno.raw_os_error() }
+            }
+            Closed::Errno(errno @ (Errno::ACCESS | Errno::PERM)) => {
                 Refusal::Forbidden { errno: errno.raw_os_error() }
             }
             Closed::Errno(errno) => Refusal::Io { errno: errno.raw_os_error() },
@@ -329,6 +334,7 @@ mod tests {
             Err(Refusal::Path(_)) => "bad path".to_owned(),
             Err(Refusal::Denied(_)) => "denied".to_owned(),
             Err(Refusal::NotFound) => "not found".to_owned(),
+            Err(Refusal::Link { errno }) => format!("link {errno}"),
             Err(Refusal::Forbidden { errno }) => format!("forbidden {errno}"),
             Err(Refusal::Io { errno }) => format!("io {errno}"),
         }
@@ -400,8 +406,8 @@ mod tests {
                 ("/%252e%252e/secret.txt", "run /index.php|"),
                 ("/%c0%ae%c0%ae/secret.txt", "run /index.php|"),
                 ("/.../secret.txt", "denied"),
-                ("/out.txt", "forbidden 18"),
-                ("/out/secret.txt", "forbidden 18"),
+                ("/out.txt", "link 18"),
+                ("/out/secret.txt", "link 18"),
                 ("/source.txt", "denied"),
                 ("/run.php", "denied"),
                 ("/pipe.txt", "run /index.php|"),
@@ -542,7 +548,7 @@ mod tests {
     fn errors_of_the_file_system() {
         for (errno, expected) in [
             (Errno::ACCESS, Refusal::Forbidden { errno: 13 }),
-            (Errno::XDEV, Refusal::Forbidden { errno: 18 }),
+            (Errno::XDEV, Refusal::Link { errno: 18 }),
             (Errno::MFILE, Refusal::Io { errno: 24 }),
             (Errno::IO, Refusal::Io { errno: 5 }),
         ] {

@@ -6,20 +6,22 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{self, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::beneath::{
+    self, Beneath, NO_LINKS, NO_MAGIC, Purpose, below, flags, open_beneath, open_linked, place,
+    walk,
+};
+use super::recent::{Recent, What};
 use super::rules::{self, Denial};
 use crate::clock;
 use crate::config::{Files, Symlinks};
-
-/// How often a race with a rename is tried again: openat2(2), EAGAIN.
-const RACES_MAX: usize = 8;
 
 /// The folder of one site, as one worker sees it. Cheap to ask, not to be shared between threads.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ pub struct Root {
     beneath: Beneath,
     state: RefCell<State>,
     looked: Cell<Option<Instant>>,
+    recent: Recent,
 }
 
 /// Whether the folder is on this host.
@@ -46,15 +49,6 @@ struct Folder {
     fd: OwnedFd,
     device: u64,
     inode: u64,
-}
-
-/// Who keeps a lookup below the root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Beneath {
-    /// openat2(2), Linux 5.6.
-    Kernel,
-    /// Name by name without any symbolic link, where a sandbox or an old kernel has no openat2.
-    Walk,
 }
 
 /// What lies at a path.
@@ -76,9 +70,9 @@ pub enum Found {
 }
 
 /// A regular file that may be sent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Opened {
-    pub file: File,
+    pub file: Arc<File>,
     /// Names below the root, without a leading slash.
     pub path: Vec<u8>,
     pub size: u64,
@@ -95,24 +89,16 @@ pub enum Closed {
     Errno(Errno),
 }
 
-/// What a lookup is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// To be read and sent.
-    Read,
-    /// To know what it is.
-    Look,
-}
-
 impl Root {
     /// Opens the site's folder, if it is here.
     pub fn new(files: &Files) -> Root {
         Root {
             path: files.root.clone(),
             symlinks: files.symlinks,
-            beneath: beneath(),
+            beneath: beneath::known(),
             state: RefCell::new(State::Away),
             looked: Cell::new(None),
+            recent: Recent::default(),
         }
     }
 
@@ -160,9 +146,16 @@ impl Root {
     /// # Errors
     /// [`Closed`]; where the folder is not here there is nothing, see [`Root::is_here`].
     pub fn open(&self, files: &Files, path: &[u8]) -> Result<Found, Closed> {
+        if let Some(opened) = self.recent.file(path).filter(Opened::is_as_it_was) {
+            return Ok(Found::File(opened));
+        }
         match self.found(files, path, Purpose::Read) {
             Ok(Some((fd, stat))) => Ok(match kind_of(&stat) {
-                Kind::File => Found::File(Opened::new(fd, &stat, path)),
+                Kind::File => {
+                    let opened = Opened::new(fd, &stat, path);
+                    self.recent.note(path, What::Opened(opened.clone()));
+                    Found::File(opened)
+                }
                 Kind::Folder => Found::Folder,
                 Kind::Nothing => Found::Nothing,
             }),
@@ -182,12 +175,30 @@ impl Root {
     /// # Errors
     /// As [`Root::open`].
     pub fn kind(&self, files: &Files, path: &[u8]) -> Result<Kind, Closed> {
+        if self.recent.is_file(path) {
+            return Ok(Kind::File);
+        }
         let found = self.found(files, path, Purpose::Look)?;
-        Ok(found.map_or(Kind::Nothing, |(_, stat)| kind_of(&stat)))
+        let kind = found.map_or(Kind::Nothing, |(_, stat)| kind_of(&stat));
+        if kind == Kind::File {
+            self.recent.note(path, What::File);
+        }
+        Ok(kind)
     }
 
     /// Opens the file at `path` if no link leads to it: one that nobody asked for by its name.
     pub fn open_beside(&self, path: &[u8]) -> Option<Opened> {
+        match self.recent.beside(path) {
+            Some(Some(opened)) if !opened.is_as_it_was() => {}
+            Some(known) => return known,
+            None => {}
+        }
+        let beside = self.look_beside(path);
+        self.recent.note(path, What::Beside(beside.clone()));
+        beside
+    }
+
+    fn look_beside(&self, path: &[u8]) -> Option<Opened> {
         let state = self.state.borrow();
         let State::Here(folder) = &*state else { return None };
         let fd = match self.beneath {
@@ -197,6 +208,11 @@ impl Root {
         let fd = fd.ok()?;
         let stat = fs::fstat(&fd).ok()?;
         (kind_of(&stat) == Kind::File).then(|| Opened::new(fd, &stat, path))
+    }
+
+    /// Closes what was kept open for the next to ask. Once a tick.
+    pub fn tick(&self) {
+        self.recent.forget();
     }
 
     fn found(
@@ -262,20 +278,30 @@ impl Folder {
 
 impl Opened {
     fn new(fd: OwnedFd, stat: &Stat, path: &[u8]) -> Opened {
+        let (size, modified) = Opened::described(stat);
         Opened {
-            file: File::from(fd),
+            file: Arc::new(File::from(fd)),
             path: path.to_vec(),
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            modified: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            size,
+            modified,
             inode: stat.st_ino,
         }
     }
-}
 
-/// Those of /proc, which lead anywhere without a name.
-const NO_MAGIC: ResolveFlags = ResolveFlags::NO_MAGICLINKS;
-const NO_LINKS: ResolveFlags =
-    ResolveFlags::BENEATH.union(NO_MAGIC).union(ResolveFlags::NO_SYMLINKS);
+    /// Whether it was neither written to nor replaced since it was opened.
+    fn is_as_it_was(&self) -> bool {
+        fs::fstat(&self.file).is_ok_and(|stat| {
+            let now = Opened::described(&stat);
+            stat.st_nlink > 0 && now == (self.size, self.modified)
+        })
+    }
+
+    /// Size and time of modification.
+    fn described(stat: &Stat) -> (u64, (i64, u32)) {
+        let modified = (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0));
+        (u64::try_from(stat.st_size).unwrap_or(0), modified)
+    }
+}
 
 fn kind_of(stat: &Stat) -> Kind {
     match FileType::from_raw_mode(stat.st_mode) {
@@ -283,67 +309,6 @@ fn kind_of(stat: &Stat) -> Kind {
         FileType::Directory => Kind::Folder,
         _ => Kind::Nothing,
     }
-}
-
-/// A pipe without a writer would hold open(2) up, and a terminal would become ours.
-fn flags(purpose: Purpose) -> OFlags {
-    match purpose {
-        Purpose::Read => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
-        Purpose::Look => OFlags::PATH | OFlags::CLOEXEC,
-    }
-}
-
-fn open_beneath(
-    root: BorrowedFd<'_>,
-    path: &[u8],
-    purpose: Purpose,
-    limits: ResolveFlags,
-) -> Result<OwnedFd, Errno> {
-    let mut races = 0;
-    loop {
-        match fs::openat2(root, path, flags(purpose), Mode::empty(), limits) {
-            Err(Errno::AGAIN) if races < RACES_MAX => races += 1,
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
-    }
-}
-
-/// Opens `path` through links that stay below the root.
-///
-/// RESOLVE_BENEATH stops at any absolute link. One that leads back into the site is asked for its
-/// end, which is then opened by its own name, and so without a way out.
-fn open_linked(root: BorrowedFd<'_>, path: &[u8], purpose: Purpose) -> Result<OwnedFd, Errno> {
-    match open_beneath(root, path, purpose, ResolveFlags::BENEATH.union(NO_MAGIC)) {
-        Err(Errno::XDEV) => {}
-        other => return other,
-    }
-    let end = open_beneath(root, path, Purpose::Look, NO_MAGIC)?;
-    let (target, root_path) = (place(end.as_fd())?, place(root)?);
-    let below = below(&target, &root_path).ok_or(Errno::XDEV)?;
-    open_beneath(root, below, purpose, NO_LINKS)
-}
-
-/// Opens `path` name by name: each is looked up in a folder that is held open, and no link is
-/// followed.
-fn walk(root: BorrowedFd<'_>, path: &[u8], purpose: Purpose) -> Result<OwnedFd, Errno> {
-    let mut held: Option<OwnedFd> = None;
-    let mut names = path.split(|byte| *byte == b'/').peekable();
-    while let Some(name) = names.next() {
-        let folder = held.as_ref().map_or(root, AsFd::as_fd);
-        // Also of the last name: O_NOFOLLOW with O_PATH opens the link itself (open(2)).
-        let stat = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
-            return Err(Errno::LOOP);
-        }
-        let wanted = match names.peek() {
-            Some(_) => OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            None => flags(purpose),
-        };
-        let next = fs::openat(folder, name, wanted | OFlags::NOFOLLOW, Mode::empty())?;
-        held = Some(next);
-    }
-    held.ok_or(Errno::NOENT)
 }
 
 /// Judges a file by its own place, not by that of the link that led to it. What lies outside the
@@ -371,32 +336,6 @@ fn check_target(
         true => Ok(()),
         false => Err(Closed::Denied(Denial::Source)),
     }
-}
-
-/// The real path of an open file (proc_pid_fd(5)); without /proc no link is followed.
-fn place(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
-    let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    match fs::readlinkat(CWD, link, Vec::new()) {
-        Ok(target) => Ok(target.into_bytes()),
-        Err(_) => Err(Errno::LOOP),
-    }
-}
-
-/// The names of `target` below `root`, if it is there.
-fn below<'a>(target: &'a [u8], root: &[u8]) -> Option<&'a [u8]> {
-    target.strip_prefix(root)?.strip_prefix(b"/")
-}
-
-/// Asked once: ENOSYS before Linux 5.6, EPERM where a container's filter knows no openat2.
-fn beneath() -> Beneath {
-    static BENEATH: OnceLock<Beneath> = OnceLock::new();
-    *BENEATH.get_or_init(|| {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        match fs::openat2(CWD, "/", flags, Mode::empty(), ResolveFlags::empty()) {
-            Err(Errno::NOSYS | Errno::PERM) => Beneath::Walk,
-            Ok(_) | Err(_) => Beneath::Kernel,
-        }
-    })
 }
 
 #[cfg(test)]
@@ -437,7 +376,8 @@ mod tests {
         for (link, target) in [("back", "site/a/b"), ("back.txt", "site/a/b/x.txt")] {
             symlink(at(target), at("site").join(link)).unwrap();
         }
-        rustix::fs::mknodat(CWD, at("site/pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, at("site/pipe"), FileType::Fifo, Mode::RUSR, 0)
+            .unwrap();
         drop(std::os::unix::net::UnixListener::bind(at("site/socket")).unwrap());
         folder
     }
@@ -446,7 +386,7 @@ mod tests {
         match root.open(files, path.as_bytes()) {
             Ok(Found::File(opened)) => {
                 let mut text = String::new();
-                std::io::Read::read_to_string(&mut { opened.file }, &mut text).unwrap();
+                std::io::Read::read_to_string(&mut opened.file.as_ref(), &mut text).unwrap();
                 assert_eq!(opened.size, text.len() as u64);
                 text
             }

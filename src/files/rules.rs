@@ -5,7 +5,7 @@
 //! rules are not to be configured; `config` holds the list and its default.
 
 use super::media;
-use crate::config::Files;
+use crate::config::{Endings, Files};
 
 /// Why something is never given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,9 @@ pub fn denial(files: &Files, path: &[u8]) -> Option<Denial> {
     if !is_script(name) && is_source(name) {
         return Some(Denial::Source);
     }
-    let listed = files.deny.iter().position(|glob| glob.covers(path));
+    let endings = Endings::of(path);
+    let mut globs = files.deny.iter();
+    let listed = globs.position(|glob| glob.may_cover(&endings) && glob.covers(path));
     listed.map(|pattern| Denial::Listed { pattern })
 }
 

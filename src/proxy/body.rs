@@ -4,6 +4,7 @@
 //! gone, or the client is. A body that breaks off ends with an error, and hyper then ends the
 //! connection: a cut response never looks whole.
 
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -11,7 +12,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use thiserror::Error;
 
-use crate::upstream::Streaming;
+use crate::files::FileBody;
+use crate::upstream::{Failure, Streaming};
 
 use super::record::Record;
 
@@ -28,11 +30,18 @@ enum Kind {
     Empty,
     Full(Bytes),
     Stream(Box<Streaming>),
+    File(Box<FileBody>),
 }
 
-/// The upstream's body broke off; why stands in the log.
+/// Why a body breaks off.
+enum Broken {
+    Upstream(Failure),
+    File(io::Error),
+}
+
+/// The body broke off; why stands in the log.
 #[derive(Debug, Error)]
-#[error("the upstream's body broke off")]
+#[error("the body broke off")]
 pub struct Cut;
 
 impl Body {
@@ -52,6 +61,13 @@ impl Body {
             return Body::empty(record);
         }
         Body { kind: Kind::Full(bytes), record: Some(record) }
+    }
+
+    pub fn file(file: FileBody, record: Box<Record>) -> Body {
+        if file.left() == 0 {
+            return Body::empty(record);
+        }
+        Body { kind: Kind::File(Box::new(file)), record: Some(record) }
     }
 
     pub fn stream(streaming: Box<Streaming>, record: Box<Record>) -> Body {
@@ -78,7 +94,17 @@ impl http_body::Body for Body {
             Kind::Stream(streaming) => {
                 let record = body.record.as_mut().expect("a stream is made with its record");
                 ready!(streaming.poll_frame(cx, record.attempt_mut()))
+                    .map(|frame| frame.map_err(Broken::Upstream))
             }
+            Kind::File(file) => match ready!(file.poll_piece(cx)) {
+                Some(Ok(piece)) => Some(Ok(Frame::data(piece))),
+                // It shrank, or its disk fails: what was promised will not come.
+                Some(Err(error)) => {
+                    tracing::error!(%error, "a file broke off while it was sent");
+                    Some(Err(Broken::File(error)))
+                }
+                None => None,
+            },
         };
         let ended = matches!(frame, Some(Ok(_))) && http_body::Body::is_end_stream(body);
         let Some(record) = &mut body.record else { return Poll::Ready(None) };
@@ -94,8 +120,11 @@ impl http_body::Body for Body {
                 }
                 Some(Ok(frame))
             }
-            Some(Err(failure)) => {
-                record.cut(&failure);
+            Some(Err(broken)) => {
+                match broken {
+                    Broken::Upstream(failure) => record.cut(&failure),
+                    Broken::File(error) => record.cut_file(&error),
+                }
                 body.kind = Kind::Empty;
                 Some(Err(Cut))
             }
@@ -107,6 +136,7 @@ impl http_body::Body for Body {
             Kind::Empty => true,
             Kind::Full(_) => false,
             Kind::Stream(streaming) => streaming.is_done(),
+            Kind::File(file) => file.left() == 0,
         }
     }
 
@@ -117,6 +147,7 @@ impl http_body::Body for Body {
             Kind::Stream(streaming) => {
                 streaming.left().map_or_else(SizeHint::default, SizeHint::with_exact)
             }
+            Kind::File(file) => SizeHint::with_exact(file.left()),
         }
     }
 }

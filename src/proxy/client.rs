@@ -4,7 +4,7 @@
 //! requests on it. The audience rule of operators and visitors stands here, alone.
 
 use std::cell::{Cell, RefCell};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -22,7 +22,10 @@ use super::tunnel::Tunnel;
 pub struct Connection {
     /// The TCP peer; `None` on a Unix listener.
     pub peer: Option<IpAddr>,
-    /// The same in print.
+    /// The same with its port, and our end; `None` on a Unix listener.
+    pub peer_socket: Option<SocketAddr>,
+    pub local: Option<SocketAddr>,
+    /// The peer's address in print.
     pub peer_text: String,
     /// The forwarded fields of every request of an untrusted peer, up to the host.
     pub forwarded: Vec<u8>,
@@ -67,11 +70,23 @@ pub struct Rejection {
 }
 
 impl Connection {
-    pub fn new(peer: Option<IpAddr>, listener: Rc<Cell<usize>>) -> Connection {
-        let peer = peer.map(|peer| peer.to_canonical());
+    pub fn new(
+        peer_socket: Option<SocketAddr>,
+        local: Option<SocketAddr>,
+        listener: Rc<Cell<usize>>,
+    ) -> Connection {
+        let peer = peer_socket.map(|peer| peer.ip().to_canonical());
         let peer_text = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
         let forwarded = headers::forwarded_for(&peer_text);
-        Connection { peer, peer_text, forwarded, listener, ..Connection::default() }
+        Connection {
+            peer,
+            peer_socket,
+            local,
+            peer_text,
+            forwarded,
+            listener,
+            ..Connection::default()
+        }
     }
 
     /// Ends the wait for an upgrade's outcome.

@@ -17,12 +17,15 @@ use hyper::body::Incoming;
 
 use crate::config::{Rehearsal, ServerAddress};
 use crate::diagnose::{self, Cause, Certainty};
+use crate::files;
 use crate::upstream::{
     self, Answer, AnswerBody, Attempt, Failure, Outgoing, Pool, Stage, Upload, UploadFraming,
 };
 
 use super::client::{self, Client, Connection, Upgrade};
 use super::headers::{self, Fields, Forward};
+use super::local::{self, Found};
+use super::look;
 use super::record::Record;
 use super::respond::{self, Asked};
 use super::route::without_port;
@@ -42,7 +45,7 @@ pub async fn forward(
         record.client = client.address;
     }
     let asked = Asked { parts, client };
-    let outcome = {
+    let outcome: Outcome = {
         let answer = answer(site, connection, parts, fields, &client, incoming, &mut record);
         let mut answer = std::pin::pin!(answer);
         // A panic in our own code becomes the cause that blames nobody else. The hook has logged
@@ -54,12 +57,16 @@ pub async fn forward(
         .await
     };
     if fields.upgrade.is_some()
-        && !matches!(&outcome, Ok(Answer { body: AnswerBody::Tunnel(_), .. }))
+        && !matches!(&outcome, Ok(Served::Upstream(Answer { body: AnswerBody::Tunnel(_), .. })))
     {
         connection.settle_upgrade(Upgrade::None);
     }
     match outcome {
-        Ok(answer) => respond::answered(answer, connection, record, &parts.method),
+        Ok(Served::Upstream(answer)) => {
+            respond::answered(answer, connection, record, &parts.method)
+        }
+        Ok(Served::File(answer)) => respond::file(*answer, record),
+        Ok(Served::Moved(location)) => respond::moved(location, record),
         Err((cause, certainty)) => {
             let closes = diagnose::entry(cause.code()).phase == diagnose::Phase::Request;
             let mut response = respond::failed(site, record, cause, certainty, &asked);
@@ -71,7 +78,16 @@ pub async fn forward(
     }
 }
 
-/// The upstream's answer, or the diagnosis of why there is none.
+/// What answers a request, or the diagnosis of why nothing does.
+type Outcome = Result<Served, (Cause, Certainty)>;
+
+enum Served {
+    Upstream(Answer),
+    File(Box<files::Answer>),
+    /// The folder's path with its slash.
+    Moved(HeaderValue),
+}
+
 async fn answer(
     site: &Rc<Site>,
     connection: &Connection,
@@ -80,7 +96,7 @@ async fn answer(
     client: &Client,
     incoming: Incoming,
     record: &mut Record,
-) -> Result<Answer, (Cause, Certainty)> {
+) -> Outcome {
     if headers::is_loop(fields, &parts.headers) {
         let via = parts.headers.get_all(header::VIA).iter().filter_map(|via| via.to_str().ok());
         let via = via.collect::<Vec<_>>().join(", ");
@@ -94,16 +110,25 @@ async fn answer(
     };
     record.upstream = Some(number);
     let pool = &site.pools[number];
-    match pool.permit().await {
-        Ok((permit, waited)) => {
-            record.permit = Some(permit);
-            record.queued = waited;
+    if let (Some(root), Some(files)) = (&site.roots[number], &pool.upstream.files) {
+        if let Some(Rehearsal::FileErrno(errno)) = pool.upstream.rehearse {
+            let refusal = files::Refusal::Forbidden { errno };
+            return Err((local::refused(&refusal), Certainty::Certain));
         }
-        Err(none) => {
-            let limit = pool.upstream.limits.connections;
-            return Err((Cause::QueueFull { limit, waited: none.waited }, Certainty::Certain));
-        }
+        let found = local::find(root, files, parts).map_err(|cause| (cause, Certainty::Certain))?;
+        return match found {
+            Found::File(answer) => Ok(Served::File(answer)),
+            Found::Moved(location) => Ok(Served::Moved(location)),
+            Found::Script(script) => {
+                let asked = Asked { parts, client: *client };
+                // Boxed, since a request without a script would carry its size.
+                let run =
+                    script_answer(site, connection, &asked, fields, incoming, record, &script);
+                Box::pin(run).await.map(Served::Upstream)
+            }
+        };
     }
+    permit(pool, record).await?;
     if pool.upstream.rehearse == Some(Rehearsal::Panic) {
         panic!("rehearsed");
     }
@@ -111,7 +136,50 @@ async fn answer(
     let (request, upload) = outgoing(pool, parts, fields, client, connection, incoming, scratch);
     let outcome = attempts(site, connection, pool, &request, upload, record).await;
     site.scratch.replace(request.head);
-    outcome
+    outcome.map(Served::Upstream)
+}
+
+/// Runs a script: its body is gathered before it takes a place, so that no slow client holds one.
+async fn script_answer(
+    site: &Rc<Site>,
+    connection: &Connection,
+    asked: &Asked<'_>,
+    fields: &Fields<'_>,
+    incoming: Incoming,
+    record: &mut Record,
+    script: &files::Script,
+) -> Result<Answer, (Cause, Certainty)> {
+    let number = record.upstream.expect("chosen by the caller");
+    let pool = &site.pools[number];
+    let body = local::gather(pool, fields, connection, incoming).await?;
+    record.gathered = body.is_some().then(|| record.started.elapsed());
+    permit(pool, record).await?;
+    let scratch = site.scratch.take();
+    let outgoing = local::outgoing(pool, asked, script, connection, body, scratch);
+    let (request, upload) = outgoing.map_err(|cause| (cause, Certainty::Certain))?;
+    let outcome = attempts(site, connection, pool, &request, upload, record).await;
+    site.scratch.replace(request.head);
+    let answer = outcome?;
+    let attempt = record.attempt_mut();
+    if let Some((cause, _)) = local::said(&answer, attempt, script) {
+        record.fail(&cause);
+    }
+    Ok(answer)
+}
+
+/// Takes a place among the upstream's requests, or waits for one.
+async fn permit(pool: &Rc<Pool>, record: &mut Record) -> Result<(), (Cause, Certainty)> {
+    match pool.permit().await {
+        Ok((permit, waited)) => {
+            record.permit = Some(permit);
+            record.queued = waited;
+            Ok(())
+        }
+        Err(none) => {
+            let limit = pool.upstream.limits.connections;
+            Err((Cause::QueueFull { limit, waited: none.waited }, Certainty::Certain))
+        }
+    }
 }
 
 /// Tries servers until one answers or trying again would not be safe.
@@ -129,8 +197,9 @@ async fn attempts(
     let mut fresh = false;
     loop {
         let server = next.expect("a block has at least one server, and next is some after that");
-        // The first begins with the request, unless it stood in the queue.
-        let started = match record.queued.is_none() && record.earlier.is_empty() {
+        // The first begins with the request, unless that had to wait.
+        let waited = record.queued.is_some() || record.gathered.is_some();
+        let started = match !waited && record.earlier.is_empty() {
             true => record.started,
             false => Instant::now(),
         };
@@ -141,7 +210,9 @@ async fn attempts(
             Ok(answer) => return recognise(answer, attempt),
             Err(failure) => failure,
         };
-        let (mut cause, certainty) = diagnose::classify(&failure, attempt);
+        let looks = &site.looks[record.upstream.expect("chosen by the caller")];
+        let facts = look::facts(looks, pool, &failure, attempt).await;
+        let (mut cause, certainty) = diagnose::classify(&failure, attempt, &facts);
         if matches!(failure, Failure::Upload(_))
             && let Some(fault) = connection.body_fault.take()
         {

@@ -105,7 +105,7 @@ pub fn write_request(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
         (UploadFraming::None | UploadFraming::Length, Some(length)) => {
             field(out, "Content-Length", itoa::Buffer::new().format(length).as_bytes());
         }
-        (UploadFraming::None | UploadFraming::Length, None) => {}
+        (UploadFraming::None | UploadFraming::Length, None) | (UploadFraming::Stdin, _) => {}
     }
     if forward.expect_continue {
         out.extend_from_slice(b"Expect: 100-continue\r\n");
@@ -172,7 +172,7 @@ fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 
 /// Fields that are not passed on as they came: they belong to one hop (RFC 9110 section 7.6.1), are
 /// written by us, or would let a client speak for us. `Proxy` becomes HTTP_PROXY in a CGI program.
-fn is_ours(name: &HeaderName, trusted: bool) -> bool {
+pub fn is_ours(name: &HeaderName, trusted: bool) -> bool {
     match name.as_str() {
         "connection"
         | "keep-alive"
@@ -195,7 +195,7 @@ fn is_ours(name: &HeaderName, trusted: bool) -> bool {
 }
 
 /// Fields that Connection names, beyond those that are dropped anyway.
-fn connection_listed(headers: &HeaderMap) -> Vec<HeaderName> {
+pub fn connection_listed(headers: &HeaderMap) -> Vec<HeaderName> {
     let mut listed = Vec::new();
     for value in headers.get_all(header::CONNECTION) {
         for option in options(value.as_bytes()) {

@@ -5,9 +5,12 @@
 //! below it.
 
 mod body;
+mod cgi;
 mod client;
 mod forward;
 mod headers;
+mod local;
+mod look;
 mod record;
 mod respond;
 mod route;
@@ -25,11 +28,13 @@ pub use client::{Connection, Rejection, Upgrade};
 
 use crate::config::{Config, Server};
 use crate::diagnose::IncidentId;
+use crate::files::Root;
 use crate::page::Plates;
 use crate::telemetry::{self, LineBuffer};
 use crate::upstream::{Pool, Resolver, Shared};
 
 use headers::Fields;
+use look::Looks;
 use record::Record;
 use route::Routes;
 
@@ -40,6 +45,9 @@ pub struct Site {
     pub config: Arc<Config>,
     routes: Vec<Routes>,
     pools: Vec<Rc<Pool>>,
+    /// The files of each upstream that has some.
+    roots: Vec<Option<Root>>,
+    looks: Vec<Looks>,
     /// The servers of each upstream as the log names them.
     server_names: Vec<Vec<String>>,
     resolver: Resolver,
@@ -63,6 +71,12 @@ impl Site {
         Site {
             routes: Routes::of(&config),
             pools: pools.collect(),
+            roots: config
+                .upstreams
+                .iter()
+                .map(|block| block.files.as_ref().map(Root::new))
+                .collect(),
+            looks: config.upstreams.iter().map(|_| Looks::default()).collect(),
             server_names: config.upstreams.iter().map(names).collect(),
             resolver: Resolver::new(config.resolvers.clone()),
             log,
@@ -73,10 +87,13 @@ impl Site {
         }
     }
 
-    /// What is due ten times a second: idle connections, the log's lines.
+    /// What is due ten times a second: idle connections, files kept open, the log's lines.
     pub fn tick(&self) {
         for pool in &self.pools {
             pool.sweep();
+        }
+        for root in self.roots.iter().flatten() {
+            root.tick();
         }
         self.log.flush();
     }

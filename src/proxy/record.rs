@@ -3,7 +3,9 @@
 //! Made when the request arrives, owned by whoever has the request in hand, and written when it is
 //! dropped: no way out of a request goes without its line.
 
+use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,7 @@ use http::request::Parts;
 use http::{Method, Uri, Version};
 
 use crate::config::LogFormat;
-use crate::diagnose::{self, Cause, Code, IncidentId};
+use crate::diagnose::{self, Cause, Code, Facts, IncidentId, Sent};
 use crate::telemetry::{Line, Stages};
 use crate::upstream::{Attempt, Failure, Permit};
 
@@ -42,6 +44,8 @@ pub struct Record {
     /// Position of the upstream block in the site's pools.
     pub upstream: Option<usize>,
     pub queued: Option<Duration>,
+    /// How long its body was gathered before anything else.
+    pub gathered: Option<Duration>,
     /// The attempt under way, or the last.
     pub attempt: Option<Attempt>,
     /// Those before it, with the cause of each.
@@ -52,6 +56,7 @@ pub struct Record {
     pub status: Option<u16>,
     pub bytes: u64,
     pub cause: Option<Code>,
+    fault: Option<&'static str>,
     pub incident: Option<IncidentId>,
     ended: bool,
 }
@@ -80,12 +85,14 @@ impl Record {
             raw_line: None,
             upstream: None,
             queued: None,
+            gathered: None,
             attempt: None,
             earlier: Vec::new(),
             permit: None,
             status: None,
             bytes: 0,
             cause: None,
+            fault: None,
             incident: None,
             ended: false,
         }
@@ -110,8 +117,17 @@ impl Record {
     /// The response broke off after its head was sent.
     pub fn cut(&mut self, failure: &Failure) {
         let attempt = self.attempt_mut();
-        let (cause, _) = diagnose::classify(failure, attempt);
-        self.fail(&cause);
+        let (cause, _) = diagnose::classify(failure, attempt, &Facts::default());
+        self.broke(&cause);
+    }
+
+    /// A file broke off after its head was sent.
+    pub fn cut_file(&mut self, error: &io::Error) {
+        self.broke(&Cause::LocalStorageFailed { errno: error.raw_os_error() });
+    }
+
+    fn broke(&mut self, cause: &Cause) {
+        self.fail(cause);
         self.incident = Some(self.site.incident_id());
         self.connection.cut.set(true);
         self.finish();
@@ -119,7 +135,13 @@ impl Record {
 
     /// Notes the cause of the failure; the first one stays.
     pub fn fail(&mut self, cause: &Cause) {
-        self.cause.get_or_insert(cause.code());
+        if self.cause.is_none() {
+            self.cause = Some(cause.code());
+            self.fault = match cause {
+                Cause::RequestInvalid { fault } => Some(fault.into()),
+                _ => None,
+            };
+        }
     }
 }
 
@@ -130,8 +152,29 @@ impl Record {
     }
 }
 
+impl Record {
+    /// What a program wrote to STDERR goes to our own messages; when it came with the end of an
+    /// answer that had begun, it may be all that says what became of it.
+    fn heed_stderr(&mut self) {
+        let Some(stderr) = self.attempt.as_ref().and_then(|attempt| attempt.stderr.as_ref()) else {
+            return;
+        };
+        let (kept, late) = (stderr.kept(), stderr.since_beginning());
+        if self.cause.is_none() {
+            let sent = Sent { filename: "", root: Path::new("") };
+            let said = diagnose::said(self.status.unwrap_or_default(), None, &late, &sent);
+            self.cause = said.map(|(cause, _)| cause.code());
+        }
+        let said = diagnose::abridged(&String::from_utf8_lossy(&kept));
+        let (upstream, lost_bytes) = (self.upstream_name(), stderr.lost_bytes());
+        let path = self.uri.path();
+        tracing::warn!(upstream, path, lost_bytes, said, "a script wrote to STDERR");
+    }
+}
+
 impl Drop for Record {
     fn drop(&mut self) {
+        self.heed_stderr();
         self.connection.in_flight.set(self.connection.in_flight.get().saturating_sub(1));
         if !self.ended && self.cause.is_none() {
             self.cause = Some(Code::ClientGone);
@@ -182,31 +225,33 @@ impl Record {
             server: server.unwrap_or_default(),
             received_status: attempt.and_then(|attempt| attempt.status),
             duration: now.saturating_duration_since(self.started),
-            stages: attempt.map(|attempt| stages(attempt, self.queued)).unwrap_or_default(),
+            stages: attempt.map(|attempt| self.stages(attempt)).unwrap_or_default(),
             attempts: self.earlier.len() + usize::from(self.attempt.is_some()),
             reused: attempt.is_some_and(|attempt| attempt.reuse.is_some()),
             cause: self.cause.map(Code::name),
+            fault: self.fault,
             incident,
         });
     }
-}
 
-/// How long each stage took, from the stamps at their ends.
-fn stages(attempt: &Attempt, queue: Option<Duration>) -> Stages {
-    let stamps = &attempt.stamps;
-    let mut since = stamps.started;
-    let mut took = |end: Option<Instant>| {
-        let end = end?;
-        let took = end.saturating_duration_since(since);
-        since = end;
-        Some(took)
-    };
-    Stages {
-        queue,
-        resolve: took(stamps.resolved),
-        connect: took(stamps.connected),
-        tls: took(stamps.secured),
-        send: took(stamps.sent),
-        head: took(stamps.head),
+    /// How long each stage took, from the stamps at their ends.
+    fn stages(&self, attempt: &Attempt) -> Stages {
+        let stamps = &attempt.stamps;
+        let mut since = stamps.started;
+        let mut took = |end: Option<Instant>| {
+            let end = end?;
+            let took = end.saturating_duration_since(since);
+            since = end;
+            Some(took)
+        };
+        Stages {
+            upload: self.gathered,
+            queue: self.queued,
+            resolve: took(stamps.resolved),
+            connect: took(stamps.connected),
+            tls: took(stamps.secured),
+            send: took(stamps.sent),
+            head: took(stamps.head),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! From what happened to the response that goes out: the upstream's own, or a page.
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
@@ -11,6 +12,7 @@ use crate::config::OperatorFixes;
 use crate::diagnose::{
     self, AttemptSummary, Audience, Cause, Certainty, Code, Entry, Fate, IncidentId, Phase, Report,
 };
+use crate::files;
 use crate::page::{self, View};
 use crate::upstream::{self, Answer, AnswerBody};
 
@@ -29,8 +31,13 @@ pub fn answered(
     let Answer { head, body } = answer;
     let mut fields = head.headers;
     record.status = Some(head.status.as_u16());
-    if head.status.is_server_error() {
-        let said = format!("causeway; received-status={}", head.status.as_u16());
+    // A page that was sent as a good one may still name its error, but to the log alone.
+    let refused = head.status.is_client_error() && record.cause.is_some();
+    if head.status.is_server_error() || refused {
+        let mut said = format!("causeway; received-status={}", head.status.as_u16());
+        if let Some(cause) = record.cause {
+            let _ = write!(said, "; details=\"{}\"", cause.name());
+        }
         if let Ok(said) = HeaderValue::try_from(said) {
             fields.append("proxy-status", said);
         }
@@ -53,6 +60,24 @@ pub fn answered(
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = fields;
+    response
+}
+
+/// A file of the site.
+pub fn file(answer: files::Answer, mut record: Box<Record>) -> Response<Body> {
+    record.status = Some(answer.status.as_u16());
+    let mut response = Response::new(Body::file(answer.body, record));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    response
+}
+
+/// A folder that was asked for without its slash; its relative links would lead astray.
+pub fn moved(location: HeaderValue, mut record: Box<Record>) -> Response<Body> {
+    record.status = Some(StatusCode::PERMANENT_REDIRECT.as_u16());
+    let mut response = Response::new(Body::empty(record));
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    response.headers_mut().insert(header::LOCATION, location);
     response
 }
 
@@ -124,6 +149,10 @@ pub fn failed(
         repeatable: asked.parts.method.is_idempotent(),
     };
     let failed = Failed { incident, time: SystemTime::now(), certainty, entry, status };
+    let allowed = match &cause {
+        Cause::MethodNotAllowed { allowed } => Some(*allowed),
+        _ => None,
+    };
     let rendered = match operator {
         true => page::render(&report(&record, failed, cause, asked), diagnose::english(), &view),
         false => for_visitor(site, &record, failed, cause, asked, &view),
@@ -136,6 +165,10 @@ pub fn failed(
     *response.status_mut() =
         StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = rendered.headers;
+    if let Some(allowed) = allowed {
+        // RFC 9110 section 15.5.6.
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    }
     response
 }
 

@@ -282,7 +282,8 @@ async fn accept_tcp(worker: &Rc<Worker>, listening: &Rc<Listening>, listener: &T
             Ok((tcp, peer)) => {
                 // Small answers are not to wait for the client's acknowledgement.
                 let _ = tcp.set_nodelay(true);
-                let connection = Connection::new(Some(peer.ip()), listening.number.clone());
+                let connection =
+                    Connection::new(Some(peer), tcp.local_addr().ok(), listening.number.clone());
                 begin(worker, listening, Socket::Tcp(tcp), connection);
             }
             Err(error) => accept_failed(&error).await,
@@ -294,7 +295,7 @@ async fn accept_unix(worker: &Rc<Worker>, listening: &Rc<Listening>, listener: &
     loop {
         match listener.accept().await {
             Ok((unix, _)) => {
-                let connection = Connection::new(None, listening.number.clone());
+                let connection = Connection::new(None, None, listening.number.clone());
                 begin(worker, listening, Socket::Unix(unix), connection);
             }
             Err(error) => accept_failed(&error).await,

@@ -38,12 +38,16 @@ pub struct Line<'a> {
     pub attempts: usize,
     pub reused: bool,
     pub cause: Option<&'static str>,
+    /// Which kind of a cause that has several: what was wrong with a refused request.
+    pub fault: Option<&'static str>,
     pub incident: Option<&'a str>,
 }
 
 /// Time spent in each stage, where it was entered.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Stages {
+    /// The request's body was gathered first.
+    pub upload: Option<Duration>,
     pub queue: Option<Duration>,
     pub resolve: Option<Duration>,
     pub connect: Option<Duration>,
@@ -119,6 +123,11 @@ fn json(out: &mut Vec<u8>, line: &Line<'_>) {
         out.extend_from_slice(cause.as_bytes());
         out.push(b'"');
     }
+    if let Some(fault) = line.fault {
+        out.extend_from_slice(b",\"fault\":\"");
+        out.extend_from_slice(fault.as_bytes());
+        out.push(b'"');
+    }
     if let Some(incident) = line.incident {
         out.extend_from_slice(b",\"incident\":\"");
         out.extend_from_slice(incident.as_bytes());
@@ -187,14 +196,18 @@ fn text(out: &mut Vec<u8>, line: &Line<'_>) {
     if let Some(cause) = line.cause {
         let _ = write!(out, " cause={cause}");
     }
+    if let Some(fault) = line.fault {
+        let _ = write!(out, " fault={fault}");
+    }
     if let Some(incident) = line.incident {
         let _ = write!(out, " incident={incident}");
     }
 }
 
 impl Stages {
-    fn named(&self) -> [(&'static str, Option<Duration>); 6] {
+    fn named(&self) -> [(&'static str, Option<Duration>); 7] {
         [
+            ("upload", self.upload),
             ("queue", self.queue),
             ("resolve", self.resolve),
             ("connect", self.connect),
@@ -302,6 +315,7 @@ mod tests {
             attempts: 1,
             reused: false,
             cause: Some("connection_refused"),
+            fault: Some("bare_lf"),
             incident: Some("0000-0001"),
         }
     }
@@ -331,6 +345,7 @@ mod tests {
         assert_eq!(value["ms"], 1.02);
         assert_eq!(value["connect_ms"], 0.007);
         assert_eq!(value["cause"], "connection_refused");
+        assert_eq!(value["fault"], "bare_lf");
         assert_eq!(value["path"], "/a?b=c");
     }
 }

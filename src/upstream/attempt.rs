@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::config::{Server, Upstream};
 
 use super::failure::Stage;
+use super::fastcgi::stderr::Stderr;
 
 /// How many of the first received bytes a failed attempt keeps.
 pub const FIRST_BYTES_MAX: usize = 512;
@@ -34,6 +35,10 @@ pub struct Attempt {
     pub body_bytes: u64,
     /// The final response's status, once its head was whole and sound.
     pub status: Option<u16>,
+    /// FastCGI: the program has printed something.
+    pub printed: bool,
+    /// FastCGI: what the program wrote to STDERR; `None` while that is nothing.
+    pub stderr: Option<Box<Stderr>>,
     /// What a failure leaves behind; `None` on the good path.
     pub remains: Option<Box<Remains>>,
 }
@@ -49,6 +54,8 @@ pub struct Stamps {
     pub sent: Option<Instant>,
     pub first_byte: Option<Instant>,
     pub head: Option<Instant>,
+    /// It failed.
+    pub ended: Option<Instant>,
 }
 
 /// What is known of a connection that was reused.
@@ -87,12 +94,15 @@ impl Attempt {
                 sent: None,
                 first_byte: None,
                 head: None,
+                ended: None,
             },
             reuse: None,
             bytes_sent: 0,
             bytes_received: 0,
             body_bytes: 0,
             status: None,
+            printed: false,
+            stderr: None,
             remains: None,
         }
     }
@@ -104,6 +114,10 @@ impl Attempt {
 
     pub(crate) fn remains(&mut self) -> &mut Remains {
         self.remains.get_or_insert_default()
+    }
+
+    pub(crate) fn stderr(&mut self) -> &mut Stderr {
+        self.stderr.get_or_insert_default()
     }
 
     pub(crate) fn keep_first_bytes(&mut self, bytes: &[u8]) {

@@ -5,9 +5,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::clock;
@@ -44,7 +46,7 @@ pub(crate) async fn connect(
     let tcp = match &server.address {
         ServerAddress::Unix(path) => {
             attempt.stage = Stage::Connect;
-            let unix = unix(path, upstream.timeouts.connect).await.map_err(Failure::Connect)?;
+            let unix = unix(path).await.map_err(Failure::Connect)?;
             attempt.stamps.connected = Some(Instant::now());
             return Ok(Conn::new(Stream::Unix(unix), None, clock::now()));
         }
@@ -94,19 +96,23 @@ async fn tcp(addresses: &[SocketAddr], attempt: &mut Attempt) -> Result<TcpStrea
 }
 
 /// A Unix connect never waits: EAGAIN says that the listener's backlog is full (unix(7)).
-async fn unix(path: &Path, limit: Duration) -> Result<UnixStream, ConnectFailure> {
+async fn unix(path: &Path) -> Result<UnixStream, ConnectFailure> {
     let mut tries = 0;
     loop {
-        match clock::within(limit, UnixStream::connect(path)).await {
-            Some(Ok(unix)) => return Ok(unix),
-            Some(Err(error))
-                if error.kind() == io::ErrorKind::WouldBlock && tries < BACKLOG_RETRIES =>
-            {
+        match connect_unix(path) {
+            Ok(unix) => return Ok(unix),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries < BACKLOG_RETRIES => {
                 tries += 1;
                 tokio::time::sleep(BACKLOG_PAUSE).await;
             }
-            Some(Err(error)) => return Err(ConnectFailure::Io(error)),
-            None => return Err(ConnectFailure::TimedOut),
+            Err(error) => return Err(ConnectFailure::Io(error)),
         }
     }
+}
+
+/// Connected when it returns; tokio's own would wait for the reactor to say so.
+fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    UnixStream::from_std(std::os::unix::net::UnixStream::from(OwnedFd::from(socket)))
 }

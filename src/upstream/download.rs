@@ -11,6 +11,7 @@ use http_body::Frame;
 
 use super::attempt::Attempt;
 use super::failure::{BodyFailure, Failure, Stage};
+use super::fastcgi::reader::Output;
 use super::http1::body::{Chunked, Piece};
 use super::stream::Conn;
 use super::upload::Upload;
@@ -26,11 +27,16 @@ pub struct Download {
 }
 
 /// What of the body is to come, in the framing that its head announced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Payload {
-    Length { left: u64, declared: u64 },
+    Length {
+        left: u64,
+        declared: u64,
+    },
     Chunked(Chunked),
     Close,
+    /// FastCGI: until END_REQUEST.
+    Records(Box<Output>),
     Done,
 }
 
@@ -50,13 +56,14 @@ impl Download {
 
     /// Whether the body has ended.
     pub fn is_done(&self) -> bool {
-        self.payload == Payload::Done
+        matches!(self.payload, Payload::Done)
     }
 
     /// The bytes still to come, where the head declared them.
     pub fn left(&self) -> Option<u64> {
-        match self.payload {
-            Payload::Length { left, .. } => Some(left),
+        match &self.payload {
+            Payload::Length { left, .. } => Some(*left),
+            Payload::Records(output) => output.left(),
             Payload::Done => Some(0),
             Payload::Chunked(_) | Payload::Close => None,
         }
@@ -96,7 +103,7 @@ impl Download {
         }
         attempt.stage = Stage::Body;
         loop {
-            match self.decode() {
+            match self.decode(attempt) {
                 Ok(Piece::Data(data)) => {
                     attempt.body_bytes += data.len() as u64;
                     return Poll::Ready(Some(Ok(Frame::data(data))));
@@ -140,12 +147,19 @@ impl Download {
         self.wire.receiving.set(self.wire.timeouts.idle);
     }
 
-    fn decode(&mut self) -> Result<Piece, BodyFailure> {
+    fn decode(&mut self, attempt: &mut Attempt) -> Result<Piece, BodyFailure> {
         let input = &mut self.wire.conn.input;
         match &mut self.payload {
             Payload::Done => Ok(Piece::End),
             Payload::Chunked(chunked) => {
                 chunked.decode(input).map_err(|bad| BodyFailure::BadChunk { line: bad.line })
+            }
+            Payload::Records(output) => {
+                let piece = output.decode(input, attempt);
+                if output.is_over() {
+                    self.payload = Payload::Done;
+                }
+                piece
             }
             Payload::Close if input.is_empty() => Ok(Piece::More),
             Payload::Close => Ok(Piece::Data(input.split().freeze())),
@@ -174,6 +188,7 @@ impl Download {
                 Some(BodyFailure::ClosedShort { declared_bytes: Some(declared) })
             }
             Payload::Chunked(_) => Some(BodyFailure::ChunkedTruncated),
+            Payload::Records(_) => Some(BodyFailure::ClosedShort { declared_bytes: None }),
         }
     }
 

@@ -1,11 +1,14 @@
 //! What went wrong on the wire: one enum a stage, the evidence in fields, the error kept as source.
 //!
-//! A failure says what was observed, not what it means: that is `diagnose::classify`. Imports
-//! nothing.
+//! A failure says what was observed, not what it means: that is `diagnose::classify`. Imports the
+//! faults of the codecs only.
 
 use std::io;
 
 use thiserror::Error;
+
+use super::fastcgi::cgi_head::CgiHeadFault;
+use super::fastcgi::record::{ProtocolStatus, RecordFault};
 
 /// The stages of one exchange, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +87,9 @@ pub enum SendFailure {
     Io(#[source] io::Error),
     #[error("the peer does not read")]
     TimedOut,
+    /// The gathered request body cannot be read back: our own disk.
+    #[error("cannot read the gathered request body")]
+    Spool(#[source] io::Error),
 }
 
 #[derive(Debug, Error)]
@@ -115,6 +121,14 @@ pub enum HeadFailure {
     UpgradeUnasked,
     #[error("101 with another protocol")]
     UpgradeProtocol { asked: String, got: String },
+    #[error("not an answer in FastCGI")]
+    Record(#[source] RecordFault),
+    #[error("the output does not begin with a CGI head")]
+    Cgi(#[source] CgiHeadFault),
+    #[error("the request ended without output")]
+    NoOutput { app_status: u32 },
+    #[error("the application server rejects the request")]
+    Rejected { status: ProtocolStatus, app_status: u32 },
 }
 
 /// The kinds of faults in a header line.
@@ -154,6 +168,11 @@ pub enum BodyFailure {
     Tls(#[source] rustls::Error),
     #[error("no byte for too long")]
     TimedOut,
+    #[error("not an answer in FastCGI")]
+    Record(#[source] RecordFault),
+    /// END_REQUEST took the request back after its answer had begun.
+    #[error("the application server gives the request up")]
+    Withdrawn,
 }
 
 impl Failure {

@@ -8,15 +8,12 @@ mod attempt;
 mod connect;
 mod download;
 mod failure;
-#[cfg_attr(
-    not(any(fuzzing, test)),
-    expect(dead_code, reason = "the exchange that stands on the codec comes next")
-)]
 pub mod fastcgi;
 pub mod http1;
 mod pool;
 mod resolve;
 mod resolve_sockets;
+mod spool;
 mod stream;
 mod tls;
 mod upload;
@@ -38,6 +35,7 @@ pub use failure::{
 };
 pub use pool::{Permit, Pool, Shared};
 pub use resolve::Resolver;
+pub use spool::{SpoolFailure, Spooled};
 pub use stream::Conn;
 pub use tls::server_name;
 pub use upload::{Upload, UploadFraming};
@@ -132,7 +130,11 @@ pub async fn exchange(
     let mut begun = Begun::default();
     if !download.is_done() && !is_unbuffered(&heard.head.headers) {
         download.begin();
-        begun = std::future::poll_fn(|cx| poll_begin(&mut download, cx, attempt)).await?;
+        let outcome = std::future::poll_fn(|cx| poll_begin(&mut download, cx, attempt)).await;
+        if outcome.is_err() {
+            attempt.stamps.ended = Some(Instant::now());
+        }
+        begun = outcome?;
     }
     Ok(assemble(pool, server, heard.head, download, begun))
 }
@@ -270,10 +272,18 @@ impl Streaming {
             Poll::Ready(Some(Ok(_))) => download.is_done(),
             Poll::Pending => false,
         };
+        if matches!(piece, Poll::Ready(Some(Err(_)))) {
+            attempt.stamps.ended = Some(Instant::now());
+        }
         if over && let Some(download) = self.download.take() {
             finish(download, &self.pool, self.server);
         }
         piece
+    }
+
+    /// What of the body was read before its head was let go.
+    pub fn begun(&self) -> &[u8] {
+        &self.begun.data
     }
 
     /// Whether the last piece was given.

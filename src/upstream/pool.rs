@@ -1,13 +1,13 @@
 //! What one worker keeps of one upstream block: idle connections, whose turn it is, who refused.
 //!
-//! Idle connections belong to the worker; only the number of requests in flight is shared between
-//! workers, since the operator's limit is for all of them.
+//! Idle connections belong to the worker; shared between workers are the number of requests in
+//! flight, since the operator's limit is for all of them, and what only many failures show.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -32,6 +32,9 @@ pub struct Shared {
     /// A permit for each request that may be in flight.
     permits: Semaphore,
     waiting: AtomicUsize,
+    /// How long the exchange lasted that last ended with its worker's death, in microseconds; 0:
+    /// there was none.
+    death: AtomicU64,
     tls: Option<TlsSetup>,
 }
 
@@ -68,6 +71,7 @@ impl Shared {
         Shared {
             permits: Semaphore::new(upstream.limits.connections.min(Semaphore::MAX_PERMITS)),
             waiting: AtomicUsize::new(0),
+            death: AtomicU64::new(0),
             tls: if secured { TlsSetup::new(&upstream) } else { None },
             upstream,
         }
@@ -113,6 +117,20 @@ impl Pool {
             // The semaphore is never closed; were it, declining is the safe answer.
             Some(Err(_)) | None => Err(NoPermit { waited: started.elapsed() }),
         }
+    }
+
+    /// Requests in flight, over all workers.
+    pub fn in_flight(&self) -> usize {
+        let limit = self.upstream.limits.connections.min(Semaphore::MAX_PERMITS);
+        limit.saturating_sub(self.shared.permits.available_permits())
+    }
+
+    /// Notes how long an exchange lasted that ended with its worker's death; gives that of the one
+    /// before, whichever of our workers saw it.
+    pub fn note_death(&self, lasted: Duration) -> Option<Duration> {
+        let lasted = u64::try_from(lasted.as_micros()).unwrap_or(u64::MAX).max(1);
+        let before = self.shared.death.swap(lasted, Ordering::Relaxed);
+        (before > 0).then(|| Duration::from_micros(before))
     }
 
     /// The server whose turn it is: round robin, passing over those that have just refused.

@@ -36,6 +36,8 @@ pub struct Conn {
     pub(crate) idle_since: Instant,
     /// How much the next read asks for; grows while reads fill it.
     read_size: usize,
+    /// Nothing was written to it yet.
+    fresh: bool,
 }
 
 #[derive(Debug)]
@@ -54,6 +56,7 @@ impl Conn {
             served: 0,
             idle_since: now,
             read_size: READ_MIN,
+            fresh: true,
         }
     }
 
@@ -114,9 +117,19 @@ impl Conn {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let fresh = std::mem::take(&mut self.fresh);
         match &mut self.stream {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-            Stream::Unix(unix) => Pin::new(unix).poll_write(cx, bytes),
+            Stream::Unix(unix) => {
+                // There is room in a new socket; tokio would wait for the reactor to say so.
+                if fresh {
+                    match SockRef::from(&*unix).send(bytes) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        sent => return Poll::Ready(sent),
+                    }
+                }
+                Pin::new(unix).poll_write(cx, bytes)
+            }
             Stream::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, bytes),
         }
     }

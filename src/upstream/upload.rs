@@ -6,10 +6,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 
-use super::failure::Failure;
+use super::failure::{Failure, SendFailure};
+use super::fastcgi::record::{self, Stream};
+use super::spool::Spooled;
 
 /// Below this, a piece of a request body is copied behind the head and leaves in the same write.
 const FLATTEN_MAX: usize = 4096;
@@ -17,7 +19,7 @@ const FLATTEN_MAX: usize = 4096;
 /// The request body on its way; lent to one exchange after another while nothing was taken from it.
 #[derive(Debug)]
 pub struct Upload {
-    body: Option<Incoming>,
+    body: Option<Source>,
     framing: UploadFraming,
     /// A piece was taken: the request cannot be sent again.
     pub touched: bool,
@@ -25,11 +27,19 @@ pub struct Upload {
     pub expect_continue: bool,
 }
 
+#[derive(Debug)]
+enum Source {
+    Client(Incoming),
+    Spooled(Spooled),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UploadFraming {
     None,
     Length,
     Chunked,
+    /// Records of the stream STDIN, and the empty one that ends it (FastCGI 1.0 section 5.3).
+    Stdin,
 }
 
 /// What is to be written, in this order: small pieces together, a big one where it is.
@@ -42,8 +52,20 @@ pub(super) struct Outbox {
 
 impl Upload {
     pub fn new(body: Incoming, framing: UploadFraming) -> Upload {
-        let body = (framing != UploadFraming::None).then_some(body);
+        let body = (framing != UploadFraming::None).then_some(Source::Client(body));
         Upload { body, framing, touched: false, expect_continue: false }
+    }
+
+    /// A gathered body, for FastCGI. Where there is none, the head ends STDIN.
+    pub fn spooled(body: Spooled) -> Upload {
+        let (body, framing) = (Some(Source::Spooled(body)), UploadFraming::Stdin);
+        Upload { body, framing, touched: false, expect_continue: false }
+    }
+
+    /// No body.
+    pub fn none() -> Upload {
+        let framing = UploadFraming::None;
+        Upload { body: None, framing, touched: false, expect_continue: false }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -59,8 +81,18 @@ impl Upload {
         cx: &mut Context<'_>,
         outbox: &mut Outbox,
     ) -> Poll<Result<(), Failure>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(Ok(())) };
-        match ready!(Pin::new(body).poll_frame(cx)) {
+        let frame = match &mut self.body {
+            None => return Poll::Ready(Ok(())),
+            Some(Source::Client(body)) => ready!(Pin::new(body).poll_frame(cx)),
+            Some(Source::Spooled(body)) => match ready!(body.poll_piece(cx)) {
+                Some(Err(error)) => {
+                    return Poll::Ready(Err(Failure::Send(SendFailure::Spool(error))));
+                }
+                Some(Ok(piece)) => Some(Ok(Frame::data(piece))),
+                None => None,
+            },
+        };
+        match frame {
             None => {
                 self.body = None;
                 self.framing.end(outbox, &HeaderMap::new());
@@ -87,6 +119,9 @@ impl UploadFraming {
     fn piece(self, outbox: &mut Outbox, data: Bytes) {
         let tail: &'static [u8] = match self {
             UploadFraming::None | UploadFraming::Length => b"",
+            UploadFraming::Stdin => {
+                return record::write_stream(&mut outbox.small, Stream::Stdin, &data);
+            }
             UploadFraming::Chunked => {
                 outbox.small.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
                 b"\r\n"
@@ -98,6 +133,7 @@ impl UploadFraming {
     fn end(self, outbox: &mut Outbox, trailers: &HeaderMap) {
         match self {
             UploadFraming::None | UploadFraming::Length => {}
+            UploadFraming::Stdin => record::end_stream(&mut outbox.small, Stream::Stdin),
             UploadFraming::Chunked => {
                 outbox.small.extend_from_slice(b"0\r\n");
                 for (name, value) in trailers {

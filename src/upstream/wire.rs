@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 
 use crate::clock::Deadline;
-use crate::config::{Limits, Timeouts};
+use crate::config::{Limits, Scheme, Timeouts};
 
 use super::attempt::Attempt;
 use super::download::Payload;
 use super::failure::{Failure, HeadFailure, SendFailure, Stage};
+use super::fastcgi::reader::Responder;
 use super::http1::head::{self, Head};
 use super::http1::reader::HeadReader;
 use super::stream::Conn;
@@ -106,7 +107,7 @@ impl Wire {
         if upload.expect_continue {
             self.holding = Some(Deadline::after(CONTINUE_WAIT));
         }
-        let mut hearing = Hearing::default();
+        let mut hearing = Hearing::new(attempt.server().scheme, limits);
         let outcome = std::future::poll_fn(|cx| {
             self.poll_head(cx, upload, attempt, method, limits, &mut hearing)
         })
@@ -115,6 +116,7 @@ impl Wire {
             attempt.stage = Stage::Head;
         }
         if outcome.is_err() {
+            attempt.stamps.ended = Some(Instant::now());
             self.leave_evidence(attempt);
         }
         outcome
@@ -178,6 +180,22 @@ impl Wire {
         }
     }
 
+    fn step(
+        &mut self,
+        attempt: &mut Attempt,
+        method: &Method,
+        limits: &Limits,
+        hearing: &mut Hearing,
+    ) -> Result<Step, Failure> {
+        let input = &mut self.conn.input;
+        match &mut hearing.reader {
+            Reader::Http1(reader) => reader.step(input, method, limits, attempt),
+            Reader::FastCgi(reader) => {
+                reader.step(input, method, limits.idle_connections > 0, attempt)
+            }
+        }
+    }
+
     /// Reads what has come; `None` while more is needed.
     fn hear(
         &mut self,
@@ -187,7 +205,7 @@ impl Wire {
         hearing: &mut Hearing,
     ) -> Result<Option<Heard>, Failure> {
         loop {
-            match hearing.reader.step(&mut self.conn.input, method, limits, attempt)? {
+            match self.step(attempt, method, limits, hearing)? {
                 Step::More => return Ok(None),
                 Step::Foreign => {
                     if !hearing.foreign {
@@ -340,9 +358,9 @@ impl Wire {
 }
 
 /// How far waiting for the head has come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Hearing {
-    reader: HeadReader,
+    reader: Reader,
     /// The write side's first error, while its explanation is waited for.
     unsendable: Option<io::Error>,
     /// What comes is of another protocol.
@@ -351,4 +369,21 @@ struct Hearing {
     waits: Option<Duration>,
     /// Nothing was read before the last read: its stamp is the first byte's.
     whole_at_once: bool,
+}
+
+/// Who knows the protocol's way to the head.
+#[derive(Debug)]
+enum Reader {
+    Http1(HeadReader),
+    FastCgi(Box<Responder>),
+}
+
+impl Hearing {
+    fn new(scheme: Scheme, limits: &Limits) -> Hearing {
+        let reader = match scheme {
+            Scheme::Http | Scheme::Https => Reader::Http1(HeadReader::default()),
+            Scheme::FastCgi => Reader::FastCgi(Box::new(Responder::new(limits))),
+        };
+        Hearing { reader, unsendable: None, foreign: false, waits: None, whole_at_once: false }
+    }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use causeway::diagnose::{
-    AttemptSummary, Cause, Certainty, Code, Fate, Fix, FixId, FramingFault, HeaderFault,
-    IncidentId, Phase, Protocol, Report, RequestFault, UpgradeFault, entry,
+    AttemptSummary, Cause, Certainty, CgiFault, Code, Fate, Fix, FixId, ForbiddenReason,
+    FramingFault, HeaderFault, IncidentId, Phase, Protocol, RecordFault, RejectReason, Report,
+    RequestFault, UpgradeFault, entry,
 };
 
 /// What no visitor may see: each is in the evidence of some cause, or around it in the report.
@@ -67,6 +68,7 @@ pub fn hostile() -> Vec<Cause> {
         C::LocalFdExhausted { errno: 24 },
         C::LocalPortsExhausted { address },
         C::LocalOutOfMemory { errno: 12 },
+        C::LocalStorageFailed { errno: Some(28) },
         C::TlsPeerSpeaksPlaintext { protocol: Protocol::Http },
         C::TlsCertExpired { not_after: UNIX_TIME, names: names() },
         C::TlsCertNotYetValid { not_before: UNIX_TIME, names: names() },
@@ -102,6 +104,42 @@ pub fn hostile() -> Vec<Cause> {
         C::BadChunk { received_bytes: BYTES, line: line() },
         C::BodyReset { received_bytes: BYTES, errno: 104 },
         C::BodyStallTimeout { received_bytes: BYTES, waited: WAITED },
+        C::FcgiPeerNotFastcgi { protocol: Protocol::Http, first_bytes: line() },
+        C::FcgiMalformedRecord { fault: RecordFault::RequestId },
+        C::FcgiRejected { reason: RejectReason::Overloaded, app_status: 987_654 },
+        C::FcgiBadCgiHeaders { fault: CgiFault::NoHeaders, line: line(), stderr: text() },
+        C::FcgiNoOutput { app_status: 987_654, stderr: text() },
+        C::FcgiScriptNotFound { filename: text(), root: path(), stderr: text() },
+        C::FcgiScriptForbidden {
+            filename: text(),
+            reason: ForbiddenReason::Unknown,
+            stderr: text(),
+        },
+        C::FcgiConnectionDropped { reset: true, after: WAITED },
+        C::FcgiWorkerDied { reset: true, after: WAITED, stderr: text() },
+        C::FcgiWorkerDiedMidResponse {
+            reset: true,
+            after: WAITED,
+            received_bytes: BYTES,
+            stderr: text(),
+        },
+        C::FcgiTimeLimitKill { after: WAITED, before: WAITED },
+        C::FcgiPoolSaturated {
+            waited: WAITED,
+            pending: 987_654,
+            backlog: 987_654,
+            in_flight: 987_654,
+        },
+        C::HttpToFastcgiPort { reset: true, after: WAITED },
+        C::PhpFatalError { message: text() },
+        C::PhpExecutionTimeout { message: text() },
+        C::PhpOutOfMemory { message: text() },
+        C::HelperServicesDown { message: text() },
+        C::FileNotFound,
+        C::FileDenied,
+        C::FileLinkRefused { errno: 18 },
+        C::FileUnreadable { errno: 13 },
+        C::MethodNotAllowed { allowed: "GET, HEAD" },
         C::LoopDetected { via: text() },
         C::QueueFull { limit: 987_654, waited: WAITED },
         C::NoUpstreamConfigured { host: text() },
@@ -112,6 +150,7 @@ pub fn hostile() -> Vec<Cause> {
         C::RequestHeaderTimeout { waited: WAITED },
         C::RequestBodyTimeout { waited: WAITED },
         C::TooManyClientConnections { limit: 987_654 },
+        C::RequestBodyTooLarge { limit_bytes: BYTES },
     ]
 }
 
@@ -135,6 +174,21 @@ pub fn plausible() -> Vec<Cause> {
             largest: vec![("Set-Cookie".to_owned(), 61_002), ("Link".to_owned(), 4_100)],
         },
         C::BodyClosedShort { received_bytes: 4_096, declared_bytes: Some(10_000) },
+        C::FcgiWorkerDied { reset: true, after: Duration::from_millis(212), stderr: String::new() },
+        C::FcgiPoolSaturated {
+            waited: Duration::from_millis(60_001),
+            pending: 12,
+            backlog: 128,
+            in_flight: 17,
+        },
+        C::FcgiBadCgiHeaders {
+            fault: CgiFault::NoHeaders,
+            line: b"Warning: cannot load <b>imagick</b>".to_vec(),
+            stderr: "PHP message: PHP Warning:  PHP Startup: Unable to load dynamic library\n\
+                /usr/lib/php/imagick.so: cannot open shared object file"
+                .to_owned(),
+        },
+        C::FileDenied,
         C::RequestInvalid { fault: RequestFault::HostMissing },
     ]
 }

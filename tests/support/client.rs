@@ -160,7 +160,7 @@ pub fn upload(port: u16, path: &str, file: &Path, framing: Framing) -> Answer {
         Framing::Length => ("Content-Length", size.to_string()),
         Framing::Chunked => ("Transfer-Encoding", "chunked".to_owned()),
     };
-    let headers = [(length.0, length.1.as_str()), ("Connection", "close")];
+    let headers = [(length.0, length.1.as_str()), ("Connection", "close"), ("Accept", PROBLEM)];
     stream
         .write_all((head("POST", path, &headers) + "\r\n").as_bytes())
         .expect("the head is taken");
@@ -219,12 +219,18 @@ impl Incoming {
         }
     }
 
+    /// The socket below.
+    pub fn stream(&self) -> &TcpStream {
+        self.reader.get_ref()
+    }
+
     /// The stream below, and what was read of it already.
     pub fn into_stream(self) -> BufReader<TcpStream> {
         self.reader
     }
 
-    fn finish(mut self) -> Answer {
+    /// Reads the rest.
+    pub fn finish(mut self) -> Answer {
         let mut body = Vec::new();
         let end = self.read_body(|piece| body.extend_from_slice(piece));
         Answer { status: self.status, headers: self.headers, body, end }

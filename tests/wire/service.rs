@@ -227,7 +227,7 @@ fn each_request_has_one_line() {
         }
         assert!(line["server"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{line}");
     }
-    program.logged("GET /three HTTP/1.1");
+    assert_eq!(program.logged("GET /three HTTP/1.1")["fault"], "host_missing");
     program.logged("/slow?left");
     let text = fs::read_to_string(program.path("access.log")).unwrap();
     assert_eq!(text.lines().count(), 6, "{text}");

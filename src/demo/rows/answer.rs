@@ -292,7 +292,8 @@ const COOKIE: &[u8] = b"Set-Cookie: basket=\
     0123456789012345678901234567890123456789012345678901234567890123456789; Path=/demo\r\n";
 
 /// An initial handshake packet, protocol version 10 (MySQL client/server protocol).
-const MYSQL: &[u8] = b"\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x0001234567\x00\xff\xff\x08\
+pub(super) const MYSQL: &[u8] =
+    b"\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x0001234567\x00\xff\xff\x08\
     \x02\x00\xff\xdf\x15\x00\x00\x00\x00\x00\x00\x00\x00\x00\x000123456789ab\x00\
     caching_sha2_password\x00";
 

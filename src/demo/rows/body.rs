@@ -4,11 +4,10 @@
 use crate::demo::scenario::{Cert, Scenario, Sees, Setup, Step, row};
 use crate::diagnose::Code;
 
-use Setup::{Tcp, Tls};
-use Step::{Cut, Head, Raw, Reset, Stall, Wait, Write};
+use super::APART;
 
-/// How long the first piece of a body stands alone, so that it has gone on before the cut comes.
-const APART: Step = Wait(150);
+use Setup::{Tcp, Tls};
+use Step::{Cut, Head, Raw, Reset, Stall, Write};
 
 const OF_1000: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\n";

@@ -2,10 +2,26 @@
 
 mod answer;
 mod body;
+mod fastcgi;
+mod files;
 mod own;
+mod php;
 mod reach;
 
-use super::scenario::Scenario;
+use super::scenario::{Scenario, Step};
 
-/// Every row, in the order of the stages.
-pub(super) const ALL: &[&[Scenario]] = &[own::ROWS, reach::ROWS, answer::ROWS, body::ROWS];
+/// How long the first piece of an answer stands alone, so that it has gone on before the cut comes:
+/// on a busy host too, and within the demonstration's time-outs.
+const APART: Step = Step::Wait(400);
+
+/// Every row, in the order of the stages; those of PHP sites behind them.
+pub(super) const ALL: &[&[Scenario]] =
+    &[own::ROWS, reach::ROWS, answer::ROWS, body::ROWS, files::ROWS, fastcgi::ROWS, php::ROWS];
+
+/// The rows of upstreams of every kind; a reader finds them by their stage.
+pub(super) const STAGED: &[&[Scenario]] = &[own::ROWS, reach::ROWS, answer::ROWS, body::ROWS];
+
+/// The rows that only a PHP site has, in groups of their own.
+pub(super) const FILES: &[Scenario] = files::ROWS;
+pub(super) const FASTCGI: &[Scenario] = fastcgi::ROWS;
+pub(super) const PHP: &[Scenario] = php::ROWS;

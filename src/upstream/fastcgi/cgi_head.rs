@@ -252,6 +252,25 @@ fn shown(line: &[u8]) -> Vec<u8> {
     line[..line.len().min(LINE_SHOWN_MAX)].to_vec()
 }
 
+/// Reads an output that comes in pieces: the head, and all of the body. Nothing where the head is
+/// not whole.
+#[cfg(any(fuzzing, test))]
+pub fn read_all<'a>(
+    mut reader: CgiHeadReader,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Option<(Head, Vec<u8>)>, CgiHeadFault> {
+    let mut pieces = pieces.into_iter();
+    while let Some(piece) = pieces.next() {
+        if let Some((head, rest)) = reader.feed(Bytes::copy_from_slice(piece))? {
+            let mut body = rest.to_vec();
+            pieces.for_each(|piece| body.extend_from_slice(piece));
+            return Ok(Some((head, body)));
+        }
+    }
+    let _ = reader.unfinished();
+    Ok(None)
+}
+
 #[cfg(test)]
 mod tests {
     use http::Method;
@@ -277,22 +296,15 @@ mod tests {
         limits: (usize, usize),
         pieces: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Option<Shown>, CgiHeadFault> {
-        let mut reader = reader(limits);
-        let mut pieces = pieces.into_iter();
-        for piece in pieces.by_ref() {
-            if let Some((head, rest)) = reader.feed(Bytes::copy_from_slice(piece))? {
-                let fields = head.headers.iter().map(|(name, value)| {
-                    format!("{name}={}", String::from_utf8_lossy(value.as_bytes()))
-                });
-                let mut fields: Vec<_> = fields.collect();
-                fields.sort_unstable();
-                let mut body = rest.to_vec();
-                pieces.for_each(|piece| body.extend_from_slice(piece));
-                let body = String::from_utf8_lossy(&body).into_owned();
-                return Ok(Some((head.status.as_u16(), fields, body)));
-            }
-        }
-        Ok(None)
+        let Some((head, body)) = read_all(reader(limits), pieces)? else { return Ok(None) };
+        let fields = head
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value.as_bytes())));
+        let mut fields: Vec<_> = fields.collect();
+        fields.sort_unstable();
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Ok(Some((head.status.as_u16(), fields, body)))
     }
 
     /// Fed whole; byte by byte and in any two pieces it must come out the same.
@@ -307,7 +319,7 @@ mod tests {
         whole
     }
 
-    fn read(text: &str) -> (u16, Vec<String>, String) {
+    fn read(text: &str) -> Shown {
         read_within(LIMITS, text.as_bytes()).unwrap().unwrap()
     }
 

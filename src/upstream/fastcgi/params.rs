@@ -63,7 +63,8 @@ impl<'a> Params<'a> {
     /// # Errors
     /// `TooLarge`, `Nul`.
     pub fn push_joined(&mut self, name: &[u8], pieces: &[&[u8]]) -> Result<(), ParamFault> {
-        let holds_nul = |bytes: &[u8]| memchr::memchr(0, bytes).is_some();
+        // Without a branch a byte: most are too short for a search to be worth its beginning.
+        let holds_nul = |bytes: &[u8]| bytes.iter().fold(false, |nul, byte| nul | (*byte == 0));
         if holds_nul(name) || pieces.iter().any(|piece| holds_nul(piece)) {
             return Err(ParamFault::Nul { name: shown(name) });
         }
@@ -222,41 +223,39 @@ fn shown(name: &[u8]) -> String {
     name[..name.len().min(64)].escape_ascii().to_string()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The pairs in the records, each record taken apart by itself as PHP-FPM does it.
-    fn decoded(mut bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let mut pairs = Vec::new();
-        loop {
-            let (header, rest) = bytes.split_at(HEADER_LENGTH);
-            assert_eq!(header[..4], [1, 4, 0, 1]);
-            assert_eq!(header[6..], [0, 0]);
-            let (mut content, rest) =
-                rest.split_at(usize::from(header[4]) << 8 | usize::from(header[5]));
-            if content.is_empty() {
-                assert!(rest.is_empty(), "something behind the stream's end");
-                return pairs;
-            }
-            bytes = rest;
-            while !content.is_empty() {
-                let (name, value) = (length(&mut content), length(&mut content));
-                let (pair, rest) = content.split_at(name + value);
-                let (name, value) = pair.split_at(name);
-                pairs.push((name.to_vec(), value.to_vec()));
-                content = rest;
-            }
-        }
-    }
-
-    fn length(content: &mut &[u8]) -> usize {
-        let size = if content[0] >> 7 == 0 { 1 } else { 4 };
-        let (bytes, rest) = content.split_at(size);
+/// The pairs of a whole stream, each record taken apart by itself as PHP-FPM does it.
+#[cfg(any(fuzzing, test))]
+pub fn decoded(mut bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let take_length = |content: &mut &[u8]| {
+        let (bytes, rest) = content.split_at(if content[0] >> 7 == 0 { 1 } else { 4 });
         *content = rest;
         let high = usize::from(bytes[0] & 0x7f);
         bytes[1..].iter().fold(high, |length, byte| length << 8 | usize::from(*byte))
+    };
+    let mut pairs = Vec::new();
+    loop {
+        let (header, rest) = bytes.split_at(HEADER_LENGTH);
+        let length = u16::from_be_bytes([header[4], header[5]]);
+        assert_eq!(header, Stream::Params.header(length));
+        let (mut content, rest) = rest.split_at(usize::from(length));
+        if content.is_empty() {
+            assert!(rest.is_empty(), "something behind the stream's end");
+            return pairs;
+        }
+        bytes = rest;
+        while !content.is_empty() {
+            let (name, value) = (take_length(&mut content), take_length(&mut content));
+            let (pair, rest) = content.split_at(name + value);
+            let (name, value) = pair.split_at(name);
+            pairs.push((name.to_vec(), value.to_vec()));
+            content = rest;
+        }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     fn written(pairs: &[(&[u8], &[u8])]) -> Result<Vec<u8>, ParamFault> {
         let mut out = Vec::new();

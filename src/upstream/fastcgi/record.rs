@@ -22,7 +22,6 @@ const BODY_LENGTH: usize = 8;
 
 /// Types of records (section 8).
 const BEGIN_REQUEST: u8 = 1;
-const ABORT_REQUEST: u8 = 2;
 const END_REQUEST: u8 = 3;
 const PARAMS: u8 = 4;
 const STDIN: u8 = 5;
@@ -64,11 +63,6 @@ pub fn begin_request(out: &mut impl BufMut, keep_conn: bool) {
     const RESPONDER: u8 = 1;
     out.put_slice(&header(BEGIN_REQUEST, BODY_LENGTH as u16));
     out.put_slice(&[0, RESPONDER, u8::from(keep_conn), 0, 0, 0, 0, 0]);
-}
-
-/// Gives a request up (section 5.4). PHP-FPM knows no such record and closes the connection.
-pub fn abort_request(out: &mut impl BufMut) {
-    out.put_slice(&header(ABORT_REQUEST, 0));
 }
 
 /// Writes a piece of a stream, in as many records as it takes. An empty piece writes nothing: it
@@ -237,18 +231,6 @@ impl Records {
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
-
-    /// Whether the input ends inside a record, where its end is a truncation. `rest` is what
-    /// [`Records::next`] left after [`Event::More`].
-    pub fn is_inside(&self, rest: &[u8]) -> bool {
-        match self.state {
-            State::Header => !rest.is_empty(),
-            State::Stdout(left) | State::Stderr(left) => left.content + left.padding > 0,
-            State::End { .. } => true,
-            State::Skip { left } => left > 0,
-            State::Done => false,
-        }
-    }
 }
 
 impl Rest {
@@ -277,6 +259,44 @@ fn end(body: &[u8; BODY_LENGTH]) -> Result<Event, RecordFault> {
         _ => return Err(RecordFault::ProtocolStatus { value }),
     };
     Ok(Event::End { app_status: u32::from_be_bytes([a, b, c, d]), protocol_status })
+}
+
+/// What came of a whole answer.
+#[cfg(any(fuzzing, test))]
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+    pub end: Option<(u32, ProtocolStatus)>,
+    pub fault: Option<RecordFault>,
+    /// What was not taken; nothing where there is a fault.
+    pub left: Vec<u8>,
+}
+
+/// Reads an answer that comes in pieces.
+#[cfg(any(fuzzing, test))]
+pub fn read_all<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Answer {
+    let (mut records, mut input) = (Records::default(), BytesMut::new());
+    let mut answer = Answer::default();
+    for piece in pieces {
+        input.extend_from_slice(piece);
+        loop {
+            let (data, into) = match records.next(&mut input) {
+                Ok(Event::Stdout(data)) => (data, &mut answer.stdout),
+                Ok(Event::Stderr(data)) => (data, &mut answer.stderr),
+                Ok(Event::End { app_status, protocol_status }) => {
+                    assert_eq!(answer.end.replace((app_status, protocol_status)), None);
+                    continue;
+                }
+                Ok(Event::More) => break,
+                Err(fault) => return Answer { fault: Some(fault), ..answer },
+            };
+            assert!(!data.is_empty());
+            into.extend_from_slice(&data);
+        }
+    }
+    assert_eq!(records.is_done(), answer.end.is_some());
+    Answer { left: input.to_vec(), ..answer }
 }
 
 #[cfg(test)]
@@ -316,78 +336,32 @@ mod tests {
         .concat()
     }
 
-    /// What came of an input fed in pieces.
-    #[derive(Debug, Default, PartialEq)]
-    struct Read {
-        stdout: Vec<u8>,
-        stderr: Vec<u8>,
-        end: Option<(u32, ProtocolStatus)>,
-        inside: bool,
-        left: Vec<u8>,
-    }
-
-    fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Read, RecordFault> {
-        let (mut records, mut input, mut read) =
-            (Records::default(), BytesMut::new(), Read::default());
-        for piece in pieces {
-            input.extend_from_slice(piece);
-            loop {
-                match records.next(&mut input)? {
-                    Event::Stdout(bytes) => {
-                        assert!(!bytes.is_empty());
-                        read.stdout.extend_from_slice(&bytes);
-                    }
-                    Event::Stderr(bytes) => {
-                        assert!(!bytes.is_empty());
-                        read.stderr.extend_from_slice(&bytes);
-                    }
-                    Event::End { app_status, protocol_status } => {
-                        assert_eq!(read.end.replace((app_status, protocol_status)), None);
-                    }
-                    Event::More => break,
-                }
-            }
-        }
-        assert_eq!(records.is_done(), read.end.is_some());
-        read.inside = records.is_inside(&input);
-        read.left = input.to_vec();
-        Ok(read)
-    }
-
-    fn whole() -> Read {
-        Read {
+    fn whole() -> Answer {
+        Answer {
             stdout: b"Status: 200 OK\r\n\r\nhello".to_vec(),
             stderr: b"PHP message".to_vec(),
             end: Some((7, ProtocolStatus::Complete)),
-            inside: false,
-            left: Vec::new(),
+            ..Answer::default()
         }
     }
 
     #[test]
     fn an_answer_split_anywhere_is_the_same_answer() {
         let bytes = answer();
-        assert_eq!(read([bytes.as_slice()]), Ok(whole()));
-        assert_eq!(read(bytes.chunks(1)), Ok(whole()), "byte by byte");
+        assert_eq!(read_all([bytes.as_slice()]), whole());
+        assert_eq!(read_all(bytes.chunks(1)), whole(), "byte by byte");
         for at in 0..bytes.len() {
             let (first, second) = bytes.split_at(at);
-            assert_eq!(read([first, second]), Ok(whole()), "split at {at}");
+            assert_eq!(read_all([first, second]), whole(), "split at {at}");
         }
     }
 
     #[test]
     fn an_answer_cut_anywhere_is_not_whole() {
         let bytes = answer();
-        let mut boundaries = vec![0];
-        while let [_, _, _, _, high, low, padding, ..] = bytes[boundaries[boundaries.len() - 1]..] {
-            let content = usize::from(u16::from_be_bytes([high, low]));
-            boundaries.push(boundaries[boundaries.len() - 1] + 8 + content + usize::from(padding));
-        }
-        assert_eq!(boundaries.len(), 9);
         for cut in 0..bytes.len() {
-            let read = read([&bytes[..cut]]).unwrap();
-            assert_eq!(read.end, None, "cut at {cut}");
-            assert_eq!(read.inside, !boundaries.contains(&cut), "cut at {cut}");
+            let read = read_all([&bytes[..cut]]);
+            assert_eq!((read.end, read.fault), (None, None), "cut at {cut}");
         }
     }
 
@@ -397,12 +371,11 @@ mod tests {
         let (mut records, mut input) = (Records::default(), BytesMut::from(&bytes[..108]));
         assert_eq!(records.next(&mut input), Ok(Event::Stdout(Bytes::from(vec![b'x'; 100]))));
         assert_eq!(records.next(&mut input), Ok(Event::More));
-        assert!(records.is_inside(&input));
         input.extend_from_slice(&bytes[108..]);
         let Ok(Event::Stdout(rest)) = records.next(&mut input) else { panic!() };
         assert_eq!(rest.len(), CONTENT_MAX - 100);
         assert_eq!(records.next(&mut input), Ok(Event::More));
-        assert!(!records.is_inside(&input) && !records.is_done());
+        assert!(!records.is_done());
     }
 
     #[test]
@@ -421,7 +394,7 @@ mod tests {
         let mut records = Records::default();
         assert_eq!(records.next(&mut input), Ok(COMPLETE));
         assert_eq!(records.next(&mut input), Ok(Event::More));
-        assert!(records.is_done() && !records.is_inside(&input));
+        assert!(records.is_done());
         assert_eq!(input, b"HTTP".as_slice(), "the caller sees that the peer went on");
     }
 
@@ -433,7 +406,7 @@ mod tests {
             (2, ProtocolStatus::Overloaded),
             (3, ProtocolStatus::UnknownRole),
         ] {
-            let read = read([end_request(0x0102_0304, value).as_slice()]).unwrap();
+            let read = read_all([end_request(0x0102_0304, value).as_slice()]);
             assert_eq!(read.end, Some((0x0102_0304, expected)));
         }
     }
@@ -461,8 +434,9 @@ mod tests {
         ] {
             let before = record(STDOUT, 1, b"before", 2);
             for bytes in [bytes.clone(), [before, bytes].concat()] {
-                assert_eq!(read([bytes.as_slice()]), Err(expected), "{bytes:02x?}");
-                assert_eq!(read(bytes.chunks(1)), Err(expected), "{bytes:02x?}, byte by byte");
+                let whole = read_all([bytes.as_slice()]);
+                assert_eq!(whole.fault, Some(expected), "{bytes:02x?}");
+                assert_eq!(whole, read_all(bytes.chunks(1)), "{bytes:02x?}, byte by byte");
             }
         }
     }
@@ -474,9 +448,10 @@ mod tests {
             let most = idle.repeat(limit);
             let content = record(STDOUT, 1, b"x", 0);
             let fine = [most.clone(), content, most.clone(), end_request(0, 0)].concat();
-            assert_eq!(read([fine.as_slice()]).unwrap().end, Some((0, ProtocolStatus::Complete)));
+            assert_eq!(read_all([fine.as_slice()]).end, Some((0, ProtocolStatus::Complete)));
             let more = [most, idle].concat();
-            assert_eq!(read([more.as_slice()]), Err(RecordFault::Idle { limit: IDLE_MAX }));
+            let fault = RecordFault::Idle { limit: IDLE_MAX };
+            assert_eq!(read_all([more.as_slice()]).fault, Some(fault));
         }
     }
 
@@ -488,13 +463,11 @@ mod tests {
         write_stream(&mut out, Stream::Stdin, b"ab");
         end_stream(&mut out, Stream::Stdin);
         end_stream(&mut out, Stream::Params);
-        abort_request(&mut out);
         let expected = [
             [1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0].as_slice(),
             &[1, 5, 0, 1, 0, 2, 0, 0, b'a', b'b'],
             &[1, 5, 0, 1, 0, 0, 0, 0],
             &[1, 4, 0, 1, 0, 0, 0, 0],
-            &[1, 2, 0, 1, 0, 0, 0, 0],
         ];
         assert_eq!(out, expected.concat());
         out.clear();

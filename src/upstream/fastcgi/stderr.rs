@@ -17,6 +17,8 @@ pub struct Stderr {
     first: Vec<u8>,
     last: VecDeque<u8>,
     lost_bytes: u64,
+    /// How many bytes had come when the response began.
+    begun_at: u64,
 }
 
 impl Stderr {
@@ -40,6 +42,25 @@ impl Stderr {
         &self.first
     }
 
+    /// All that is kept, in order.
+    pub fn kept(&self) -> Vec<u8> {
+        self.first.iter().chain(&self.last).copied().collect()
+    }
+
+    /// The response begins here.
+    pub fn mark_beginning(&mut self) {
+        self.begun_at = self.first.len() as u64 + self.lost_bytes + self.last.len() as u64;
+    }
+
+    /// What is kept of what came after the response had begun.
+    pub fn since_beginning(&self) -> Vec<u8> {
+        let offset = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let first = self.first.iter().skip(offset(self.begun_at));
+        let before_last = self.first.len() as u64 + self.lost_bytes;
+        let last = self.last.iter().skip(offset(self.begun_at.saturating_sub(before_last)));
+        first.chain(last).copied().collect()
+    }
+
     /// How many bytes fell out between the first and the last.
     pub fn lost_bytes(&self) -> u64 {
         self.lost_bytes
@@ -54,6 +75,20 @@ impl Stderr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_after_the_beginning_is_told_from_what_came_before() {
+        for before in [0, 3, FIRST_MAX - 1, FIRST_MAX, FIRST_MAX + 5, FIRST_MAX + LAST_MAX + 5] {
+            let mut stderr = Stderr::default();
+            stderr.push(&vec![b'z'; before]);
+            stderr.mark_beginning();
+            assert_eq!(stderr.since_beginning(), b"", "{before}");
+            stderr.push(b"PHP Fatal error");
+            assert_eq!(stderr.since_beginning(), b"PHP Fatal error", "{before}");
+            stderr.push(&vec![b'b'; LAST_MAX]);
+            assert!(!stderr.since_beginning().contains(&b'z'), "{before}");
+        }
+    }
 
     #[test]
     fn nothing_costs_nothing() {

@@ -103,6 +103,6 @@ fn remember(attempt: &mut Attempt, whole: &[u8], failure: &HeadFailure) {
         let offset = offset.min(whole.len());
         let start = memchr::memrchr(b'\n', &whole[..offset]).map_or(0, |newline| newline + 1);
         let end = memchr::memchr(b'\n', &whole[offset..]).map_or(whole.len(), |n| offset + n);
-        remains.line = whole[start..end.min(start + 200)].to_vec();
+        remains.line = whole[start..end.min(start + head::LINE_SHOWN_MAX)].to_vec();
     }
 }

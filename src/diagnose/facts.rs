@@ -1,0 +1,37 @@
+//! What a look at the host found beside the failure itself. Data only; `probe` looks.
+
+use std::time::Duration;
+
+/// What was found; nothing in it is known unless it was looked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Facts {
+    /// The accept queue of the upstream's listener, where that is on this host.
+    pub queue: Option<Queue>,
+    /// How the server takes a FastCGI question of its own.
+    pub fastcgi: Option<Probed>,
+    /// How long the exchange before this one lasted that ended by its worker's death.
+    pub previous_death: Option<Duration>,
+    /// Requests of ours that the upstream has in hand.
+    pub in_flight: usize,
+}
+
+/// The accept queue of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// Connections that wait to be accepted.
+    pub pending: u32,
+    /// How many may wait.
+    pub backlog: u32,
+}
+
+/// What became of FCGI_GET_VALUES on a connection of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probed {
+    Answers,
+    /// Closed or reset without an answer, twice.
+    Drops,
+    /// Something else than FastCGI answers.
+    Foreign,
+    /// No answer in time.
+    Silent,
+}

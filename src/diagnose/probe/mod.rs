@@ -1,0 +1,8 @@
+//! The look at the host after a failure, each look bounded; when one is taken and how long it is
+//! good for is the caller's. The only part of this room that opens anything.
+
+mod fastcgi;
+mod queue;
+
+pub use fastcgi::fastcgi;
+pub use queue::accept_queue;
