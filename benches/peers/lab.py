@@ -22,6 +22,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TICKS = os.sysconf("SC_CLK_TCK")
 MIB = 1024 * 1024
+GB = 1_000_000_000
 
 
 class Trouble(Exception):
@@ -58,8 +59,8 @@ class Lab:
             self.stop(process)
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def start(self, name, command, port, cores):
-        """Starts a process on the given cores and waits until it accepts connections."""
+    def start(self, name, command, address, cores):
+        """Starts a process on the given cores and waits until it accepts connections there."""
         log = open(self.dir / f"{name}.out", "ab")
         pinned = ["taskset", "-c", ",".join(map(str, cores)), *map(str, command)]
         process = subprocess.Popen(
@@ -74,10 +75,10 @@ class Lab:
             if process.poll() is not None:
                 raise Trouble(f"{name} ended at once ({process.returncode}):\n{self.output(name)}")
             with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), 1).close()
+                connect(address).close()
                 return process
             time.sleep(0.02)
-        raise Trouble(f"{name} does not listen on port {port}:\n{self.output(name)}")
+        raise Trouble(f"{name} does not listen on {address}:\n{self.output(name)}")
 
     def output(self, name):
         return (self.dir / f"{name}.out").read_text(errors="replace")[-2000:]
@@ -105,6 +106,19 @@ def _stop(*_):
 
 def _too_late(*_):
     raise Trouble("took too long altogether")
+
+
+def connect(address):
+    """A connection to a port of this host, or to a socket in the file system."""
+    if isinstance(address, int):
+        return socket.create_connection(("127.0.0.1", address), 1)
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(address))
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
 def free_port():
@@ -172,6 +186,17 @@ def rss_bytes(process):
     return 1024 * sum(_kilobytes(f"/proc/{pid}/status", "VmRSS:") for pid in tree(process.pid))
 
 
+def forget_peak(process):
+    """Lets the peak of resident memory begin anew at what is resident now (proc(5), clear_refs)."""
+    for pid in tree(process.pid):
+        pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak_bytes(process):
+    """The most that was resident since `forget_peak`, as the kernel counts it, missing nothing."""
+    return 1024 * sum(_kilobytes(f"/proc/{pid}/status", "VmHWM:") for pid in tree(process.pid))
+
+
 def open_files(process):
     return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in tree(process.pid))
 
@@ -206,10 +231,17 @@ servers = ["http://127.0.0.1:{never}"]
 paths = ["/never"]
 [upstream.never.limits]
 connections = 2000
-[page]
+{site}[page]
 operators = []
 [log]
 access = "{log}"
+"""
+
+CAUSEWAY_SITE = """\
+[upstream.site]
+servers = ["fastcgi+unix:{fpm}"]
+paths = ["/site"]
+root = "{root}"
 """
 
 # Buffers of requests and of responses on disk are off: the others have none. The forwarded fields are
@@ -242,8 +274,23 @@ http {{
         location / {{ proxy_pass http://main; }}
         location /down {{ proxy_pass http://down; }}
         location /never {{ proxy_pass http://never; }}
-    }}
+{site}    }}
 }}
+"""
+
+# What Debian's nginx.conf and its PHP sites have, without the look for the script before it is run.
+NGINX_SITE = """\
+        location /site/ {{
+            root {root};
+            sendfile on;
+            tcp_nopush on;
+            include /etc/nginx/mime.types;
+            location ~ \\.php$ {{
+                include /etc/nginx/fastcgi_params;
+                fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
+                fastcgi_pass unix:{fpm};
+            }}
+        }}
 """
 
 # retries 0: nginx and Causeway try the only server once, too.
@@ -314,6 +361,19 @@ http {{
 """
 
 
+# Two children keep a core busy; the load's other connections wait in the socket's backlog.
+FPM = """\
+[global]
+daemonize = no
+error_log = {dir}/fpm.error
+[site]
+{user}
+listen = {fpm}
+pm = static
+pm.max_children = 2
+"""
+
+
 def nginx_common(lab, name):
     kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     return {
@@ -336,6 +396,31 @@ def start_backend(lab):
     return port
 
 
+def start_site(lab):
+    """A folder with hello.php, 10k.jpg and 1g.iso in its /site, and a PHP-FPM for the script."""
+    root, fpm = lab.dir / "root", lab.dir / "fpm.sock"
+    (root / "site").mkdir(parents=True)
+    (root / "site" / "hello.php").write_text('<?php echo "hello";')
+    (root / "site" / "10k.jpg").write_bytes(random.Random(10_000).randbytes(10_000))
+    with open(root / "site" / "1g.iso", "wb") as file:
+        file.truncate(GB)
+    conf = lab.dir / "fpm.conf"
+    superuser = os.geteuid() == 0
+    user = "user = root" if superuser else ""
+    conf.write_text(FPM.format(dir=lab.dir, fpm=fpm, user=user))
+    command = [php_fpm(), "--nodaemonize", "--fpm-config", conf]
+    command += ["--allow-to-run-as-root"] if superuser else []
+    lab.start("php-fpm", command, fpm, lab.load_cores)
+    return {"root": root, "fpm": fpm}
+
+
+def php_fpm():
+    """PHP-FPM, whose name has the version in it on Debian; the last one where there are several."""
+    found = [path for folder in ("/usr/local/sbin", "/usr/sbin")
+             for path in pathlib.Path(folder).glob("php-fpm*")]
+    return max(found, default=None) or tool("php-fpm")
+
+
 def nginx_command(lab, conf):
     return [tool("nginx"), "-p", lab.dir, "-c", conf, "-e", f"{conf}.error"]
 
@@ -348,13 +433,16 @@ def tool(name):
 
 
 class Peer:
-    """One proxy: how to start it, where it listens, where it logs."""
+    """One proxy: how to start it, where it listens, where it logs, whether it serves the site."""
 
     def __init__(self, lab, name, binary, upstreams):
         self.lab, self.name = lab, name
+        self.has_site = "fpm" in upstreams and name != "haproxy"
         self.port = free_port()
         self.log = lab.dir / f"{name}.access"
         values = {"port": self.port, "log": self.log, **nginx_common(lab, name), **upstreams}
+        site = {"causeway": CAUSEWAY_SITE, "nginx": NGINX_SITE}.get(name)
+        values["site"] = site.format(**values) if self.has_site else ""
         conf = lab.dir / f"{name}.conf"
         if name == "causeway":
             conf.write_text(CAUSEWAY.format(**values))
