@@ -32,6 +32,8 @@ pub enum Probed {
     Drops,
     /// Something else than FastCGI answers.
     Foreign,
+    /// Nobody listens any more.
+    Gone,
     /// No answer in time.
     Silent,
 }

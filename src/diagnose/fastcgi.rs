@@ -158,6 +158,8 @@ fn ended(reset: bool, attempt: &Attempt, facts: &Facts) -> (Cause, Certainty) {
     match facts.fastcgi {
         Some(Probed::Drops) if at_once || after_sent <= SLOW_DROP_MAX => (dropped, Certain),
         Some(Probed::Answers) if reset || !at_once => (died, Likely),
+        // It ended with our request in its hands or in its queue: stopped, or killed as a whole.
+        Some(Probed::Gone) => (died, Likely),
         // A living worker that has read all says END_REQUEST before it closes; what ends at once is
         // a door that was shut.
         _ if !at_once && (reset || after >= TIME_LIMIT_MIN) => (died, Likely),

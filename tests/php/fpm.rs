@@ -149,7 +149,7 @@ impl Fpm {
             if self.is_ours(worker) {
                 signal(worker, "KILL");
             }
-            eventually("the worker has ended", || (!self.is_ours(worker)).then_some(()));
+            eventually("the worker has ended", || has_ended(worker).then_some(()));
         }
     }
 
@@ -228,4 +228,11 @@ fn program() -> PathBuf {
     });
     programs.sort();
     programs.pop().expect(MISSING)
+}
+
+/// Whether a process is over to its last descriptor: the kernel takes its memory, and with it the
+/// command line, before it closes its sockets (proc_pid_stat(5)).
+fn has_ended(process: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{process}/stat")) else { return true };
+    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['Z', 'X']))
 }

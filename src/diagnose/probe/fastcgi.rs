@@ -19,7 +19,7 @@ const GET_VALUES: &[u8] = b"\x01\x09\0\0\0\x11\0\0\x0f\0FCGI_MPXS_CONNS";
 /// PHP-FPM answers within two milliseconds; a page does not wait longer for it than a blink.
 const LIMIT: Duration = Duration::from_millis(100);
 
-/// Asks the server. `None` when no connection could be had. One that drops us is asked once more:
+/// Asks the server. `None` when no connection could be had for a reason of our own. One that drops us is asked once more:
 /// a listener that is just going away drops whoever stands in its queue, and is gone then.
 pub async fn fastcgi(server: &ServerAddress, address: Option<SocketAddr>) -> Option<Probed> {
     let asked = async {
@@ -41,11 +41,23 @@ async fn once(server: &ServerAddress, address: Option<SocketAddr>) -> Option<Pro
 }
 
 async fn unix(path: &Path) -> Option<Probed> {
-    Some(ask(UnixStream::connect(path).await.ok()?).await)
+    match UnixStream::connect(path).await {
+        Ok(stream) => Some(ask(stream).await),
+        Err(error) => unreached(&error),
+    }
 }
 
 async fn tcp(address: SocketAddr) -> Option<Probed> {
-    Some(ask(TcpStream::connect(address).await.ok()?).await)
+    match TcpStream::connect(address).await {
+        Ok(stream) => Some(ask(stream).await),
+        Err(error) => unreached(&error),
+    }
+}
+
+fn unreached(error: &io::Error) -> Option<Probed> {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, NotFound};
+    let gone = matches!(error.kind(), ConnectionRefused | ConnectionReset | NotFound);
+    gone.then_some(Probed::Gone)
 }
 
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Probed {
