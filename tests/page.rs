@@ -9,7 +9,7 @@ mod samples;
 
 use std::path::Path;
 
-use causeway::diagnose::{Audience, Cause, Code, Fate, FixId, Report, english};
+use causeway::diagnose::{Audience, Cause, Code, Extended, Fate, FixId, Lookup, Report, english};
 use causeway::page::{Format, Page, View, render};
 use samples::{CANARIES, INCIDENT, TIME, hostile, hostile_report, mild_report, plausible};
 
@@ -225,11 +225,12 @@ fn proxy_status_has_the_parameters_of_its_error_type() {
     let table = [
         (
             Code::DnsNxdomain,
-            r#"causeway; error=dns_error; rcode="NXDOMAIN"; details="dns_nxdomain""#,
+            r#"causeway; error=dns_error; rcode="NXDOMAIN"; info-code=9; details="dns_nxdomain""#,
         ),
         (
             Code::DnsServerFailure,
-            r#"causeway; error=dns_error; rcode="SERVFAIL"; details="dns_server_failure""#,
+            "causeway; error=dns_error; rcode=\"SERVFAIL\"; info-code=9; \
+             details=\"dns_server_failure\"",
         ),
         (
             Code::TlsAlertReceived,
@@ -329,7 +330,14 @@ fn a_visitor_sees_the_operators_part_only_if_it_is_for_everyone() {
 fn a_page_is_bounded_whatever_the_evidence() {
     let huge = "\u{1b}<&".repeat(400_000);
     for cause in [
-        Cause::DnsNxdomain { name: huge.clone() },
+        Cause::DnsNxdomain {
+            name: huge.clone(),
+            lookup: Box::new(Lookup {
+                alias: Some(huge.clone()),
+                extended: vec![Extended { code: 0, text: huge.clone() }; 9],
+                ..Lookup::default()
+            }),
+        },
         Cause::Http09Response { first_bytes: huge.clone().into_bytes() },
         Cause::TlsCertWrongHost { expected: huge.clone(), presented: vec![huge.clone(); 9] },
         Cause::TooManyHeaders { limit: 1, largest: vec![(huge.clone(), 1); 9] },

@@ -1,5 +1,6 @@
 //! A name server that fails by name: `nxdomain.demo`, `nodata.demo`, `servfail.demo`,
-//! `refused.demo`, `silent.demo`; every other name is 127.0.0.1.
+//! `refused.demo`, `silent.demo`, `garbled.demo`, `bogus.demo` (with an extended error); every
+//! other name is 127.0.0.1.
 //!
 //! Answers one question a message, over UDP and TCP (RFC 1035 section 4). Not a general server.
 
@@ -28,6 +29,10 @@ const NOERROR: u8 = 0;
 const SERVFAIL: u8 = 2;
 const NXDOMAIN: u8 = 3;
 const REFUSED: u8 = 5;
+
+/// An OPT record (RFC 6891 section 6.1.2) with the extended error 9, DNSKEY Missing, and a word on
+/// it (RFC 8914 section 2).
+const BOGUS: &[u8] = b"\0\0\x29\x04\xd0\0\0\0\0\0\x17\0\x0f\0\x13\0\x09no key for the DS";
 
 /// The sockets of the server, on one port.
 #[derive(Debug)]
@@ -125,6 +130,8 @@ async fn serve_stream(mut stream: TcpStream) -> io::Result<()> {
 fn answer(query: &[u8]) -> Option<Vec<u8>> {
     let (name, end) = question(query)?;
     let (rcode, has_address) = match name.as_str() {
+        "garbled.demo" => return Some(garbled(query)),
+        "bogus.demo" => (SERVFAIL, false),
         "silent.demo" => return None,
         "nxdomain.demo" => (NXDOMAIN, false),
         "servfail.demo" => (SERVFAIL, false),
@@ -133,15 +140,26 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
         _ => (NOERROR, query[end - 4..end - 2] == TYPE_A),
     };
     let mut answer = query[..2].to_vec();
+    let options: &[u8] = if name == "bogus.demo" { BOGUS } else { &[] };
+    let records = [u8::from(has_address), 0, 0, 0, u8::from(!options.is_empty())];
     // A response to a recursive query, authoritative, recursion available; one question.
-    answer.extend([0x85, 0x80 | rcode, 0, 1, 0, u8::from(has_address), 0, 0, 0, 0]);
+    answer.extend([0x85, 0x80 | rcode, 0, 1, 0]);
+    answer.extend(records);
     answer.extend(&query[HEADER_BYTES..end]);
     if has_address {
         // The name of the question (a pointer to it), A, IN, one second, four bytes.
         answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
         answer.extend(Ipv4Addr::LOCALHOST.octets());
     }
+    answer.extend(options);
     Some(answer)
+}
+
+/// A response that promises an answer and breaks off behind its header.
+fn garbled(query: &[u8]) -> Vec<u8> {
+    let mut answer = query[..2].to_vec();
+    answer.extend([0x85, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
+    answer
 }
 
 /// The name of the first question, in lower case, and where the question ends.
@@ -191,6 +209,8 @@ mod tests {
             ("nxdomain.demo", 1, Some((NXDOMAIN, 0))),
             ("servfail.demo", 1, Some((SERVFAIL, 0))),
             ("refused.demo", 1, Some((REFUSED, 0))),
+            ("bogus.demo", 1, Some((SERVFAIL, 0))),
+            ("garbled.demo", 1, Some((NOERROR, 1))),
             ("silent.demo", 1, None),
         ] {
             let answer = answer(&query(name, kind));

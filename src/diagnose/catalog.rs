@@ -58,6 +58,7 @@ pub fn entry(code: Code) -> Entry {
         C::DnsNoRecords => bad(P::Resolve, Network, "dns_error"),
         C::DnsServerFailure => bad(P::Resolve, Network, "dns_error").wait(10),
         C::DnsRefused => bad(P::Resolve, Network, "dns_error"),
+        C::DnsAnswerUnusable => bad(P::Resolve, Network, "dns_error").wait(10),
         C::DnsTimeout => late(P::Resolve, Network, "dns_timeout").wait(10),
         C::DnsResolverUnreachable => bad(P::Resolve, Gateway, "dns_error").wait(10),
         C::DnsConfigInvalid => own(500, P::Resolve, "proxy_configuration_error"),

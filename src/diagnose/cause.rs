@@ -4,13 +4,15 @@
 //! causes. [`Code`] is its name, derived from the variants, so that the two cannot drift. The
 //! snake_case name is the one word used in page, log, header, JSON and tests. What a cause means
 //! for status, phase and blame is `catalog`; what to do about it is `fixes`; its words are in
-//! `text`. Imports nothing.
+//! `text`. Imports the evidence of look-ups only.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr};
+
+use super::dns::{AnswerFault, Authority, DnsConfigFault, Lookup};
 
 /// What is wrong, with the evidence that shows it. Addresses, paths and bytes in it are for
 /// operators.
@@ -25,28 +27,43 @@ pub enum Cause {
     // Resolve.
     DnsNxdomain {
         name: String,
+        lookup: Box<Lookup>,
     },
     DnsNoRecords {
         name: String,
+        authority: Authority,
+        lookup: Box<Lookup>,
     },
     /// SERVFAIL, or another rcode that is neither NXDOMAIN nor REFUSED.
     DnsServerFailure {
         name: String,
         rcode: u16,
+        lookup: Box<Lookup>,
     },
     DnsRefused {
         name: String,
+        lookup: Box<Lookup>,
+    },
+    /// An answer came and says nothing that can be read.
+    DnsAnswerUnusable {
+        name: String,
+        fault: AnswerFault,
+        lookup: Box<Lookup>,
     },
     DnsTimeout {
         name: String,
         waited: Duration,
+        lookup: Box<Lookup>,
     },
     DnsResolverUnreachable {
         name: String,
         errno: Option<i32>,
+        lookup: Box<Lookup>,
     },
     DnsConfigInvalid {
         name: String,
+        fault: DnsConfigFault,
+        errno: Option<i32>,
     },
 
     // Connect.

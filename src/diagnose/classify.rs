@@ -14,18 +14,16 @@ use rustls::{AlertDescription, CertificateError, Error as Tls};
 use crate::config::{Scheme, Server, ServerAddress};
 use crate::upstream::{
     self, Attempt, BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault, LengthFault,
-    ResolveFailure, SendFailure, TlsFailure,
+    SendFailure, TlsFailure,
 };
 
 use super::cause::{Cause, FramingFault, HeaderFault, Protocol, UpgradeFault};
 use super::certificate::{self, Leaf};
+use super::dns;
 use super::facts::Facts;
 use super::fastcgi;
 use super::fingerprint;
 use super::report::Certainty::{self, Certain, Likely};
-
-/// RFC 1035 section 4.1.1 and RFC 6895: the resolver will not answer us.
-const RCODE_REFUSED: u16 = 5;
 
 /// The news that a connection had ended needs a round trip to us, however far away the server is.
 const STALE_MAX: Duration = Duration::from_secs(1);
@@ -58,35 +56,13 @@ pub fn classify(failure: &Failure, attempt: &Attempt, facts: &Facts) -> (Cause, 
         return decided;
     }
     match failure {
-        Failure::Resolve(failure) => resolve(failure, attempt),
+        Failure::Resolve(failure) => dns::classify(failure, attempt),
         Failure::Connect(failure) => connect(failure, attempt),
         Failure::Tls(failure) => tls(failure, attempt),
         Failure::Send(failure) => send(failure, attempt, facts),
         Failure::Head(failure) => head(failure, attempt, facts),
         Failure::Body(failure) => body(failure, attempt),
         Failure::Upload(_) => (Cause::ClientGone, Certain),
-    }
-}
-
-fn resolve(failure: &ResolveFailure, attempt: &Attempt) -> (Cause, Certainty) {
-    let name = match &attempt.server().address {
-        ServerAddress::Name { host, .. } => host.clone(),
-        other @ (ServerAddress::Ip(_) | ServerAddress::Unix(_)) => format!("{other:?}"),
-    };
-    let waited = attempt.upstream.timeouts.resolve;
-    match failure {
-        ResolveFailure::NxDomain => (Cause::DnsNxdomain { name }, Certain),
-        ResolveFailure::NoRecords => (Cause::DnsNoRecords { name }, Certain),
-        ResolveFailure::Rcode { rcode: RCODE_REFUSED } => (Cause::DnsRefused { name }, Certain),
-        ResolveFailure::Rcode { rcode } => {
-            (Cause::DnsServerFailure { name, rcode: *rcode }, Certain)
-        }
-        ResolveFailure::TimedOut => (Cause::DnsTimeout { name, waited }, Likely),
-        ResolveFailure::Unreachable(error) => {
-            let errno = error.as_ref().and_then(io::Error::raw_os_error);
-            (Cause::DnsResolverUnreachable { name, errno }, Certain)
-        }
-        ResolveFailure::Config => (Cause::DnsConfigInvalid { name }, Certain),
     }
 }
 

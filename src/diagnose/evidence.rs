@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::cause::{Cause, UpgradeFault};
+use super::dns::{self, Extended, Lookup};
 
 /// Characters of one value that are shown; the rest says nothing new.
 const VALUE_CHARS: usize = 120;
@@ -23,13 +24,27 @@ impl Cause {
         use Cause as C;
         let rows = Rows(Vec::new());
         let rows = match self {
-            C::DnsNxdomain { name } | C::DnsNoRecords { name } => rows.text("name", name),
-            C::DnsRefused { name } | C::DnsConfigInvalid { name } => rows.text("name", name),
-            C::DnsServerFailure { name, rcode } => {
-                rows.text("name", name).put("rcode", rcode_name(*rcode))
+            C::DnsNxdomain { name, lookup } | C::DnsRefused { name, lookup } => {
+                rows.text("name", name).lookup(lookup)
             }
-            C::DnsTimeout { name, waited } => rows.text("name", name).time("waited", *waited),
-            C::DnsResolverUnreachable { name, errno } => rows.text("name", name).errno(*errno),
+            C::DnsNoRecords { name, authority, lookup } => {
+                rows.text("name", name).text("authority", authority.into()).lookup(lookup)
+            }
+            C::DnsServerFailure { name, rcode, lookup } => {
+                rows.text("name", name).put("rcode", rcode_name(*rcode)).lookup(lookup)
+            }
+            C::DnsAnswerUnusable { name, fault, lookup } => {
+                rows.text("name", name).text("fault", fault.into()).lookup(lookup)
+            }
+            C::DnsTimeout { name, waited, lookup } => {
+                rows.text("name", name).time("waited", *waited).lookup(lookup)
+            }
+            C::DnsResolverUnreachable { name, errno, lookup } => {
+                rows.text("name", name).errno(*errno).lookup(lookup)
+            }
+            C::DnsConfigInvalid { name, fault, errno } => {
+                rows.text("name", name).text("fault", fault.into()).errno(*errno)
+            }
 
             C::ConnectionRefused { address, remembered } => {
                 rows.put("address", address).put("remembered", remembered)
@@ -234,6 +249,31 @@ impl Rows {
         }
     }
 
+    /// Who was asked for a name, and what he said beside the rcode.
+    fn lookup(mut self, lookup: &Lookup) -> Rows {
+        if let Some(resolver) = lookup.resolver {
+            self = self.put("resolver", resolver);
+        }
+        if let Some(latency) = lookup.latency {
+            self = self.time("answered_after", latency);
+        }
+        if let Some(alias) = &lookup.alias {
+            self = self.text("alias_of", alias);
+        }
+        if lookup.strays > 0 {
+            self = self.put("strays", lookup.strays);
+        }
+        if lookup.extended.is_empty() {
+            return self;
+        }
+        let errors: Vec<_> = lookup.extended.iter().map(extended_error).collect();
+        self = self.text("info_code", &errors.join("; "));
+        match dns::points_to(lookup) {
+            Some(points_to) => self.text("points_to", points_to.into()),
+            None => self,
+        }
+    }
+
     fn known(self, key: &'static str, value: Option<u64>) -> Rows {
         match value {
             Some(value) => self.put(key, value),
@@ -323,8 +363,21 @@ fn escaped(bytes: &[u8]) -> String {
     shown
 }
 
+/// An extended error with its name and the resolver's own words: `6 DNSSEC Bogus (no keys)`.
+fn extended_error(error: &Extended) -> String {
+    let mut shown = error.code.to_string();
+    if let Some(name) = dns::info_code_name(error.code) {
+        shown.push(' ');
+        shown.push_str(name);
+    }
+    if !error.text.is_empty() {
+        shown.push_str(&format!(" ({})", error.text));
+    }
+    shown
+}
+
 /// A duration as seconds to the millisecond: `3.001 s`.
-fn seconds(duration: Duration) -> String {
+pub fn seconds(duration: Duration) -> String {
     format!("{}.{:03} s", duration.as_secs(), duration.subsec_millis())
 }
 

@@ -143,12 +143,15 @@ pub struct Site<'a> {
     pub server: Option<&'a Server>,
     /// The name that its certificate has to carry.
     pub server_name: &'a str,
+    /// The server's name leads elsewhere than when it was last reached.
+    pub moved: bool,
 }
 
 /// The fixes for a cause, visitors' first, each group with the likeliest help in front.
 pub fn fixes(cause: &Cause, site: &Site<'_>) -> Vec<Fix> {
     let (visitor, operator) = table(cause.code());
     let command = look(cause, site);
+    let operator = operators(operator, site.moved);
     let mut list = Vec::with_capacity(visitor.len() + operator.len());
     list.extend(visitor.iter().map(|id| Fix { id: *id, audience: id.audience(), command: None }));
     list.extend(operator.iter().map(|id| Fix { id: *id, audience: id.audience(), command: None }));
@@ -157,6 +160,13 @@ pub fn fixes(cause: &Cause, site: &Site<'_>) -> Vec<Fix> {
         first.command = command;
     }
     list
+}
+
+/// The operator's fixes in their order: after a move the record of the name comes first.
+fn operators(listed: &[FixId], moved: bool) -> Vec<FixId> {
+    let first = moved.then_some(FixId::CheckDns);
+    let others = listed.iter().copied().filter(|id| Some(*id) != first);
+    first.into_iter().chain(others).collect()
 }
 
 /// The ids of the fixes for a cause, in the same order.
@@ -206,7 +216,7 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
         C::DnsNxdomain | C::DnsNoRecords => {
             (WAIT, &[CheckDns, MatchPort, RollBack, RestartProxy, ContactHost, Monitor])
         }
-        C::DnsServerFailure | C::DnsTimeout => {
+        C::DnsServerFailure | C::DnsTimeout | C::DnsAnswerUnusable => {
             (WAIT, &[CheckDns, CheckConnectivity, CheckFirewall, ContactHost, Monitor])
         }
         C::DnsRefused | C::DnsConfigInvalid => (TELL, &[CheckDns, CheckConnectivity, ContactHost]),
@@ -466,6 +476,17 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn after_a_move_the_name_comes_first() {
+        let (_, refused) = table(Code::ConnectionRefused);
+        assert_eq!(operators(refused, false), refused);
+        let moved = operators(refused, true);
+        assert_eq!((moved[0], &moved[1..]), (FixId::CheckDns, refused));
+        let (_, unreachable) = table(Code::HostUnreachable);
+        let moved = operators(unreachable, true);
+        assert_eq!((moved[0], moved.len()), (FixId::CheckDns, unreachable.len()));
+    }
 
     #[test]
     fn every_cause_has_fixes_for_both_audiences() {

@@ -10,7 +10,11 @@ use crate::config::{Scheme, ServerAddress};
 
 use super::catalog::{self, Phase};
 use super::cause::{Cause, Code};
+use super::dns::{self, Lookup};
 use super::fixes::Site;
+
+/// Where name servers listen (RFC 1035 section 4.2).
+const DNS_PORT: u16 = 53;
 
 /// The end of PHP-FPM's log where the distributions keep it, and of its journal.
 const FPM_LOG: &str = "tail -qn 30 /var/log/php*fpm*.log /var/log/php-fpm/*.log; \
@@ -33,6 +37,11 @@ pub fn look(cause: &Cause, site: &Site<'_>) -> Option<String> {
     {
         return None;
     }
+    if let ServerAddress::Name { host, .. } = &server.address
+        && (site.moved || catalog::entry(code).phase == Phase::Resolve)
+    {
+        return Some(name_look(dns::lookup(cause), host));
+    }
     if let Some(command) = without_values(code) {
         return Some(command.to_owned());
     }
@@ -44,9 +53,6 @@ pub fn look(cause: &Cause, site: &Site<'_>) -> Option<String> {
     match &server.address {
         ServerAddress::Unix(path) if http => Some(unix_look(phase, path)),
         ServerAddress::Unix(path) => Some(listener_look(path)),
-        ServerAddress::Name { host, .. } if phase == Phase::Resolve => {
-            Some(format!("getent ahosts {}", quote(host)))
-        }
         ServerAddress::Name { host, port } if http => Some(tcp_look(phase, host, *port, site)),
         ServerAddress::Name { host, port } => Some(port_look(host, *port)),
         ServerAddress::Ip(address) => {
@@ -61,6 +67,22 @@ pub fn look(cause: &Cause, site: &Site<'_>) -> Option<String> {
                 false => Some(port_look(&address.ip().to_string(), address.port())),
             }
         }
+    }
+}
+
+/// What a name leads to: by the name server that we asked, else as other programs of this host see
+/// it. Both come from the configuration, the gateway's or the host's.
+fn name_look(lookup: Option<&Lookup>, host: &str) -> String {
+    let host = quote(host);
+    match lookup.and_then(|lookup| lookup.resolver) {
+        Some(resolver) => {
+            let port = match resolver.port() {
+                DNS_PORT => String::new(),
+                port => format!("-p {port} "),
+            };
+            format!("dig {port}@{} {host} A {host} AAAA", resolver.ip())
+        }
+        None => format!("getent ahosts {host}"),
     }
 }
 
@@ -198,11 +220,35 @@ mod tests {
             (&Cause::ClosedBeforeResponse, name, "curl -v -o /dev/null http://php:9000/"),
         ] {
             let server = Server { scheme: Scheme::Http, address };
-            let site = Site { server: Some(&server), server_name: "" };
+            let site = Site { server: Some(&server), server_name: "", moved: false };
             assert_eq!(look(cause, &site).as_deref(), Some(command));
         }
-        let nobody = Site { server: None, server_name: "" };
+        let nobody = Site { server: None, server_name: "", moved: false };
         assert_eq!(look(&died, &nobody), None);
+    }
+
+    #[test]
+    fn a_name_is_looked_up_where_we_asked_for_it() {
+        let address = ServerAddress::Name { host: "app.internal".to_owned(), port: 80 };
+        let server = Server { scheme: Scheme::Http, address };
+        let site = |moved| Site { server: Some(&server), server_name: "", moved };
+        let asked = |resolver: &str| {
+            let lookup = Lookup { resolver: resolver.parse().ok(), ..Lookup::default() };
+            Cause::DnsNxdomain { name: "app.internal".to_owned(), lookup: Box::new(lookup) }
+        };
+        let refused = Cause::ConnectionRefused {
+            address: "192.0.2.1:80".parse().unwrap(),
+            remembered: false,
+        };
+        for (cause, moved, command) in [
+            (asked("192.0.2.53:53"), false, "dig @192.0.2.53 app.internal A app.internal AAAA"),
+            (asked("[::1]:5353"), false, "dig -p 5353 @::1 app.internal A app.internal AAAA"),
+            (asked("nobody"), false, "getent ahosts app.internal"),
+            (refused.clone(), true, "getent ahosts app.internal"),
+            (refused, false, "curl -v -o /dev/null http://app.internal:80/"),
+        ] {
+            assert_eq!(look(&cause, &site(moved)).as_deref(), Some(command));
+        }
     }
 
     #[test]

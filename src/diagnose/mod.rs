@@ -1,14 +1,15 @@
 //! ROOM 3: from failure to report.
 //!
 //! `cause` is the list, `catalog` its meaning, `evidence` its values in print, `fixes` what to do,
-//! `look` how to see it for oneself, `text` the words, `report` the result. `classify` and
-//! `fastcgi` decide from failures, `said` from answers that are whole; `facts` are what `probe`
-//! found on this host. Nothing but `probe` opens anything or waits.
+//! `look` how to see it for oneself, `text` the words, `report` the result. `classify`,
+//! `dns` and `fastcgi` decide from failures, `said` from answers that are whole; `facts` are what
+//! `probe` found on this host. Nothing but `probe` opens anything or waits.
 
 mod catalog;
 mod cause;
 mod certificate;
 mod classify;
+mod dns;
 mod evidence;
 mod facts;
 mod fastcgi;
@@ -26,6 +27,10 @@ pub use cause::{
     RejectReason, RequestFault, UpgradeFault,
 };
 pub use classify::{classify, is_stale, own_limit};
+pub use dns::{
+    AnswerFault, Authority, Before, DnsConfigFault, Extended, Lookup, Named, has_moved, lookup,
+    named_rows,
+};
 pub use evidence::{abridged, is_hidden, rcode_name, visible};
 pub use facts::{Facts, Probed, Queue};
 pub use fastcgi::looks_like_fastcgi;

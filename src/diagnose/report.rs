@@ -13,6 +13,7 @@ use crate::upstream::{Attempt, Stage};
 
 use super::catalog::{Entry, Phase};
 use super::cause::{Cause, Code};
+use super::dns::Named;
 use super::fixes::Fix;
 
 /// One failed request, diagnosed.
@@ -30,6 +31,8 @@ pub struct Report {
     pub fixes: Vec<Fix>,
     /// What was tried, in order, the last one being what failed.
     pub attempts: Vec<AttemptSummary>,
+    /// What the server's name led to, where it could not be reached by it.
+    pub named: Option<Named>,
     /// The upstream block; empty when none was chosen.
     pub upstream: Arc<str>,
     /// The request's host as the client named it; empty when it named none.

@@ -25,7 +25,9 @@ pub use negotiate::{Format, negotiate};
 pub use plates::{Kind, Plates};
 pub use proxy_status::proxy_status;
 
-use crate::diagnose::{Audience, Certainty, Fate, Fix, PageWords, Report, Words, visible};
+use crate::diagnose::{
+    Audience, Certainty, Fate, Fix, PageWords, Report, Words, named_rows, visible,
+};
 
 /// To whom a report is shown, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +127,9 @@ impl View<'_> {
             return None;
         }
         let mut rows = report.cause.evidence();
+        if let Some(named) = &report.named {
+            rows.extend(named_rows(named));
+        }
         if !report.upstream.is_empty() {
             rows.push(("upstream", visible(&report.upstream)));
         }

@@ -35,6 +35,8 @@ pub struct Kind {
     pub status: u16,
     pub format: Format,
     pub repeatable: bool,
+    /// Fixes stand in another order after a move.
+    pub moved: bool,
     pub language: &'static str,
 }
 

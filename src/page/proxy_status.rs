@@ -8,7 +8,7 @@ use std::fmt::Write;
 use http::HeaderValue;
 
 use super::escape::sf_string;
-use crate::diagnose::{Cause, Entry, rcode_name};
+use crate::diagnose::{Cause, Entry, lookup, rcode_name};
 
 /// The value for a cause answered with a status.
 pub fn proxy_status(cause: &Cause, entry: &Entry, status: u16) -> HeaderValue {
@@ -30,10 +30,13 @@ fn extra(value: &mut String, cause: &Cause, entry: &Entry, status: u16) {
                 value.push_str("; rcode=");
                 sf_string(value, &rcode_name(rcode));
             }
+            if let Some(code) = info_code(cause) {
+                // Writing into a String cannot fail.
+                let _ = write!(value, "; info-code={code}");
+            }
         }
         "tls_alert_received" => {
             if let Cause::TlsAlertReceived { alert, .. } = cause {
-                // Writing into a String cannot fail.
                 let _ = write!(value, "; alert-id={alert}");
                 if let Some(message) = alert_message(*alert) {
                     value.push_str("; alert-message=");
@@ -62,6 +65,13 @@ fn rcode(cause: &Cause) -> Option<u16> {
     } else {
         None
     }
+}
+
+/// The first extended error of the answer; the parameter ends at 32767 (RFC 9209 section 2.3.2).
+fn info_code(cause: &Cause) -> Option<u16> {
+    const CODE_MAX: u16 = 32_767;
+    let first = lookup(cause)?.extended.first()?;
+    Some(first.code).filter(|code| *code <= CODE_MAX)
 }
 
 /// The description of an alert in IANA's registry; our own, since the peer sends the number alone.

@@ -10,7 +10,8 @@ use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::config::OperatorFixes;
 use crate::diagnose::{
-    self, AttemptSummary, Audience, Cause, Certainty, Code, Entry, Fate, IncidentId, Phase, Report,
+    self, AttemptSummary, Audience, Cause, Certainty, Code, Entry, Fate, IncidentId, Named, Phase,
+    Report,
 };
 use crate::files;
 use crate::page::{self, View};
@@ -199,6 +200,7 @@ fn for_visitor(
         status: failed.status,
         format: view.format,
         repeatable: view.repeatable,
+        moved: diagnose::has_moved(named(record)),
         language: words.language,
     };
     let mut plates = site.plates.borrow_mut();
@@ -214,6 +216,7 @@ fn report(record: &Record, failed: Failed, cause: Cause, asked: &Asked<'_>) -> R
     let facts = diagnose::Site {
         server: attempt.map(|attempt| attempt.server()),
         server_name: server_name.as_deref().unwrap_or_default(),
+        moved: diagnose::has_moved(named(record)),
     };
     let host = asked.parts.headers.get(header::HOST);
     Report {
@@ -225,12 +228,23 @@ fn report(record: &Record, failed: Failed, cause: Cause, asked: &Asked<'_>) -> R
         status: failed.status,
         fixes: diagnose::fixes(&cause, &facts),
         attempts: summaries(record, cause.code()),
+        named: named(record).filter(|named| adds_to(named, &cause)).cloned(),
         upstream: record.upstream_name().into(),
         host: host.and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned(),
         method: asked.parts.method.clone(),
         path: asked.parts.uri.path().to_owned(),
         cause,
     }
+}
+
+/// What the name of the last attempt's server led to.
+fn named(record: &Record) -> Option<&Named> {
+    record.attempt.as_ref()?.remains.as_ref()?.named.as_ref()
+}
+
+/// A failed look-up tells all there is, but for what the name led to before.
+fn adds_to(named: &Named, cause: &Cause) -> bool {
+    named.before.is_some() || diagnose::lookup(cause).is_none()
 }
 
 /// A request that was refused before any upstream was chosen was not sent, whatever came before it.

@@ -11,6 +11,8 @@ use crate::config::{Server, Upstream};
 
 use super::failure::Stage;
 use super::fastcgi::stderr::Stderr;
+use super::resolve_asked::Lookup;
+use super::resolve_history::Named;
 
 /// How many of the first received bytes a failed attempt keeps.
 pub const FIRST_BYTES_MAX: usize = 512;
@@ -77,6 +79,10 @@ pub struct Remains {
     pub largest: Vec<(String, usize)>,
     /// The peer's certificates, DER, leaf first.
     pub certificates: Vec<Vec<u8>>,
+    /// The look-up that failed.
+    pub lookup: Option<Lookup>,
+    /// What the server's name led to, where it could not be reached.
+    pub named: Option<Named>,
 }
 
 impl Attempt {

@@ -54,7 +54,10 @@ pub(crate) async fn connect(
         ServerAddress::Name { host, port } => {
             attempt.stage = Stage::Resolve;
             let limit = upstream.timeouts.resolve;
-            let found = resolver.resolve(host, limit).await.map_err(Failure::Resolve)?;
+            let found = resolver.resolve(host, limit).await.map_err(|failure| {
+                attempt.remains().lookup = Some(resolver.lookup(host, &failure));
+                Failure::Resolve(failure)
+            })?;
             attempt.stamps.resolved = Some(Instant::now());
             let addresses: Vec<_> =
                 found.into_iter().map(|ip| SocketAddr::new(ip, *port)).collect();

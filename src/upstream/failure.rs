@@ -5,6 +5,7 @@
 
 use std::io;
 
+use strum::IntoStaticStr;
 use thiserror::Error;
 
 use super::fastcgi::cgi_head::CgiHeadFault;
@@ -46,15 +47,60 @@ pub enum ResolveFailure {
     #[error("the name does not exist")]
     NxDomain,
     #[error("the name has no address")]
-    NoRecords,
+    NoRecords { authority: Authority },
     #[error("the resolver answers with rcode {rcode}")]
     Rcode { rcode: u16 },
+    #[error("the resolver's answer cannot be used")]
+    Unusable(AnswerFault),
     #[error("the resolver does not answer")]
     TimedOut,
     #[error("the resolver cannot be reached")]
     Unreachable(#[source] Option<io::Error>),
-    #[error("no resolver is configured or the name cannot be asked for")]
-    Config,
+    #[error("no resolver can be asked")]
+    Resolver(ResolverFault),
+    #[error("the name cannot be asked for")]
+    Name(NameFault),
+}
+
+/// What stands behind an answer without records (RFC 2308 section 2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Authority {
+    /// A zone vouches for it.
+    Soa,
+    /// Name servers are named in place of an answer.
+    Referral,
+    None,
+}
+
+/// Why an answer of a resolver is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum AnswerFault {
+    /// It cannot be read, or is no answer.
+    Malformed,
+    /// Cut to fit a datagram, and not to be had over TCP.
+    Truncated,
+    /// Records of another class than was asked for.
+    ForeignClass,
+}
+
+/// Why there is nobody to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResolverFault {
+    /// resolv.conf cannot be read.
+    Unreadable { errno: i32 },
+    /// resolv.conf names no name server, or a search domain that is none.
+    NoServer,
+}
+
+/// Why a name cannot be put into a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameFault {
+    LabelEmpty,
+    LabelTooLong,
+    TooLong,
+    Character,
 }
 
 #[derive(Debug, Error)]

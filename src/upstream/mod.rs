@@ -12,6 +12,9 @@ pub mod fastcgi;
 pub mod http1;
 mod pool;
 mod resolve;
+mod resolve_asked;
+mod resolve_extended;
+mod resolve_history;
 mod resolve_sockets;
 mod spool;
 mod stream;
@@ -27,14 +30,19 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
 use http_body::Frame;
 
+use crate::config::ServerAddress;
+
 pub use attempt::Attempt;
 use attempt::Reuse;
 pub use failure::{
-    BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault, LengthFault,
-    ResolveFailure, SendFailure, Stage, TlsFailure,
+    AnswerFault, Authority, BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault,
+    LengthFault, NameFault, ResolveFailure, ResolverFault, SendFailure, Stage, TlsFailure,
 };
 pub use pool::{Permit, Pool, Shared};
 pub use resolve::Resolver;
+pub use resolve_asked::Lookup;
+pub use resolve_extended::Extended;
+pub use resolve_history::{Before, Named};
 pub use spool::{SpoolFailure, Spooled};
 pub use stream::Conn;
 pub use tls::server_name;
@@ -163,17 +171,27 @@ fn assemble(
 
 async fn open(pool: &Pool, resolver: &Resolver, attempt: &mut Attempt) -> Result<Conn, Failure> {
     let server = attempt.server;
-    if let Some(refusal) = pool.refusal(server) {
-        attempt.stage = Stage::Connect;
-        if let crate::config::ServerAddress::Ip(address) = attempt.server().address {
-            attempt.address = Some(address);
+    let opened = match pool.refusal(server) {
+        Some((refusal, address)) => {
+            attempt.stage = Stage::Connect;
+            attempt.address = address;
+            Err(Failure::Connect(ConnectFailure::Remembered(refusal)))
         }
-        return Err(Failure::Connect(ConnectFailure::Remembered(refusal)));
-    }
-    // Boxed: most requests find a connection, and all would carry the size of making one.
-    let opened = Box::pin(connect::connect(resolver, pool.tls(), attempt)).await;
+        // Boxed: most requests find a connection, and all would carry the size of making one.
+        None => Box::pin(connect::connect(resolver, pool.tls(), attempt)).await,
+    };
     if let Err(Failure::Connect(ConnectFailure::Io(error))) = &opened {
-        pool.remember_refusal(server, error);
+        pool.remember_refusal(server, error, attempt.address);
+    }
+    if let ServerAddress::Name { host, .. } = &attempt.upstream.clone().servers[server].address {
+        match &opened {
+            Ok(conn) => {
+                if let Some(address) = conn.address {
+                    resolver.connected(host, address.ip());
+                }
+            }
+            Err(_) => attempt.remains().named = resolver.named(host),
+        }
     }
     opened
 }

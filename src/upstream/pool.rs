@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -47,8 +48,17 @@ pub struct Pool {
     #[expect(clippy::vec_box, reason = "a wire moves between pool and exchanges all the time")]
     idle: Vec<RefCell<Vec<Box<Wire>>>>,
     idle_max: usize,
-    refused: Vec<Cell<Option<(Instant, i32)>>>,
+    refused: Vec<Cell<Option<Refused>>>,
     turn: Cell<usize>,
+}
+
+/// A connect that was refused.
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    /// How long that counts.
+    until: Instant,
+    errno: i32,
+    address: Option<SocketAddr>,
 }
 
 /// A place among the requests in flight; given back when dropped.
@@ -187,17 +197,23 @@ impl Pool {
         }
     }
 
-    /// The refusal of a moment ago that still counts.
-    pub(crate) fn refusal(&self, server: usize) -> Option<io::Error> {
-        let (until, errno) = self.refused[server].get()?;
-        (Instant::now() < until).then(|| io::Error::from_raw_os_error(errno))
+    /// The refusal of a moment ago that still counts, and by which address.
+    pub(crate) fn refusal(&self, server: usize) -> Option<(io::Error, Option<SocketAddr>)> {
+        let Refused { until, errno, address } = self.refused[server].get()?;
+        (Instant::now() < until).then(|| (io::Error::from_raw_os_error(errno), address))
     }
 
-    pub(crate) fn remember_refusal(&self, server: usize, error: &io::Error) {
+    pub(crate) fn remember_refusal(
+        &self,
+        server: usize,
+        error: &io::Error,
+        address: Option<SocketAddr>,
+    ) {
         if error.kind() == io::ErrorKind::ConnectionRefused
             && let Some(errno) = error.raw_os_error()
         {
-            self.refused[server].set(Some((Instant::now() + REFUSAL_MEMORY, errno)));
+            let until = Instant::now() + REFUSAL_MEMORY;
+            self.refused[server].set(Some(Refused { until, errno, address }));
         }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use causeway::diagnose::{
-    AttemptSummary, Cause, Certainty, CgiFault, Code, Fate, Fix, FixId, ForbiddenReason,
-    FramingFault, HeaderFault, IncidentId, Phase, Protocol, RecordFault, RejectReason, Report,
-    RequestFault, UpgradeFault, entry,
+    AnswerFault, AttemptSummary, Authority, Before, Cause, Certainty, CgiFault, Code,
+    DnsConfigFault, Extended, Fate, Fix, FixId, ForbiddenReason, FramingFault, HeaderFault,
+    IncidentId, Lookup, Named, Phase, Protocol, RecordFault, RejectReason, Report, RequestFault,
+    UpgradeFault, entry,
 };
 
 /// What no visitor may see: each is in the evidence of some cause, or around it in the report.
@@ -37,6 +38,26 @@ const UNIX_TIME: Option<u64> = Some(2_000_000_000);
 const BYTES: u64 = 987_654;
 const WAITED: Duration = Duration::from_millis(987_654);
 
+/// A look-up whose resolver says more than one wants to read.
+fn lookup() -> Box<Lookup> {
+    Box::new(Lookup {
+        resolver: Some("192.0.2.77:4455".parse().unwrap()),
+        latency: Some(WAITED),
+        alias: Some(EVIL.to_owned()),
+        extended: vec![Extended { code: 9, text: EVIL.to_owned() }; 4],
+        strays: 987_654,
+        errno: None,
+        truncated: false,
+    })
+}
+
+/// What a name led to, and led to before.
+fn named() -> Named {
+    let addresses = vec!["192.0.2.77".parse().unwrap(), "10.11.12.13".parse().unwrap()];
+    let before = Some(Before { addresses: addresses.clone(), ago: WAITED });
+    Named { name: EVIL.to_owned(), addresses, before }
+}
+
 /// Every cause in the order of the list.
 pub fn hostile() -> Vec<Cause> {
     use Cause as C;
@@ -48,13 +69,18 @@ pub fn hostile() -> Vec<Cause> {
     let sizes = || vec![("X-Hidden".to_owned(), 987_654), (text(), 1)];
     let wrong = UpgradeFault::WrongProtocol { asked: text(), got: text() };
     vec![
-        C::DnsNxdomain { name: text() },
-        C::DnsNoRecords { name: text() },
-        C::DnsServerFailure { name: text(), rcode: 2 },
-        C::DnsRefused { name: text() },
-        C::DnsTimeout { name: text(), waited: WAITED },
-        C::DnsResolverUnreachable { name: text(), errno: Some(111) },
-        C::DnsConfigInvalid { name: text() },
+        C::DnsNxdomain { name: text(), lookup: lookup() },
+        C::DnsNoRecords { name: text(), authority: Authority::Referral, lookup: lookup() },
+        C::DnsServerFailure { name: text(), rcode: 2, lookup: lookup() },
+        C::DnsRefused { name: text(), lookup: lookup() },
+        C::DnsAnswerUnusable { name: text(), fault: AnswerFault::Malformed, lookup: lookup() },
+        C::DnsTimeout { name: text(), waited: WAITED, lookup: lookup() },
+        C::DnsResolverUnreachable { name: text(), errno: Some(111), lookup: lookup() },
+        C::DnsConfigInvalid {
+            name: text(),
+            fault: DnsConfigFault::ResolvConfUnreadable,
+            errno: Some(13),
+        },
         C::ConnectionRefused { address, remembered: false },
         C::ConnectTimeout { address, waited: WAITED },
         C::HostUnreachable { address },
@@ -159,7 +185,20 @@ pub fn plausible() -> Vec<Cause> {
     use Cause as C;
     let names = || vec!["old.example".to_owned(), "www.old.example".to_owned()];
     vec![
-        C::DnsNxdomain { name: "app.internal".to_owned() },
+        C::DnsNxdomain { name: "app.internal".to_owned(), lookup: Box::default() },
+        C::DnsServerFailure {
+            name: "app.example".to_owned(),
+            rcode: 2,
+            lookup: Box::new(Lookup {
+                resolver: Some("127.0.0.53:53".parse().unwrap()),
+                latency: Some(Duration::from_millis(41)),
+                extended: vec![
+                    Extended { code: 7, text: "signature expired 2026-11-18".to_owned() },
+                    Extended { code: 22, text: String::new() },
+                ],
+                ..Lookup::default()
+            }),
+        },
         C::ConnectionRefused { address: "127.0.0.1:8080".parse().unwrap(), remembered: true },
         C::UnixSocketMissing { path: PathBuf::from("/run/php/php8.2-fpm.sock"), errno: 2 },
         C::TlsCertExpired { not_after: Some(1_795_000_000), names: names() },
@@ -199,6 +238,7 @@ pub fn hostile_report(cause: Cause) -> Report {
     let fixes = FixId::all().map(|id| fix(id, command.clone())).collect();
     Report {
         fixes,
+        named: Some(named()),
         upstream: Arc::from("canary-upstream"),
         host: EVIL.to_owned(),
         path: format!("/secret/{EVIL}"),
@@ -228,6 +268,7 @@ pub fn mild_report(cause: Cause) -> Report {
             fix(FixId::StartBackend, None),
         ],
         attempts: vec![attempt(Code::StaleKeepalive, Phase::Head), attempt(code, entry.phase)],
+        named: None,
         upstream: Arc::from("shop"),
         host: "shop.example".to_owned(),
         method: http::Method::POST,

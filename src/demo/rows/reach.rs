@@ -44,6 +44,18 @@ pub(super) const ROWS: &[Scenario] = &[
         "The resolver answers REFUSED: it does not serve us.",
         Name("refused.demo"),
     ),
+    row(
+        Code::DnsServerFailure,
+        "dns_server_failure-dnssec",
+        "The resolver answers SERVFAIL and says why: the zone's signatures do not hold.",
+        Name("bogus.demo"),
+    ),
+    row(
+        Code::DnsAnswerUnusable,
+        "dns_answer_unusable",
+        "The resolver's answer breaks off behind its header.",
+        Name("garbled.demo"),
+    ),
     row(Code::DnsTimeout, "dns_timeout", "The resolver never answers.", Name("silent.demo")),
     row(
         Code::DnsResolverUnreachable,
