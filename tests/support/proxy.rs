@@ -27,24 +27,34 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy before one server, with more of the configuration after the upstream's block.
     pub fn before(server: &str, more: &str) -> Proxy {
-        Proxy::start(server, more, |_| Command::new(PROGRAM))
+        Proxy::start("", server, more, |_| Command::new(PROGRAM))
+    }
+
+    /// The same with lines of the configuration that stand before any table.
+    pub fn with(top: &str, server: &str, more: &str) -> Proxy {
+        Proxy::start(top, server, more, |_| Command::new(PROGRAM))
+    }
+
+    /// The same in a mount namespace of its own, where files stand in for others.
+    pub fn among(files: &[(&Path, &str)], top: &str, server: &str, more: &str) -> Proxy {
+        Proxy::start(top, server, more, |_| in_place_of(files))
     }
 
     /// The same, run by a user who owns nothing; by the test's own where it cannot choose another.
     pub fn unprivileged(server: &str, more: &str) -> Proxy {
-        Proxy::start(server, more, |dir| match as_root() {
+        Proxy::start("", server, more, |dir| match as_root() {
             true => as_nobody(dir),
             false => Command::new(PROGRAM),
         })
     }
 
-    fn start(server: &str, more: &str, program: impl FnOnce(&Path) -> Command) -> Proxy {
+    fn start(top: &str, server: &str, more: &str, program: impl FnOnce(&Path) -> Command) -> Proxy {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
         let log = dir.path().join("access.log");
         let config = dir.path().join("causeway.toml");
         let text = format!(
-            "listen = [\"127.0.0.1:{port}\"]\nworkers = 1\n\
+            "listen = [\"127.0.0.1:{port}\"]\nworkers = 1\n{top}\n\
              [upstream.site]\nservers = [\"{server}\"]\n{more}\n\
              [log]\naccess = \"{}\"\n",
             log.display()
@@ -101,6 +111,24 @@ fn as_nobody(dir: &Path) -> Command {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).expect("a mode");
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
+    command
+}
+
+/// The program where each file is seen under the other's path. Needs root, or a kernel that lets
+/// everybody make namespaces.
+fn in_place_of(files: &[(&Path, &str)]) -> Command {
+    const MOUNT: &str = "while [ \"$1\" != -- ]; do mount --bind \"$1\" \"$2\" || exit; shift 2; \
+        done; shift; exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.arg("--mount");
+    if !as_root() {
+        command.arg("--map-root-user");
+    }
+    command.args(["sh", "-c", MOUNT, "sh"]);
+    for (file, path) in files {
+        command.arg(file).arg(path);
+    }
+    command.args(["--", PROGRAM]);
     command
 }
 
