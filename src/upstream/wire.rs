@@ -323,20 +323,25 @@ impl Wire {
         if hearing.foreign {
             return Failure::Head(HeadFailure::Foreign);
         }
+        let error = match error.map(io::Error::downcast::<rustls::Error>) {
+            // What TLS says explains a failed write: an alert comes before the close.
+            Some(Ok(tls)) => return Failure::Head(HeadFailure::Tls(tls)),
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
         // The write failed first; what the read side says now is its echo.
         if let Some(first) = hearing.unsendable.take()
             && self.conn.input.is_empty()
         {
             return Failure::Send(SendFailure::Io(first));
         }
-        match error.map(io::Error::downcast::<rustls::Error>) {
+        match error {
             None => Failure::Head(HeadFailure::Closed),
-            Some(Ok(tls)) => Failure::Head(HeadFailure::Tls(tls)),
             // A TLS peer that closes without close_notify closes all the same.
-            Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Some(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Failure::Head(HeadFailure::Closed)
             }
-            Some(Err(error)) => Failure::Head(HeadFailure::Io(error)),
+            Some(error) => Failure::Head(HeadFailure::Io(error)),
         }
     }
 
