@@ -24,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
 ];
 
 /// Bytes in, values out: no async, no clock, no files, no sockets.
-const PURE: [&str; 33] = [
+const PURE: [&str; 36] = [
     "demo/fastcgi.rs",
     "files/conditions.rs",
     "files/encoding.rs",
@@ -49,12 +49,15 @@ const PURE: [&str; 33] = [
     "config/syntax.rs",
     "diagnose/catalog.rs",
     "diagnose/cause.rs",
+    "diagnose/certificate.rs",
     "diagnose/classify.rs",
     "diagnose/evidence.rs",
+    "diagnose/faults.rs",
     "diagnose/fingerprint.rs",
     "diagnose/fixes.rs",
     "diagnose/look.rs",
     "diagnose/said.rs",
+    "diagnose/tls.rs",
     "page/html.rs",
     "page/json.rs",
     "page/text.rs",

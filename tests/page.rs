@@ -238,6 +238,11 @@ fn proxy_status_has_the_parameters_of_its_error_type() {
              details=\"tls_alert_received\"",
         ),
         (
+            Code::ClientCertRequired,
+            "causeway; error=tls_alert_received; alert-id=116; \
+             alert-message=\"certificate_required\"; details=\"client_cert_required\"",
+        ),
+        (
             Code::BadChunk,
             "causeway; error=http_response_transfer_coding; coding=chunked; details=\"bad_chunk\"",
         ),
@@ -339,7 +344,11 @@ fn a_page_is_bounded_whatever_the_evidence() {
             }),
         },
         Cause::Http09Response { first_bytes: huge.clone().into_bytes() },
-        Cause::TlsCertWrongHost { expected: huge.clone(), presented: vec![huge.clone(); 9] },
+        Cause::TlsCertWrongHost {
+            expected: huge.clone(),
+            presented: vec![huge.clone(); 9],
+            also: Vec::new(),
+        },
         Cause::TooManyHeaders { limit: 1, largest: vec![(huge.clone(), 1); 9] },
         Cause::FcgiNoOutput { app_status: 0, stderr: huge.clone() },
     ] {

@@ -86,6 +86,7 @@ pub fn entry(code: Code) -> Entry {
         C::TlsCertUnknownIssuer => bad(P::Tls, Upstream, "tls_certificate_error"),
         C::TlsCertUnusable => bad(P::Tls, Upstream, "tls_certificate_error"),
         C::TlsIncompatible => bad(P::Tls, Upstream, "tls_protocol_error"),
+        C::ClientCertRequired => bad(P::Tls, Upstream, "tls_alert_received"),
         C::TlsAlertReceived => bad(P::Tls, Upstream, "tls_alert_received"),
         C::TlsClosedInHandshake => bad(P::Tls, Upstream, "tls_protocol_error").wait(10),
         C::TlsHandshakeTimeout => late(P::Tls, Upstream, "connection_timeout").wait(10),

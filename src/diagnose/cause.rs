@@ -4,7 +4,7 @@
 //! causes. [`Code`] is its name, derived from the variants, so that the two cannot drift. The
 //! snake_case name is the one word used in page, log, header, JSON and tests. What a cause means
 //! for status, phase and blame is `catalog`; what to do about it is `fixes`; its words are in
-//! `text`. Imports the evidence of look-ups only.
+//! `text`. Imports the kinds of `faults` and the evidence of look-ups only.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr};
 
 use super::dns::{AnswerFault, Authority, DnsConfigFault, Lookup};
+use super::faults::{CertFault, CertReason, Mismatch};
 
 /// What is wrong, with the evidence that shows it. Addresses, paths and bytes in it are for
 /// operators.
@@ -123,29 +124,47 @@ pub enum Cause {
         protocol: Protocol,
     },
     TlsCertExpired {
+        /// The earliest end on the path.
         not_after: Option<u64>,
+        /// Our own, at the handshake.
+        clock: Option<u64>,
         names: Vec<String>,
+        also: Vec<CertFault>,
     },
     TlsCertNotYetValid {
+        /// The latest beginning on the path.
         not_before: Option<u64>,
+        clock: Option<u64>,
         names: Vec<String>,
+        also: Vec<CertFault>,
     },
     TlsCertWrongHost {
         expected: String,
         presented: Vec<String>,
+        also: Vec<CertFault>,
     },
     TlsCertSelfSigned {
         subject: String,
+        also: Vec<CertFault>,
     },
     TlsCertUnknownIssuer {
         issuer: String,
+        also: Vec<CertFault>,
     },
-    /// Revoked, wrong purpose, bad signature or encoding.
+    /// Wrong in another way than date, name and issuer.
     TlsCertUnusable {
+        reason: CertReason,
         detail: String,
+        also: Vec<CertFault>,
     },
     TlsIncompatible {
+        what: Mismatch,
         detail: String,
+    },
+    /// The server wants a certificate from us.
+    ClientCertRequired {
+        alert: u8,
+        name: String,
     },
     TlsAlertReceived {
         alert: u8,

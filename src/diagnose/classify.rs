@@ -5,25 +5,22 @@
 //! close and reset, time-outs. The first failure in the order of stages has already won, in
 //! `upstream`.
 
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustls::{AlertDescription, CertificateError, Error as Tls};
-
 use crate::config::{Scheme, Server, ServerAddress};
 use crate::upstream::{
-    self, Attempt, BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault, LengthFault,
-    SendFailure, TlsFailure,
+    Attempt, BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault, LengthFault,
+    SendFailure,
 };
 
 use super::cause::{Cause, FramingFault, HeaderFault, Protocol, UpgradeFault};
-use super::certificate::{self, Leaf};
 use super::dns;
 use super::facts::Facts;
 use super::fastcgi;
 use super::fingerprint;
 use super::report::Certainty::{self, Certain, Likely};
+use super::tls;
 
 /// The news that a connection had ended needs a round trip to us, however far away the server is.
 const STALE_MAX: Duration = Duration::from_secs(1);
@@ -58,7 +55,7 @@ pub fn classify(failure: &Failure, attempt: &Attempt, facts: &Facts) -> (Cause, 
     match failure {
         Failure::Resolve(failure) => dns::classify(failure, attempt),
         Failure::Connect(failure) => connect(failure, attempt),
-        Failure::Tls(failure) => tls(failure, attempt),
+        Failure::Tls(failure) => tls::classify(failure, attempt),
         Failure::Send(failure) => send(failure, attempt, facts),
         Failure::Head(failure) => head(failure, attempt, facts),
         Failure::Body(failure) => body(failure, attempt),
@@ -126,79 +123,6 @@ fn unix(errno: Option<i32>, path: &Path) -> Cause {
     }
 }
 
-fn tls(failure: &TlsFailure, attempt: &Attempt) -> (Cause, Certainty) {
-    let first = first_bytes(attempt);
-    // The raw bytes before what rustls makes of them.
-    if !first.is_empty() && !fingerprint::is_tls_record(first) {
-        let protocol = fingerprint::protocol(first).unwrap_or(Protocol::Unknown);
-        return (Cause::TlsPeerSpeaksPlaintext { protocol }, Certain);
-    }
-    let bytes_received = attempt.bytes_received;
-    match failure {
-        TlsFailure::TimedOut => {
-            let waited = attempt.upstream.timeouts.tls;
-            (Cause::TlsHandshakeTimeout { waited, bytes_received }, Likely)
-        }
-        TlsFailure::Ended(error) => {
-            let reset = error.kind() == io::ErrorKind::ConnectionReset;
-            (Cause::TlsClosedInHandshake { bytes_received, reset }, Certain)
-        }
-        TlsFailure::Rustls(error) => (rustls_error(error, attempt), Certain),
-        TlsFailure::Trust => {
-            let detail = "the configured certificate authorities cannot be used".to_owned();
-            (Cause::TlsCertUnusable { detail }, Certain)
-        }
-    }
-}
-
-fn rustls_error(error: &Tls, attempt: &Attempt) -> Cause {
-    match error {
-        Tls::InvalidCertificate(fault) => {
-            let chain = attempt.remains.as_ref().map_or(&[][..], |remains| &remains.certificates);
-            certificate_fault(fault, certificate::leaf(chain), attempt)
-        }
-        Tls::AlertReceived(alert) => alert_received(*alert),
-        // PeerIncompatible, NoApplicationProtocol, and what a handshake cannot go on with.
-        other => Cause::TlsIncompatible { detail: other.to_string() },
-    }
-}
-
-fn alert_received(alert: AlertDescription) -> Cause {
-    let name = format!("{alert:?}");
-    match alert {
-        AlertDescription::ProtocolVersion
-        | AlertDescription::InsufficientSecurity
-        | AlertDescription::NoApplicationProtocol => {
-            Cause::TlsIncompatible { detail: format!("alert {}: {name}", u8::from(alert)) }
-        }
-        _ => Cause::TlsAlertReceived { alert: alert.into(), name },
-    }
-}
-
-fn certificate_fault(fault: &CertificateError, leaf: Leaf, attempt: &Attempt) -> Cause {
-    match fault {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            Cause::TlsCertExpired { not_after: leaf.not_after, names: leaf.names }
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            Cause::TlsCertNotYetValid { not_before: leaf.not_before, names: leaf.names }
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            let expected = upstream::server_name(&attempt.upstream, attempt.server()).into_owned();
-            Cause::TlsCertWrongHost { expected, presented: leaf.names }
-        }
-        CertificateError::UnknownIssuer if !leaf.self_issued => {
-            Cause::TlsCertUnknownIssuer { issuer: leaf.issuer }
-        }
-        // webpki looks at the basic constraints before the issuer: a certificate made by
-        // `openssl req -x509` is a CA used as a leaf before it is self-signed.
-        CertificateError::UnknownIssuer | CertificateError::Other(_) if leaf.self_issued => {
-            Cause::TlsCertSelfSigned { subject: leaf.subject }
-        }
-        other => Cause::TlsCertUnusable { detail: other.to_string() },
-    }
-}
-
 fn send(failure: &SendFailure, attempt: &Attempt, facts: &Facts) -> (Cause, Certainty) {
     let bytes_sent = attempt.bytes_sent;
     match failure {
@@ -221,8 +145,7 @@ fn head(failure: &HeadFailure, attempt: &Attempt, facts: &Facts) -> (Cause, Cert
     let partial = !first_bytes(attempt).is_empty();
     let cause = match failure {
         HeadFailure::Foreign => return not_http(attempt),
-        HeadFailure::Tls(Tls::AlertReceived(alert)) => alert_received(*alert),
-        HeadFailure::Tls(error) => Cause::TlsBrokenAfterHandshake { detail: error.to_string() },
+        HeadFailure::Tls(error) => return tls::broken(error, attempt),
         HeadFailure::StatusLine { offset } => {
             Cause::InvalidStatusLine { line: line(attempt), offset: *offset }
         }
@@ -308,7 +231,7 @@ fn body(failure: &BodyFailure, attempt: &Attempt) -> (Cause, Certainty) {
         BodyFailure::Io(error) => {
             Cause::BodyReset { received_bytes, errno: error.raw_os_error().unwrap_or_default() }
         }
-        BodyFailure::Tls(error) => Cause::TlsBrokenAfterHandshake { detail: error.to_string() },
+        BodyFailure::Tls(error) => return tls::broken(error, attempt),
         BodyFailure::TimedOut => {
             let waited = attempt.upstream.timeouts.idle;
             return (Cause::BodyStallTimeout { received_bytes, waited }, Likely);

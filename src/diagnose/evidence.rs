@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use super::cause::{Cause, UpgradeFault};
 use super::dns::{self, Extended, Lookup};
+use super::faults::CertFault;
+use super::fingerprint::alert_meaning;
 
 /// Characters of one value that are shown; the rest says nothing new.
 const VALUE_CHARS: usize = 120;
@@ -70,21 +72,29 @@ impl Cause {
             C::TlsPeerSpeaksPlaintext { protocol } | C::PeerIsOtherProtocol { protocol } => {
                 rows.text("protocol", protocol.into())
             }
-            C::TlsCertExpired { not_after, names } => {
-                rows.date("not_after", *not_after).list("names", names)
+            C::TlsCertExpired { not_after, clock, names, also } => {
+                let rows = rows.date("not_after", *not_after).date("clock", *clock);
+                rows.list("names", names).also(also)
             }
-            C::TlsCertNotYetValid { not_before, names } => {
-                rows.date("not_before", *not_before).list("names", names)
+            C::TlsCertNotYetValid { not_before, clock, names, also } => {
+                let rows = rows.date("not_before", *not_before).date("clock", *clock);
+                rows.list("names", names).also(also)
             }
-            C::TlsCertWrongHost { expected, presented } => {
-                rows.text("expected", expected).list("presented", presented)
+            C::TlsCertWrongHost { expected, presented, also } => {
+                rows.text("expected", expected).list("presented", presented).also(also)
             }
-            C::TlsCertSelfSigned { subject } => rows.text("subject", subject),
-            C::TlsCertUnknownIssuer { issuer } => rows.text("issuer", issuer),
-            C::TlsCertUnusable { detail }
-            | C::TlsIncompatible { detail }
-            | C::TlsBrokenAfterHandshake { detail } => rows.text("detail", detail),
-            C::TlsAlertReceived { alert, name } => rows.put("alert", alert).text("name", name),
+            C::TlsCertSelfSigned { subject, also } => rows.text("subject", subject).also(also),
+            C::TlsCertUnknownIssuer { issuer, also } => rows.text("issuer", issuer).also(also),
+            C::TlsCertUnusable { reason, detail, also } => {
+                rows.text("reason", reason.into()).text("detail", detail).also(also)
+            }
+            C::TlsIncompatible { what, detail } => {
+                rows.text("what", what.into()).text("detail", detail)
+            }
+            C::TlsBrokenAfterHandshake { detail } => rows.text("detail", detail),
+            C::TlsAlertReceived { alert, name } | C::ClientCertRequired { alert, name } => {
+                rows.put("alert", alert).text("name", name).meaning(*alert)
+            }
             C::TlsClosedInHandshake { bytes_received, reset }
             | C::ClosedMidHeaders { bytes_received, reset } => {
                 rows.put("bytes_received", bytes_received).put("reset", reset)
@@ -288,6 +298,25 @@ impl Rows {
         )
     }
 
+    /// The other faults of a certificate; left out where there are none.
+    fn also(self, faults: &[CertFault]) -> Rows {
+        match faults {
+            [] => self,
+            faults => {
+                let names: Vec<&str> = faults.iter().map(Into::into).collect();
+                self.text("also", &names.join(", "))
+            }
+        }
+    }
+
+    /// What an alert says of us, where it says something definite.
+    fn meaning(self, alert: u8) -> Rows {
+        match alert_meaning(alert) {
+            Some(meaning) => self.put("meaning", meaning),
+            None => self,
+        }
+    }
+
     fn sizes(self, key: &'static str, values: &[(String, usize)]) -> Rows {
         let shown = values.iter().take(LIST_ITEMS);
         let items: Vec<_> = shown.map(|(name, size)| format!("{name} ({size} bytes)")).collect();
@@ -484,10 +513,17 @@ mod tests {
 
     #[test]
     fn quantities_read_as_an_operator_writes_them() {
-        let expired = Cause::TlsCertExpired { not_after: Some(0), names: vec!["a.example".into()] };
+        let expired = Cause::TlsCertExpired {
+            not_after: Some(0),
+            clock: Some(86_400),
+            names: vec!["a.example".into()],
+            also: vec![CertFault::WrongHost, CertFault::WeakKey],
+        };
         let rows = vec![
             ("not_after", "1970-01-01T00:00:00Z".to_owned()),
+            ("clock", "1970-01-02T00:00:00Z".to_owned()),
             ("names", "a.example".to_owned()),
+            ("also", "wrong_host, weak_key".to_owned()),
         ];
         assert_eq!(expired.evidence(), rows);
         assert_eq!(rfc3339(u64::MAX), "18446744073709551615 s after 1970");

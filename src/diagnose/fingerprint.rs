@@ -1,7 +1,8 @@
 //! The protocol behind the first bytes of an answer, by what each server says first. Pure.
 //!
 //! One table, a sample a row. A row is a fact about bytes, so a match is certain; what matches
-//! nothing is `None`.
+//! nothing is `None`. Beside it what TLS alerts are called
+//! and mean.
 
 use super::cause::Protocol;
 
@@ -81,6 +82,63 @@ const PLAIN_TO_TLS: [&[u8]; 4] = [
 /// Whether the body of a 400 says that its port speaks TLS.
 pub fn says_port_is_tls(body: &[u8]) -> bool {
     PLAIN_TO_TLS.iter().any(|text| memchr::memmem::find(body, text).is_some())
+}
+
+/// The description of an alert in IANA's registry; our own, since the peer sends the number alone.
+pub fn alert_name(alert: u8) -> Option<&'static str> {
+    Some(match alert {
+        0 => "close_notify",
+        10 => "unexpected_message",
+        20 => "bad_record_mac",
+        21 => "decryption_failed",
+        22 => "record_overflow",
+        30 => "decompression_failure",
+        40 => "handshake_failure",
+        41 => "no_certificate",
+        42 => "bad_certificate",
+        43 => "unsupported_certificate",
+        44 => "certificate_revoked",
+        45 => "certificate_expired",
+        46 => "certificate_unknown",
+        47 => "illegal_parameter",
+        48 => "unknown_ca",
+        49 => "access_denied",
+        50 => "decode_error",
+        51 => "decrypt_error",
+        60 => "export_restriction",
+        70 => "protocol_version",
+        71 => "insufficient_security",
+        80 => "internal_error",
+        86 => "inappropriate_fallback",
+        90 => "user_canceled",
+        100 => "no_renegotiation",
+        109 => "missing_extension",
+        110 => "unsupported_extension",
+        111 => "certificate_unobtainable",
+        112 => "unrecognized_name",
+        113 => "bad_certificate_status_response",
+        114 => "bad_certificate_hash_value",
+        115 => "unknown_psk_identity",
+        116 => "certificate_required",
+        120 => "no_application_protocol",
+        121 => "ech_required",
+        _ => return None,
+    })
+}
+
+/// What a server means by an alert (RFC 8446 section 6.2, RFC 5246 section 7.2.2).
+pub(super) fn alert_meaning(alert: u8) -> Option<&'static str> {
+    Some(match alert {
+        40 => "the server finds nothing in common with us, or misses a certificate of ours",
+        42..=46 | 48 | 49 => {
+            "the server refuses the certificate that we sent, or that we sent none"
+        }
+        47 | 50 | 51 => "the server cannot make sense of what we sent",
+        80 => "the server has trouble of its own",
+        112 => "the server has no site under the name that we asked for",
+        116 => "the server wants a certificate from us",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

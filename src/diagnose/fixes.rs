@@ -76,6 +76,7 @@ pub enum FixId {
     TrustCertificate,
     CheckClock,
     TlsVersions,
+    WaiveClientCertificate,
     SocketPermissions,
     SocketPath,
     AllowConnect,
@@ -281,6 +282,7 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
         C::TlsCertUnknownIssuer => (TELL, &[TrustCertificate, RenewCertificate, UpdateSoftware]),
         C::TlsCertUnusable => (TELL, &[RenewCertificate, TrustCertificate, AskExpert]),
         C::TlsIncompatible => (TELL, &[TlsVersions, UpdateSoftware, ProtocolAgree]),
+        C::ClientCertRequired => (TELL, &[WaiveClientCertificate, CheckLogs, MatchPort, RollBack]),
         C::TlsAlertReceived => {
             (TELL, &[TlsVersions, MatchCertificateName, CheckLogs, ProtocolAgree])
         }

@@ -1,9 +1,10 @@
 //! ROOM 3: from failure to report.
 //!
-//! `cause` is the list, `catalog` its meaning, `evidence` its values in print, `fixes` what to do,
-//! `look` how to see it for oneself, `text` the words, `report` the result. `classify`,
-//! `dns` and `fastcgi` decide from failures, `said` from answers that are whole; `facts` are what
-//! `probe` found on this host. Nothing but `probe` opens anything or waits.
+//! `cause` is the list, `faults` parts of its evidence, `catalog` its meaning, `evidence` its
+//! values in print, `fixes` what to do, `look` how to see it for oneself, `text` the words,
+//! `report` the result. `classify`, `dns`, `tls` and `fastcgi` decide from failures, `said` from
+//! answers that are whole; `facts` are what `probe` found on this host. Nothing but `probe` opens
+//! anything or waits.
 
 mod catalog;
 mod cause;
@@ -13,6 +14,7 @@ mod dns;
 mod evidence;
 mod facts;
 mod fastcgi;
+mod faults;
 mod fingerprint;
 mod fixes;
 mod look;
@@ -20,6 +22,7 @@ pub mod probe;
 mod report;
 mod said;
 mod text;
+mod tls;
 
 pub use catalog::{Blame, Entry, Phase, entry};
 pub use cause::{
@@ -34,7 +37,8 @@ pub use dns::{
 pub use evidence::{abridged, is_hidden, rcode_name, visible};
 pub use facts::{Facts, Probed, Queue};
 pub use fastcgi::looks_like_fastcgi;
-pub use fingerprint::says_port_is_tls;
+pub use faults::{CertFault, CertReason, Mismatch};
+pub use fingerprint::{alert_name, says_port_is_tls};
 pub use fixes::{Audience, Fix, FixId, Site, fix_ids, fixes};
 pub use report::{AttemptSummary, Certainty, Fate, IncidentId, Report};
 pub use said::{Sent, is_quiet, said};

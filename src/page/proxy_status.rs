@@ -8,7 +8,7 @@ use std::fmt::Write;
 use http::HeaderValue;
 
 use super::escape::sf_string;
-use crate::diagnose::{Cause, Entry, lookup, rcode_name};
+use crate::diagnose::{Cause, Entry, alert_name, lookup, rcode_name};
 
 /// The value for a cause answered with a status.
 pub fn proxy_status(cause: &Cause, entry: &Entry, status: u16) -> HeaderValue {
@@ -36,9 +36,12 @@ fn extra(value: &mut String, cause: &Cause, entry: &Entry, status: u16) {
             }
         }
         "tls_alert_received" => {
-            if let Cause::TlsAlertReceived { alert, .. } = cause {
+            if let Cause::TlsAlertReceived { alert, .. } | Cause::ClientCertRequired { alert, .. } =
+                cause
+            {
+                // Writing into a String cannot fail.
                 let _ = write!(value, "; alert-id={alert}");
-                if let Some(message) = alert_message(*alert) {
+                if let Some(message) = alert_name(*alert) {
                     value.push_str("; alert-message=");
                     sf_string(value, message);
                 }
@@ -72,46 +75,4 @@ fn info_code(cause: &Cause) -> Option<u16> {
     const CODE_MAX: u16 = 32_767;
     let first = lookup(cause)?.extended.first()?;
     Some(first.code).filter(|code| *code <= CODE_MAX)
-}
-
-/// The description of an alert in IANA's registry; our own, since the peer sends the number alone.
-fn alert_message(alert: u8) -> Option<&'static str> {
-    Some(match alert {
-        0 => "close_notify",
-        10 => "unexpected_message",
-        20 => "bad_record_mac",
-        21 => "decryption_failed",
-        22 => "record_overflow",
-        30 => "decompression_failure",
-        40 => "handshake_failure",
-        41 => "no_certificate",
-        42 => "bad_certificate",
-        43 => "unsupported_certificate",
-        44 => "certificate_revoked",
-        45 => "certificate_expired",
-        46 => "certificate_unknown",
-        47 => "illegal_parameter",
-        48 => "unknown_ca",
-        49 => "access_denied",
-        50 => "decode_error",
-        51 => "decrypt_error",
-        60 => "export_restriction",
-        70 => "protocol_version",
-        71 => "insufficient_security",
-        80 => "internal_error",
-        86 => "inappropriate_fallback",
-        90 => "user_canceled",
-        100 => "no_renegotiation",
-        109 => "missing_extension",
-        110 => "unsupported_extension",
-        111 => "certificate_unobtainable",
-        112 => "unrecognized_name",
-        113 => "bad_certificate_status_response",
-        114 => "bad_certificate_hash_value",
-        115 => "unknown_psk_identity",
-        116 => "certificate_required",
-        120 => "no_application_protocol",
-        121 => "ech_required",
-        _ => return None,
-    })
 }

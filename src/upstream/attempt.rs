@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use rustls::CertificateError;
+
 use crate::config::{Server, Upstream};
 
 use super::failure::Stage;
@@ -29,6 +31,8 @@ pub struct Attempt {
     pub stamps: Stamps,
     /// Set when the connection had served before.
     pub reuse: Option<Reuse>,
+    /// The peer asked for a certificate of ours in the handshake of this connection.
+    pub asked_for_certificate: bool,
     /// Bytes of the request handed to the kernel.
     pub bytes_sent: u64,
     /// Bytes of the response received, head and body, above TLS.
@@ -77,12 +81,23 @@ pub struct Remains {
     pub line: Vec<u8>,
     /// Header names with the size of their lines, largest first; three at most.
     pub largest: Vec<(String, usize)>,
-    /// The peer's certificates, DER, leaf first.
-    pub certificates: Vec<Vec<u8>>,
+    /// What the peer showed and the verifier refused.
+    pub presented: Option<Box<Presented>>,
     /// The look-up that failed.
     pub lookup: Option<Lookup>,
     /// What the server's name led to, where it could not be reached.
     pub named: Option<Named>,
+}
+
+/// A chain of certificates that was refused.
+#[derive(Debug, Clone)]
+pub struct Presented {
+    /// DER, leaf first.
+    pub chain: Vec<Vec<u8>>,
+    /// When it was verified, by our clock: Unix seconds.
+    pub at: u64,
+    /// Refused for its dates: what the verifier says when these are left out of account.
+    pub beside_dates: Option<CertificateError>,
 }
 
 impl Attempt {
@@ -103,6 +118,7 @@ impl Attempt {
                 ended: None,
             },
             reuse: None,
+            asked_for_certificate: false,
             bytes_sent: 0,
             bytes_received: 0,
             body_bytes: 0,

@@ -32,8 +32,8 @@ use http_body::Frame;
 
 use crate::config::ServerAddress;
 
-pub use attempt::Attempt;
 use attempt::Reuse;
+pub use attempt::{Attempt, Presented};
 pub use failure::{
     AnswerFault, Authority, BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault,
     LengthFault, NameFault, ResolveFailure, ResolverFault, SendFailure, Stage, TlsFailure,

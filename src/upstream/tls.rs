@@ -1,21 +1,26 @@
-//! TLS towards upstreams: rustls with the certificates that the peer presented kept for the
-//! diagnosis.
+//! TLS towards upstreams: rustls with what the peer presented and asked for kept for the diagnosis.
 //!
 //! rustls names the first fault only and drops the chain; the verifier here hands the chain on, so
-//! that `diagnose` can look at all of it.
+//! that `diagnose` can look at all of it. What it judges itself is one thing: a certificate that
+//! stands in `ca` is trusted also where it is an authority's.
 
-use std::cell::RefCell;
-use std::io;
+use std::cell::Cell;
 use std::path::Path;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -23,14 +28,26 @@ use tokio_rustls::client::TlsStream;
 use crate::clock;
 use crate::config::{Server, ServerAddress, Upstream};
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Presented};
 use super::failure::TlsFailure;
 use super::stream::{Seen, Tap};
 
+/// The longest chain that is kept, and the most verdicts that are asked for over its dates.
+const CHAIN_MAX: usize = 10;
+
 thread_local! {
-    /// What the last refused handshake of this thread presented; taken by the attempt it belongs
-    /// to.
-    static PRESENTED: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    /// What rustls told of the handshake that this thread drives at the moment; taken after each
+    /// step of it.
+    static NOTES: Cell<Notes> = const { Cell::new(Notes { presented: None, asked: false }) };
+}
+
+/// What a handshake shows beside its outcome.
+#[derive(Debug, Default)]
+struct Notes {
+    /// What the verifier refused.
+    presented: Option<Box<Presented>>,
+    /// The peer asked for our certificate.
+    asked: bool,
 }
 
 /// The system's store, read once.
@@ -56,7 +73,7 @@ impl TlsSetup {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier = Keeping {
             inner: match upstream.tls.verify {
-                true => Some(webpki(upstream.tls.ca.as_deref(), &provider)?),
+                true => Some(Trust::new(upstream.tls.ca.as_deref(), &provider)?),
                 false => None,
             },
             provider: provider.clone(),
@@ -66,7 +83,7 @@ impl TlsSetup {
             .expect("the provider supports the default versions")
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
+            .with_client_cert_resolver(Arc::new(NoneOfOurs));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Some(TlsSetup { connector: Arc::new(config) })
     }
@@ -88,13 +105,30 @@ impl TlsSetup {
         let limit = attempt.upstream.timeouts.tls;
         let seen = Rc::new(Seen::default());
         let tap = Tap::new(tcp, seen.clone());
-        let connecting = TlsConnector::from(self.connector.clone()).connect(name, tap);
-        let failure = match clock::within(limit, connecting).await {
+        let mut connecting = TlsConnector::from(self.connector.clone()).connect(name, tap);
+        let mut notes = Notes::default();
+        let noting = std::future::poll_fn(|cx| {
+            let polled = Pin::new(&mut connecting).poll(cx);
+            // Before another handshake of this thread has its turn.
+            let fresh = NOTES.take();
+            notes.asked |= fresh.asked;
+            notes.presented = fresh.presented.or(notes.presented.take());
+            polled
+        });
+        let outcome = clock::within(limit, noting).await;
+        attempt.asked_for_certificate = notes.asked;
+        let failure = match outcome {
             Some(Ok(stream)) => {
                 seen.stop();
                 return Ok(Box::new(stream));
             }
-            Some(Err(error)) => failed(error, attempt),
+            Some(Err(error)) => {
+                attempt.remains().presented = notes.presented;
+                match error.downcast::<rustls::Error>() {
+                    Ok(error) => TlsFailure::Rustls(error),
+                    Err(error) => TlsFailure::Ended(error),
+                }
+            }
             None => TlsFailure::TimedOut,
         };
         attempt.bytes_received = seen.received();
@@ -113,32 +147,101 @@ pub fn server_name<'a>(upstream: &'a Upstream, server: &'a Server) -> std::borro
     }
 }
 
-fn failed(error: io::Error, attempt: &mut Attempt) -> TlsFailure {
-    attempt.remains().certificates = PRESENTED.take();
-    match error.downcast::<rustls::Error>() {
-        Ok(error) => TlsFailure::Rustls(error),
-        Err(error) => TlsFailure::Ended(error),
+/// Whom an upstream's servers are trusted by.
+#[derive(Debug)]
+struct Trust {
+    webpki: Arc<WebPkiServerVerifier>,
+    /// The certificates of `ca`; none of the system's store.
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl Trust {
+    fn new(ca: Option<&Path>, provider: &Arc<CryptoProvider>) -> Option<Trust> {
+        let (roots, named) = match ca {
+            None => (SYSTEM.clone(), Vec::new()),
+            Some(path) => {
+                let certificates = CertificateDer::pem_file_iter(path).ok()?;
+                let named: Vec<_> = certificates.filter_map(Result::ok).collect();
+                let mut store = RootCertStore::empty();
+                store.add_parsable_certificates(named.iter().cloned());
+                (Arc::new(store), named)
+            }
+        };
+        let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
+        Some(Trust { webpki: webpki.build().ok()?, named })
+    }
+
+    /// webpki takes no authority's certificate for a server's, not even one that is trusted; but
+    /// that is what `openssl req -x509` makes and operators name in `ca`. Dates come before that
+    /// verdict, the name after it.
+    fn verify(&self, shown: &Shown<'_>, at: UnixTime) -> Result<(), CertificateError> {
+        let verdict = self.webpki.verify_server_cert(
+            shown.end_entity,
+            shown.intermediates,
+            shown.server_name,
+            &[],
+            at,
+        );
+        match verdict {
+            Ok(_) => Ok(()),
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
+                if self.named.iter().any(|named| named == shown.end_entity) =>
+            {
+                let parsed = ParsedCertificate::try_from(shown.end_entity).map_err(fault)?;
+                verify_server_name(&parsed, shown.server_name).map_err(fault)
+            }
+            Err(error) => Err(fault(error)),
+        }
+    }
+
+    /// What is wrong besides, when it was the dates: the verifier stops at the first fault, so that
+    /// it is asked again for a time at which that one did not hold.
+    fn beside_dates(
+        &self,
+        shown: &Shown<'_>,
+        first: &CertificateError,
+    ) -> Option<CertificateError> {
+        let mut at = dates(first)?;
+        for _ in 0..CHAIN_MAX {
+            let second = self.verify(shown, at).err()?;
+            match dates(&second) {
+                Some(other) => at = other,
+                None => return Some(second),
+            }
+        }
+        None
     }
 }
 
-fn webpki(ca: Option<&Path>, provider: &Arc<CryptoProvider>) -> Option<Arc<WebPkiServerVerifier>> {
-    let roots = match ca {
-        None => SYSTEM.clone(),
-        Some(path) => {
-            let mut store = RootCertStore::empty();
-            let certificates = CertificateDer::pem_file_iter(path).ok()?;
-            store.add_parsable_certificates(certificates.filter_map(Result::ok));
-            Arc::new(store)
-        }
-    };
-    WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build().ok()
+/// What is to be verified.
+struct Shown<'a> {
+    end_entity: &'a CertificateDer<'a>,
+    intermediates: &'a [CertificateDer<'a>],
+    server_name: &'a ServerName<'a>,
+}
+
+/// A time for which a verdict about dates would have been another one.
+fn dates(verdict: &CertificateError) -> Option<UnixTime> {
+    match verdict {
+        CertificateError::ExpiredContext { not_after, .. } => Some(*not_after),
+        CertificateError::NotValidYetContext { not_before, .. } => Some(*not_before),
+        _ => None,
+    }
+}
+
+fn fault(error: rustls::Error) -> CertificateError {
+    match error {
+        rustls::Error::InvalidCertificate(fault) => fault,
+        // A verifier of certificates has nothing else to say.
+        other => CertificateError::Other(OtherError(Arc::new(other))),
+    }
 }
 
 /// Verifies as webpki does, or not at all, and keeps what was refused.
 #[derive(Debug)]
 struct Keeping {
     /// `None`: `verify = false`.
-    inner: Option<Arc<WebPkiServerVerifier>>,
+    inner: Option<Trust>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -148,17 +251,22 @@ impl ServerCertVerifier for Keeping {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let Some(inner) = &self.inner else { return Ok(ServerCertVerified::assertion()) };
-        let verdict =
-            inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        if verdict.is_err() {
-            let chain = std::iter::once(end_entity).chain(intermediates);
-            PRESENTED.set(chain.take(10).map(|certificate| certificate.to_vec()).collect());
-        }
-        verdict
+        let shown = Shown { end_entity, intermediates, server_name };
+        let Err(verdict) = inner.verify(&shown, now) else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        let chain = std::iter::once(end_entity).chain(intermediates);
+        let presented = Presented {
+            chain: chain.take(CHAIN_MAX).map(|certificate| certificate.to_vec()).collect(),
+            at: now.as_secs(),
+            beside_dates: inner.beside_dates(&shown, &verdict),
+        };
+        NOTES.set(Notes { presented: Some(Box::new(presented)), ..NOTES.take() });
+        Err(verdict.into())
     }
 
     fn verify_tls12_signature(
@@ -183,5 +291,20 @@ impl ServerCertVerifier for Keeping {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// We have no certificate of our own; that one was asked for is noted.
+#[derive(Debug)]
+struct NoneOfOurs;
+
+impl ResolvesClientCert for NoneOfOurs {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        NOTES.set(Notes { asked: true, ..NOTES.take() });
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }

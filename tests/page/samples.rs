@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use causeway::diagnose::{
-    AnswerFault, AttemptSummary, Authority, Before, Cause, Certainty, CgiFault, Code,
-    DnsConfigFault, Extended, Fate, Fix, FixId, ForbiddenReason, FramingFault, HeaderFault,
-    IncidentId, Lookup, Named, Phase, Protocol, RecordFault, RejectReason, Report, RequestFault,
-    UpgradeFault, entry,
+    AnswerFault, AttemptSummary, Authority, Before, Cause, CertFault, CertReason, Certainty,
+    CgiFault, Code, DnsConfigFault, Extended, Fate, Fix, FixId, ForbiddenReason, FramingFault,
+    HeaderFault, IncidentId, Lookup, Mismatch, Named, Phase, Protocol, RecordFault, RejectReason,
+    Report, RequestFault, UpgradeFault, entry,
 };
 
 /// What no visitor may see: each is in the evidence of some cause, or around it in the report.
@@ -96,13 +96,24 @@ pub fn hostile() -> Vec<Cause> {
         C::LocalOutOfMemory { errno: 12 },
         C::LocalStorageFailed { errno: Some(28) },
         C::TlsPeerSpeaksPlaintext { protocol: Protocol::Http },
-        C::TlsCertExpired { not_after: UNIX_TIME, names: names() },
-        C::TlsCertNotYetValid { not_before: UNIX_TIME, names: names() },
-        C::TlsCertWrongHost { expected: text(), presented: names() },
-        C::TlsCertSelfSigned { subject: text() },
-        C::TlsCertUnknownIssuer { issuer: text() },
-        C::TlsCertUnusable { detail: text() },
-        C::TlsIncompatible { detail: text() },
+        C::TlsCertExpired {
+            not_after: UNIX_TIME,
+            clock: UNIX_TIME,
+            names: names(),
+            also: vec![CertFault::WrongHost, CertFault::SelfSigned],
+        },
+        C::TlsCertNotYetValid {
+            not_before: UNIX_TIME,
+            clock: UNIX_TIME,
+            names: names(),
+            also: vec![CertFault::ClockWrong],
+        },
+        C::TlsCertWrongHost { expected: text(), presented: names(), also: Vec::new() },
+        C::TlsCertSelfSigned { subject: text(), also: vec![CertFault::WeakKey] },
+        C::TlsCertUnknownIssuer { issuer: text(), also: vec![CertFault::MissingIntermediate] },
+        C::TlsCertUnusable { reason: CertReason::Revoked, detail: text(), also: Vec::new() },
+        C::TlsIncompatible { what: Mismatch::CipherSuite, detail: text() },
+        C::ClientCertRequired { alert: 116, name: text() },
         C::TlsAlertReceived { alert: 40, name: text() },
         C::TlsClosedInHandshake { bytes_received: BYTES, reset: true },
         C::TlsHandshakeTimeout { waited: WAITED, bytes_received: BYTES },
@@ -201,7 +212,12 @@ pub fn plausible() -> Vec<Cause> {
         },
         C::ConnectionRefused { address: "127.0.0.1:8080".parse().unwrap(), remembered: true },
         C::UnixSocketMissing { path: PathBuf::from("/run/php/php8.2-fpm.sock"), errno: 2 },
-        C::TlsCertExpired { not_after: Some(1_795_000_000), names: names() },
+        C::TlsCertExpired {
+            not_after: Some(1_795_000_000),
+            clock: Some(1_795_183_531),
+            names: names(),
+            also: vec![CertFault::WrongHost, CertFault::MissingIntermediate],
+        },
         C::FirstByteTimeout { waited: Duration::from_millis(60_001) },
         C::InvalidHeader {
             fault: HeaderFault::NoColon,

@@ -38,6 +38,13 @@ pub(super) const ROWS: &[Scenario] = &[
         Tls(Cert::Good, &[Head, Write(UNTIL_CLOSE), Cut]),
     ),
     row(
+        Code::BodyClosedShort,
+        "body_closed_short-tls_mid",
+        "The body began, and the TLS connection that it ends with ends without notice.",
+        Tls(Cert::Good, &[Head, Write(UNTIL_CLOSE), Write(PIECE), APART, Cut]),
+    )
+    .sees(Sees::Cut),
+    row(
         Code::ChunkedTruncated,
         "chunked_truncated",
         "The backend announces chunks and closes before the first.",

@@ -242,7 +242,13 @@ pub(super) const ROWS: &[Scenario] = &[
     ),
     row(
         Code::TlsAlertReceived,
-        "tls_alert_received-client_certificate",
+        "tls_alert_received-name",
+        "The backend has no site under the name: alert unrecognized_name.",
+        InPlaceOfTls(&[Greeting, Write(b"\x15\x03\x03\x00\x02\x02\x70")]),
+    ),
+    row(
+        Code::ClientCertRequired,
+        "client_cert_required",
         "The backend wants a client certificate: alert certificate_required.",
         Tls(Cert::WantsOurs, &[Head, Write(PLAIN_400)]),
     ),

@@ -1,0 +1,182 @@
+//! What a failure of TLS means: the peer's first bytes, then rustls's verdict, then the chain that
+//! was presented.
+//!
+//! The cause is the fault that the verifier met first; the others stand beside it, so that all are
+//! mended at once. Pure.
+
+use std::io;
+
+use rustls::{AlertDescription, CertificateError, Error as Tls, PeerIncompatible};
+
+use crate::upstream::{self, Attempt, Presented, TlsFailure};
+
+use super::cause::{Cause, Protocol};
+use super::certificate::{self, Reading};
+use super::classify::first_bytes;
+use super::faults::{CertFault, CertReason, Mismatch};
+use super::fingerprint;
+use super::report::Certainty::{self, Certain, Likely};
+
+/// The cause of a failed handshake.
+pub(super) fn classify(failure: &TlsFailure, attempt: &Attempt) -> (Cause, Certainty) {
+    let first = first_bytes(attempt);
+    // The raw bytes before what rustls makes of them.
+    if !first.is_empty() && !fingerprint::is_tls_record(first) {
+        let protocol = fingerprint::protocol(first).unwrap_or(Protocol::Unknown);
+        return (Cause::TlsPeerSpeaksPlaintext { protocol }, Certain);
+    }
+    let bytes_received = attempt.bytes_received;
+    match failure {
+        TlsFailure::TimedOut => {
+            let waited = attempt.upstream.timeouts.tls;
+            (Cause::TlsHandshakeTimeout { waited, bytes_received }, Likely)
+        }
+        TlsFailure::Ended(error) => {
+            let reset = error.kind() == io::ErrorKind::ConnectionReset;
+            (Cause::TlsClosedInHandshake { bytes_received, reset }, Certain)
+        }
+        TlsFailure::Rustls(error) => handshake(error, attempt),
+        TlsFailure::Trust => {
+            let reason = CertReason::NoAuthorities;
+            let detail = "the configured certificate authorities cannot be used".to_owned();
+            (Cause::TlsCertUnusable { reason, detail, also: Vec::new() }, Certain)
+        }
+    }
+}
+
+/// The cause of what TLS says once the handshake is done.
+pub(super) fn broken(error: &Tls, attempt: &Attempt) -> (Cause, Certainty) {
+    match error {
+        Tls::AlertReceived(alert) => alert_received(*alert, attempt),
+        other => (Cause::TlsBrokenAfterHandshake { detail: other.to_string() }, Certain),
+    }
+}
+
+fn handshake(error: &Tls, attempt: &Attempt) -> (Cause, Certainty) {
+    match error {
+        Tls::InvalidCertificate(fault) => (certificate_fault(fault, attempt), Certain),
+        Tls::AlertReceived(alert) => alert_received(*alert, attempt),
+        Tls::PeerIncompatible(reason) => {
+            let (what, detail) = (mismatch(reason), error.to_string());
+            (Cause::TlsIncompatible { what, detail }, Certain)
+        }
+        Tls::NoApplicationProtocol => {
+            let (what, detail) = (Mismatch::ApplicationProtocol, error.to_string());
+            (Cause::TlsIncompatible { what, detail }, Certain)
+        }
+        // What it sent is TLS, and not what the handshake allows here.
+        other => {
+            let (what, detail) = (Mismatch::Handshake, other.to_string());
+            (Cause::TlsIncompatible { what, detail }, Certain)
+        }
+    }
+}
+
+/// RFC 8446 section 6.2. A server that misses our certificate says so by 116 in TLS 1.3, after the
+/// handshake; in TLS 1.2 and from older libraries it is 40 or 42, upon an answer without one.
+fn alert_received(alert: AlertDescription, attempt: &Attempt) -> (Cause, Certainty) {
+    let number = u8::from(alert);
+    let name = fingerprint::alert_name(number).map_or_else(|| format!("{alert:?}"), str::to_owned);
+    let what = match alert {
+        AlertDescription::ProtocolVersion => Mismatch::Version,
+        AlertDescription::InsufficientSecurity => Mismatch::CipherSuite,
+        AlertDescription::NoApplicationProtocol => Mismatch::ApplicationProtocol,
+        AlertDescription::CertificateRequired => {
+            return (Cause::ClientCertRequired { alert: number, name }, Certain);
+        }
+        AlertDescription::HandshakeFailure | AlertDescription::BadCertificate
+            if attempt.asked_for_certificate =>
+        {
+            return (Cause::ClientCertRequired { alert: number, name }, Likely);
+        }
+        _ => return (Cause::TlsAlertReceived { alert: number, name }, Certain),
+    };
+    let detail = format!("alert {number}: {name}");
+    (Cause::TlsIncompatible { what, detail }, Certain)
+}
+
+fn mismatch(reason: &PeerIncompatible) -> Mismatch {
+    use PeerIncompatible as P;
+    match reason {
+        P::ServerDoesNotSupportTls12Or13
+        | P::ServerTlsVersionIsDisabledByOurConfig
+        | P::SupportedVersionsExtensionRequired
+        | P::Tls12NotOffered
+        | P::Tls12NotOfferedOrEnabled => Mismatch::Version,
+        P::NoCipherSuitesInCommon => Mismatch::CipherSuite,
+        P::NoKxGroupsInCommon
+        | P::KeyShareExtensionRequired
+        | P::NamedGroupsExtensionRequired
+        | P::EcPointsExtensionRequired
+        | P::NoEcPointFormatsInCommon
+        | P::UncompressedEcPointsRequired => Mismatch::KeyExchange,
+        P::NoSignatureSchemesInCommon
+        | P::NoCertificateRequestSignatureSchemesInCommon
+        | P::SignatureAlgorithmsExtensionRequired => Mismatch::Signature,
+        _ => Mismatch::Extension,
+    }
+}
+
+fn certificate_fault(verdict: &CertificateError, attempt: &Attempt) -> Cause {
+    let expected = upstream::server_name(&attempt.upstream, attempt.server()).into_owned();
+    let presented = attempt.remains.as_ref().and_then(|remains| remains.presented.as_deref());
+    let reading = presented
+        .map_or_else(Reading::default, |chain| certificate::read(chain, verdict, &expected));
+    let clock = presented.map(|Presented { at, .. }| *at);
+    let also = |own: CertFault| -> Vec<CertFault> {
+        reading.faults.iter().copied().filter(|fault| *fault != own).collect()
+    };
+    match verdict {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            let also = also(CertFault::Expired);
+            let (not_after, names) = (reading.not_after, reading.names);
+            Cause::TlsCertExpired { not_after, clock, names, also }
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            let also = also(CertFault::NotYetValid);
+            let (not_before, names) = (reading.not_before, reading.names);
+            Cause::TlsCertNotYetValid { not_before, clock, names, also }
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            let also = also(CertFault::WrongHost);
+            Cause::TlsCertWrongHost { expected, presented: reading.names, also }
+        }
+        CertificateError::UnknownIssuer if !reading.self_signed => {
+            let also = also(CertFault::UnknownIssuer);
+            Cause::TlsCertUnknownIssuer { issuer: reading.issuer, also }
+        }
+        // webpki looks at the basic constraints before the issuer: a certificate made by
+        // `openssl req -x509` is a CA used as a leaf before it is self-signed.
+        CertificateError::UnknownIssuer | CertificateError::Other(_) if reading.self_signed => {
+            let also = also(CertFault::SelfSigned);
+            Cause::TlsCertSelfSigned { subject: reading.subject, also }
+        }
+        other => unusable(other, reading),
+    }
+}
+
+/// The faults that are neither of date, name nor issuer.
+fn unusable(verdict: &CertificateError, reading: Reading) -> Cause {
+    use CertificateError as E;
+    let (reason, own) = match verdict {
+        E::Revoked => (CertReason::Revoked, None),
+        E::UnknownRevocationStatus => (CertReason::RevocationUnknown, None),
+        E::ExpiredRevocationList | E::ExpiredRevocationListContext { .. } => {
+            (CertReason::RevocationListExpired, None)
+        }
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
+            (CertReason::WrongPurpose, Some(CertFault::NotForServers))
+        }
+        E::BadSignature => (CertReason::BadSignature, None),
+        E::BadEncoding => (CertReason::BadEncoding, None),
+        E::UnsupportedSignatureAlgorithmContext { .. }
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            (CertReason::UnsupportedSignature, Some(CertFault::WeakSignature))
+        }
+        E::UnhandledCriticalExtension => (CertReason::UnhandledExtension, None),
+        E::Other(_) if reading.authority => (CertReason::AuthorityAsServer, None),
+        _ => (CertReason::Other, None),
+    };
+    let also = reading.faults.into_iter().filter(|fault| Some(*fault) != own).collect();
+    Cause::TlsCertUnusable { reason, detail: verdict.to_string(), also }
+}
