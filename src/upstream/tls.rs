@@ -276,7 +276,8 @@ impl ServerCertVerifier for Keeping {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
+        let verdict = rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms);
+        verdict.inspect_err(|_| keep_signer(cert))
     }
 
     fn verify_tls13_signature(
@@ -286,12 +287,20 @@ impl ServerCertVerifier for Keeping {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
+        let verdict = rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms);
+        verdict.inspect_err(|_| keep_signer(cert))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// The chain was accepted; what its key signed was not.
+fn keep_signer(cert: &CertificateDer<'_>) {
+    let (chain, at) = (vec![cert.to_vec()], UnixTime::now().as_secs());
+    let presented = Presented { chain, at, beside_dates: None };
+    NOTES.set(Notes { presented: Some(Box::new(presented)), ..NOTES.take() });
 }
 
 /// We have no certificate of our own; that one was asked for is noted.
