@@ -143,6 +143,10 @@ fn send(failure: &SendFailure, attempt: &Attempt, facts: &Facts) -> (Cause, Cert
 fn head(failure: &HeadFailure, attempt: &Attempt, facts: &Facts) -> (Cause, Certainty) {
     let bytes_received = attempt.bytes_received;
     let partial = !first_bytes(attempt).is_empty();
+    let ended = matches!(failure, HeadFailure::Closed | HeadFailure::Io(_));
+    if let Some(protocol) = facts.speaks.filter(|_| ended && !partial && !is_stale(attempt)) {
+        return (spoken(protocol), Certain);
+    }
     let cause = match failure {
         HeadFailure::Foreign => return not_http(attempt),
         HeadFailure::Tls(error) => return tls::broken(error, attempt),
@@ -197,6 +201,14 @@ fn head_timeout(attempt: &Attempt, partial: bool) -> Cause {
             bytes_received: attempt.bytes_received,
         },
         false => Cause::FirstByteTimeout { waited: timeouts.first_byte },
+    }
+}
+
+/// It hung up on HTTP, and answers in this protocol.
+fn spoken(protocol: Protocol) -> Cause {
+    match protocol {
+        Protocol::Tls => Cause::PlainHttpToTlsPort,
+        protocol => Cause::PeerIsOtherProtocol { protocol },
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::cause::Protocol;
+
 /// What was found; nothing in it is known unless it was looked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Facts {
@@ -9,6 +11,8 @@ pub struct Facts {
     pub queue: Option<Queue>,
     /// How the server takes a FastCGI question of its own.
     pub fastcgi: Option<Probed>,
+    /// What the server speaks in place of HTTP, by its answer to a greeting of its own.
+    pub speaks: Option<Protocol>,
     /// How long the exchange before this one lasted that ended by its worker's death.
     pub previous_death: Option<Duration>,
     /// Requests of ours that the upstream has in hand.

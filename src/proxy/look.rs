@@ -2,14 +2,18 @@
 //! time, never while requests succeed.
 
 use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::config::Scheme;
-use crate::diagnose::{self, Facts, Probed, Queue, probe};
+use crate::diagnose::{self, Facts, Probed, Protocol, Queue, probe};
 use crate::upstream::{Attempt, Failure, HeadFailure, Pool, SendFailure};
 
 /// How long what was found answers for the failures that follow.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long a protocol that a server was found to speak answers for failures of its kind.
+const SPOKEN: Duration = Duration::from_secs(10);
 
 /// What one worker has found out about one upstream.
 #[derive(Debug, Default)]
@@ -19,6 +23,15 @@ pub struct Looks {
     fastcgi: RefCell<Option<(Instant, Option<Probed>)>>,
     /// A probe is under way.
     probing: Cell<bool>,
+    /// What the server at this address speaks. Asked beside the requests, for those that follow.
+    spoken: Rc<RefCell<Option<Spoken>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Spoken {
+    at: Instant,
+    address: SocketAddr,
+    protocol: Option<Protocol>,
 }
 
 /// What there is to know beside the failure. Takes the time of a probe at most.
@@ -39,6 +52,8 @@ pub async fn facts(looks: &Looks, pool: &Pool, failure: &Failure, attempt: &Atte
             let silent = attempt.bytes_received == 0;
             if silent && (is_fastcgi(attempt) || diagnose::looks_like_fastcgi(address)) {
                 facts.fastcgi = looks.fastcgi(attempt).await;
+            } else if silent && attempt.server().scheme == Scheme::Http {
+                facts.speaks = attempt.address.and_then(|address| looks.speaks(address));
             }
         }
         _ => {}
@@ -79,6 +94,35 @@ impl Looks {
         let found = probe::fastcgi(&attempt.server().address, attempt.address).await;
         self.fastcgi.replace(Some((Instant::now(), found)));
         found
+    }
+
+    /// What was found lately; sees to it that somebody looks, where that was a while ago.
+    fn speaks(&self, address: SocketAddr) -> Option<Protocol> {
+        let now = Instant::now();
+        let known = self.spoken.borrow().filter(|known| known.address == address);
+        if known.is_none_or(|known| now >= known.at + FRESH) && is_private(address.ip()) {
+            // Nobody else begins while this one is under way.
+            let protocol = known.and_then(|known| known.protocol);
+            self.spoken.replace(Some(Spoken { at: now, address, protocol }));
+            let spoken = self.spoken.clone();
+            tokio::task::spawn_local(async move {
+                let protocol = probe::speaks(address).await.filter(|found| !is_http(*found));
+                spoken.replace(Some(Spoken { at: Instant::now(), address, protocol }));
+            });
+        }
+        known.filter(|known| now < known.at + SPOKEN)?.protocol
+    }
+}
+
+fn is_http(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::Http | Protocol::Html | Protocol::Cgi)
+}
+
+/// A host of one's own: others are not asked things that no request needs.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The proxy before real servers whose TLS is wrong in every way, and before servers of other
 //! protocols: what page, log and `Proxy-Status` say of each.
 //!
-//! The servers are `openssl s_server`, Apache, OpenSSH and MariaDB, on ports of 127.0.0.1;
+//! The servers are `openssl s_server`, Apache, OpenSSH, Redis and MariaDB, on ports of 127.0.0.1;
 //! where no server misbehaves so, a scripted listener does. A missing server fails these tests;
 //! nothing is skipped. `cargo test --test tls -- --nocapture` shows a line a row: the cause, how it
 //! was produced, what was said.
@@ -15,8 +15,9 @@ use std::path::Path;
 
 use certificates::{Certificates, Identity, Leaf, NAME};
 use servers::Server;
-use support::client::{self, End, PROBLEM};
+use support::client::{self, Answer, End, PROBLEM};
 use support::proxy::Proxy;
+use support::tools::eventually;
 
 /// What must be said of one failure.
 struct Expected<'a> {
@@ -42,10 +43,29 @@ fn tls(ca: &Path, more: &str) -> String {
 
 /// Asks through a proxy before this server and holds page, log and header to what is expected.
 fn check(how: &str, server: &str, more: &str, expected: &Expected<'_>) {
-    let Expected { cause, proxy_error, evidence } = *expected;
     let proxy = Proxy::before(server, more);
     let answer = client::get(proxy.port, "/wanted", PROBLEM);
-    let said = answer.header("proxy-status").unwrap_or_default().to_owned();
+    check_answer(how, &proxy, &answer, expected);
+}
+
+/// The same for a server that hangs up without a word: what the wire shows comes first, and when
+/// the proxy has looked, the reason.
+fn check_after_a_look(how: &str, server: &str, expected: &Expected<'_>) {
+    let proxy = Proxy::before(server, "");
+    let first = client::get(proxy.port, "/first", PROBLEM);
+    let known = ["closed_before_response", "reset_before_response"];
+    first.assert_problem(&known, "connection_terminated");
+    eventually("the proxy has looked", || {
+        let answer = client::get(proxy.port, "/first", PROBLEM);
+        (answer.problem()["cause"] == expected.cause).then_some(())
+    });
+    let answer = client::get(proxy.port, "/wanted", PROBLEM);
+    check_answer(how, &proxy, &answer, expected);
+}
+
+fn check_answer(how: &str, proxy: &Proxy, answer: &Answer, expected: &Expected<'_>) {
+    let Expected { cause, proxy_error, evidence } = *expected;
+    let said = answer.header("proxy-status").unwrap_or_default();
     println!("{cause:26} {how:58} {said}");
     answer.assert_problem(&[cause], proxy_error);
     let problem = answer.problem();
@@ -355,4 +375,16 @@ fn plain_http_to_a_tls_port_is_named() {
     let apache = Server::apache(Some(&made.signed(Leaf::Good)));
     let expected = Expected { cause: "plain_http_to_tls_port", proxy_error: HTTP, evidence: &[] };
     check("Apache's TLS port, spoken to in plain HTTP", &plain(apache.port), "", &expected);
+}
+
+#[test]
+fn a_server_that_hangs_up_on_http_is_asked_what_it_speaks() {
+    let made = Certificates::new();
+    let (redis, openssl) = (Server::redis(), Server::openssl(&made.signed(Leaf::Good), &[]));
+    let evidence = [("protocol", Some("redis"))];
+    let cause = "peer_is_other_protocol";
+    let expected = Expected { cause, proxy_error: HTTP, evidence: &evidence };
+    check_after_a_look("Redis at an http:// port", &plain(redis.port), &expected);
+    let expected = Expected { cause: "plain_http_to_tls_port", proxy_error: HTTP, evidence: &[] };
+    check_after_a_look("openssl, spoken to in plain HTTP", &plain(openssl.port), &expected);
 }

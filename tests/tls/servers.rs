@@ -90,6 +90,15 @@ impl Server {
         })
     }
 
+    pub fn redis() -> Server {
+        let (port, dir) = (free_port(), new_dir());
+        let program = "/usr/bin/redis-server";
+        Server::start("Redis", "redis-server", program, port, dir, |command, dir| {
+            command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+            command.args(["--save", "", "--appendonly", "no", "--dir"]).arg(dir);
+        })
+    }
+
     /// A MariaDB that has no tables yet: its greeting is all that is wanted.
     pub fn mariadb() -> Server {
         let (port, dir) = (free_port(), new_dir());

@@ -3,6 +3,8 @@
 
 mod fastcgi;
 mod queue;
+mod speaks;
 
 pub use fastcgi::fastcgi;
 pub use queue::accept_queue;
+pub use speaks::speaks;
