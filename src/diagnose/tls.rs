@@ -180,3 +180,116 @@ fn unusable(verdict: &CertificateError, reading: Reading) -> Cause {
     let also = reading.faults.into_iter().filter(|fault| Some(*fault) != own).collect();
     Cause::TlsCertUnusable { reason, detail: verdict.to_string(), also }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::time::{Duration, Instant};
+
+    use rustls::{InvalidMessage, PeerMisbehaved};
+
+    use crate::config::{Scheme, Server, ServerAddress, Upstream};
+
+    use super::*;
+    use AlertDescription as A;
+    use PeerIncompatible as P;
+
+    fn attempt(asked_for_certificate: bool) -> Attempt {
+        let address = ServerAddress::Ip("127.0.0.1:443".parse().unwrap());
+        let upstream = Upstream::new("shop", vec![Server { scheme: Scheme::Https, address }]);
+        let mut attempt = Attempt::new(Rc::new(upstream), 0, Instant::now());
+        attempt.asked_for_certificate = asked_for_certificate;
+        attempt
+    }
+
+    #[test]
+    fn each_verdict_of_rustls_is_one_cause() {
+        let alert = |alert: A| Tls::AlertReceived(alert);
+        for (error, asked, cause, certainty, evidence) in [
+            (alert(A::HandshakeFailure), false, "tls_alert_received", Certain, "handshake_failure"),
+            (alert(A::HandshakeFailure), true, "client_cert_required", Likely, "handshake_failure"),
+            (alert(A::BadCertificate), true, "client_cert_required", Likely, "bad_certificate"),
+            (alert(A::BadCertificate), false, "tls_alert_received", Certain, "bad_certificate"),
+            (alert(A::UnknownCA), true, "tls_alert_received", Certain, "unknown_ca"),
+            (alert(A::CertificateRequired), true, "client_cert_required", Certain, "116"),
+            (alert(A::UnrecognisedName), false, "tls_alert_received", Certain, "no site"),
+            (alert(A::InternalError), false, "tls_alert_received", Certain, "trouble of its own"),
+            (alert(A::Unknown(200)), false, "tls_alert_received", Certain, "200"),
+            (alert(A::ProtocolVersion), false, "tls_incompatible", Certain, "version"),
+            (alert(A::InsufficientSecurity), false, "tls_incompatible", Certain, "cipher_suite"),
+            (
+                alert(A::NoApplicationProtocol),
+                false,
+                "tls_incompatible",
+                Certain,
+                "application_protocol",
+            ),
+            (P::NoCipherSuitesInCommon.into(), false, "tls_incompatible", Certain, "cipher_suite"),
+            (P::NoKxGroupsInCommon.into(), false, "tls_incompatible", Certain, "key_exchange"),
+            (P::NoSignatureSchemesInCommon.into(), false, "tls_incompatible", Certain, "signature"),
+            (
+                P::ServerDoesNotSupportTls12Or13.into(),
+                false,
+                "tls_incompatible",
+                Certain,
+                "version",
+            ),
+            (P::NullCompressionRequired.into(), false, "tls_incompatible", Certain, "extension"),
+            (InvalidMessage::InvalidCcs.into(), false, "tls_incompatible", Certain, "handshake"),
+            (
+                PeerMisbehaved::IllegalHelloRetryRequestWithEmptyCookie.into(),
+                false,
+                "tls_incompatible",
+                Certain,
+                "handshake",
+            ),
+            (CertificateError::Revoked.into(), false, "tls_cert_unusable", Certain, "revoked"),
+            (
+                CertificateError::BadEncoding.into(),
+                false,
+                "tls_cert_unusable",
+                Certain,
+                "bad_encoding",
+            ),
+            (CertificateError::UnknownIssuer.into(), false, "tls_cert_unknown_issuer", Certain, ""),
+        ] {
+            let failure = TlsFailure::Rustls(error);
+            let (found, how_sure) = classify(&failure, &attempt(asked));
+            assert_eq!((found.code().name(), how_sure), (cause, certainty), "{failure:?}");
+            let rows = found.evidence();
+            let shown = rows.iter().any(|(_, value)| value.contains(evidence));
+            assert!(shown, "{failure:?}: no {evidence:?} in {rows:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_bytes_come_before_what_rustls_makes_of_them() {
+        let mut attempt = attempt(false);
+        attempt.keep_first_bytes(b"SSH-2.0-OpenSSH_9.2p1\r\n");
+        let plain = Cause::TlsPeerSpeaksPlaintext { protocol: Protocol::Ssh };
+        for failure in [
+            TlsFailure::Rustls(InvalidMessage::InvalidContentType.into()),
+            TlsFailure::Ended(io::ErrorKind::UnexpectedEof.into()),
+            TlsFailure::TimedOut,
+        ] {
+            assert_eq!(classify(&failure, &attempt), (plain.clone(), Certain), "{failure:?}");
+        }
+        attempt.keep_first_bytes(b"\x16\x03\x03");
+        attempt.bytes_received = 3;
+        let waited = Duration::from_secs(5);
+        let late = Cause::TlsHandshakeTimeout { waited, bytes_received: 3 };
+        assert_eq!(classify(&TlsFailure::TimedOut, &attempt), (late, Likely));
+    }
+
+    #[test]
+    fn after_the_handshake_an_alert_is_an_alert_and_the_rest_a_break() {
+        for (error, cause) in [
+            (Tls::AlertReceived(A::CertificateRequired), "client_cert_required"),
+            (Tls::AlertReceived(A::InternalError), "tls_alert_received"),
+            (Tls::DecryptError, "tls_broken_after_handshake"),
+            (Tls::PeerSentOversizedRecord, "tls_broken_after_handshake"),
+        ] {
+            assert_eq!(broken(&error, &attempt(false)).0.code().name(), cause, "{error:?}");
+        }
+    }
+}
