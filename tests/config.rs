@@ -31,6 +31,7 @@ client.connections = 10_000
 servers = ["https://z.example"]
 hosts = ["Z.example", "*.z.example"]
 paths = ["/a", "/b"]
+replace_status = [400, 0x1f6, 599]
 tls = { server_name = "z.internal", verify = false }
 
 [upstream.a]
@@ -211,6 +212,7 @@ fn every_key_arrives() {
     let pattern = "z.example".to_owned();
     assert_eq!(z.hosts, [HostPattern::Exact(pattern.clone()), HostPattern::Wildcard(pattern)]);
     assert_eq!(z.paths, ["/a", "/b"]);
+    assert_eq!(z.replace_status, [400, 502, 599]);
     assert_eq!(z.tls.server_name.as_deref(), Some("z.internal"));
     assert!(!z.tls.verify);
 

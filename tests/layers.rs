@@ -24,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
 ];
 
 /// Bytes in, values out: no async, no clock, no files, no sockets.
-const PURE: [&str; 36] = [
+const PURE: [&str; 39] = [
     "demo/fastcgi.rs",
     "files/conditions.rs",
     "files/encoding.rs",
@@ -33,6 +33,8 @@ const PURE: [&str; 36] = [
     "files/rules.rs",
     "files/media.rs",
     "proxy/cgi.rs",
+    "diagnose/answer.rs",
+    "diagnose/hop.rs",
     "diagnose/facts.rs",
     "diagnose/fastcgi.rs",
     "diagnose/dns.rs",
@@ -58,6 +60,7 @@ const PURE: [&str; 36] = [
     "diagnose/look.rs",
     "diagnose/said.rs",
     "diagnose/tls.rs",
+    "diagnose/signs.rs",
     "page/html.rs",
     "page/json.rs",
     "page/text.rs",

@@ -148,6 +148,15 @@ fn check(row: &Scenario, view: View, heard: &Heard, log: &[Line]) -> Result<(), 
             check_own(row, status, heard)?;
             logged(row, log)
         }
+        Sees::Replaced { status } => {
+            check_received(row, status, heard)?;
+            let body = String::from_utf8_lossy(heard.body());
+            if !body.contains(&format!("\"cause\":\"{code}\",")) {
+                return Err(format!("not our page: {body:.300}"));
+            }
+            check_audience(view, &body)?;
+            logged(row, log)
+        }
         Sees::Page => {
             if heard.status() != Some(entry.status) {
                 let text = String::from_utf8_lossy(&heard.bytes);
@@ -171,16 +180,26 @@ fn check(row: &Scenario, view: View, heard: &Heard, log: &[Line]) -> Result<(), 
     }
 }
 
-/// The application's answer as it gave it, and where it admits a failure the cause beside it.
+/// The backend's answer as it gave it, and where it admits a failure the cause beside it.
 fn check_own(row: &Scenario, status: u16, heard: &Heard) -> Result<(), String> {
-    let Setup::FastCgi(script) = row.setup else {
-        return Err("no application answers".to_owned());
+    let printed: Vec<u8> = match row.setup {
+        Setup::FastCgi(script) => script.iter().flat_map(output).copied().collect(),
+        Setup::Says(bytes) => bytes.to_vec(),
+        _ => return Err("no application answers".to_owned()),
     };
-    let printed: Vec<u8> = script.iter().flat_map(output).copied().collect();
     let head_end = printed.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
     if (heard.status(), heard.body()) != (Some(status), &printed[head_end..]) {
         let text = String::from_utf8_lossy(&heard.bytes);
-        return Err(format!("not the application's {status}: {text}"));
+        return Err(format!("not the backend's {status}: {text}"));
+    }
+    check_received(row, status, heard)
+}
+
+/// The backend's status and the cause, where it admits a failure.
+fn check_received(row: &Scenario, status: u16, heard: &Heard) -> Result<(), String> {
+    if heard.status() != Some(status) {
+        let text = String::from_utf8_lossy(&heard.bytes);
+        return Err(format!("status {:?}, not {status}: {text:.300}", heard.status()));
     }
     let expected = format!("causeway; received-status={status}; details=\"{}\"", row.code.name());
     let said = heard.header("proxy-status");

@@ -79,6 +79,8 @@ pub struct Upstream {
     pub tls: UpstreamTls,
     /// The site; there exactly where the servers speak FastCGI.
     pub files: Option<Files>,
+    /// Statuses of complete answers whose page ours replaces: 400 to 599.
+    pub replace_status: Vec<u16>,
     /// A failure to act out; no key of the file sets it.
     pub rehearse: Option<Rehearsal>,
 }
@@ -366,6 +368,7 @@ impl Upstream {
             limits: Limits::default(),
             tls: UpstreamTls::default(),
             files: None,
+            replace_status: Vec::new(),
             rehearse: None,
         }
     }

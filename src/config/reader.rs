@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ const SIZE_MAX: usize = 16 << 20;
 const SPOOL_MAX: usize = 1 << 40;
 
 /// Where each key belongs, for those found elsewhere; a test compares it with what is read.
-const PLACES: [(&str, &str); 38] = [
+const PLACES: [(&str, &str); 39] = [
     ("workers", "at the top of the file, before the first table"),
     ("resolvers", "at the top of the file, before the first table"),
     ("drain_timeout", "at the top of the file, before the first table"),
@@ -38,6 +39,7 @@ const PLACES: [(&str, &str); 38] = [
     ("try", "in `[upstream.NAME]`"),
     ("deny", "in `[upstream.NAME]`"),
     ("symlinks", "in `[upstream.NAME]`"),
+    ("replace_status", "in `[upstream.NAME]`"),
     ("resolve", "in `[upstream.NAME.timeouts]`"),
     ("connect", "in `[upstream.NAME.timeouts]`"),
     ("send", "in `[upstream.NAME.timeouts]`"),
@@ -281,20 +283,46 @@ impl<'a> Table<'a> {
     /// Puts a whole number within `range` into `into`, if the key is there.
     pub fn count(&mut self, key: &'static str, range: RangeInclusive<usize>, into: &mut usize) {
         let Some(value) = self.value(key) else { return };
-        let Some(integer) = value.get_ref().as_integer() else {
-            self.mistakes.note(wrong_type("an integer", value), value.span());
+        if let Some(number) = self.as_number(value, &format!("`{key}` cannot be"), range) {
+            *into = number;
+        }
+    }
+
+    /// Puts the whole numbers of an array, each within `range`, into `into`, if the key is there.
+    pub fn numbers(&mut self, key: &'static str, range: RangeInclusive<u16>, into: &mut Vec<u16>) {
+        let Some(value) = self.value(key) else { return };
+        let Some(items) = value.get_ref().as_array() else {
+            let fault = wrong_type("an array of integers", value);
+            let written = self.mistakes.source.get(value.span());
+            let bare = written.filter(|_| value.get_ref().is_integer());
+            self.mistakes.note(fault.nearest(bare.map(|text| format!("[{text}]"))), value.span());
             return;
         };
+        let wrong = format!("`{key}` cannot hold");
+        into.extend(items.iter().filter_map(|item| self.as_number(item, &wrong, range.clone())));
+    }
+
+    /// A whole number within `range`; `wrong` begins the message about another one.
+    fn as_number<T: TryFrom<i128> + PartialOrd + Display>(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        wrong: &str,
+        range: RangeInclusive<T>,
+    ) -> Option<T> {
+        let Some(integer) = value.get_ref().as_integer() else {
+            self.mistakes.note(wrong_type("an integer", value), value.span());
+            return None;
+        };
         let number = i128::from_str_radix(integer.as_str(), integer.radix());
-        match number.ok().and_then(|number| usize::try_from(number).ok()) {
-            Some(number) if range.contains(&number) => *into = number,
-            Some(_) | None => {
-                let fault = Fault::new(format!("`{key}` cannot be {integer}"));
-                let (least, most) = (range.start(), range.end());
-                let fault = fault.expected(format!("an integer from {least} to {most}"));
-                self.mistakes.note(fault, value.span());
-            }
+        let number = number.ok().and_then(|number| T::try_from(number).ok());
+        let within = number.filter(|number| range.contains(number));
+        if within.is_none() {
+            let (least, most) = (range.start(), range.end());
+            let fault = Fault::new(format!("{wrong} {integer}"));
+            let fault = fault.expected(format!("an integer from {least} to {most}"));
+            self.mistakes.note(fault, value.span());
         }
+        within
     }
 
     /// Puts a boolean into `into`, if the key is there.

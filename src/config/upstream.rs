@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
@@ -21,6 +21,8 @@ use super::{Limits, ListenAddress, Scheme, Server, Timeouts, Upstream, UpstreamT
 /// More connections than a host has ports towards one address, several times over.
 pub const CONNECTIONS_MAX: usize = 1_000_000;
 const HEADER_COUNT_MAX: usize = 10_000;
+/// What a status says that is no success (RFC 9110 section 15).
+const ERROR_STATUSES: RangeInclusive<u16> = 400..=599;
 const CA_FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// A block as it was read.
@@ -82,6 +84,7 @@ fn read(mut table: Table<'_>, name: &str, name_span: Range<usize>) -> Block {
     let fastcgi = servers_whole.then(|| speak_fastcgi(&table, name, &upstream.servers)).flatten();
     upstream.limits = limits_for(fastcgi);
     upstream.files = site::files(&mut table, name, fastcgi);
+    table.numbers("replace_status", ERROR_STATUSES, &mut upstream.replace_status);
     if let Some(timeouts) = table.table("timeouts") {
         upstream.timeouts = read_timeouts(timeouts);
     }

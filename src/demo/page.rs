@@ -8,7 +8,7 @@ use std::io;
 use crate::diagnose::{Phase, entry};
 
 use super::ask::Heard;
-use super::rows::{FASTCGI, FILES, PHP, STAGED};
+use super::rows::{FASTCGI, FILES, PHP, STAGED, UPSTREAM};
 use super::scenario::{Ask, Scenario, Sees};
 use super::{Addresses, View};
 
@@ -24,14 +24,20 @@ const PHASES: [(Phase, &str, &str); 8] = [
     (Phase::Body, "The answer's body", "The head is sound; the body breaks off or is malformed."),
 ];
 
-/// What only a PHP site has, behind the stages.
-const GROUPS: [(&[Scenario], &str, &str); 3] = [
+/// What has no stage of its own: PHP sites, and answers that are whole.
+const GROUPS: [(&[Scenario], &str, &str); 4] = [
     (FILES, "A site's files", "A file is not given out, or what is sent to the site not taken."),
     (FASTCGI, "PHP over FastCGI", "PHP-FPM does not answer, or not in good order."),
     (
         PHP,
         "PHP's own errors",
         "PHP answers that it failed. Its page goes on as it is; Proxy-Status and the log say why.",
+    ),
+    (
+        UPSTREAM,
+        "The upstream said so",
+        "The backend, or a gateway behind it, answers that something failed. Its page goes on as \
+         it is, or ours in its place where the block says so; Proxy-Status and the log say why.",
     ),
 ];
 
@@ -131,7 +137,7 @@ fn article(page: &mut String, row: &Scenario, addresses: &Addresses) {
     let (name, what) = (escape(row.name), escape(row.what));
     let _ = write!(page, "<article id=\"{name}\"><h3>{name}</h3><p>{what}");
     page.push_str(match row.sees {
-        Sees::Page | Sees::Own { .. } => "</p>",
+        Sees::Page | Sees::Own { .. } | Sees::Replaced { .. } => "</p>",
         Sees::Cut => " The answer had begun, so the client sees it cut off.</p>",
         Sees::Nothing => " The log tells of it.</p>",
     });

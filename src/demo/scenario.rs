@@ -182,8 +182,10 @@ pub enum Sees {
     Page,
     /// The backend's answer, cut off: it had begun.
     Cut,
-    /// The application's own answer, whole and with this status; the cause stands beside it.
+    /// The backend's own answer, whole and with this status; the cause stands beside it.
     Own { status: u16 },
+    /// The proxy's page with this status, in place of the backend's answer.
+    Replaced { status: u16 },
     /// Nothing: it has left.
     Nothing,
 }

@@ -140,6 +140,16 @@ pub fn entry(code: Code) -> Entry {
         }
         C::HelperServicesDown => bad(P::Head, Upstream, "http_response_incomplete").wait(30),
 
+        // The same: a page of ours in their place has their status, and says `received-status`.
+        C::UpstreamErrorStatus => bad(P::Head, Upstream, "http_response_incomplete"),
+        C::UpstreamGatewayError => bad(P::Head, Upstream, "destination_unavailable").wait(30),
+        C::UpstreamUnavailable => {
+            bad(P::Head, Upstream, "destination_unavailable").status(503).wait(60)
+        }
+        C::UpstreamLoop => bad(P::Head, Upstream, "proxy_loop_detected").status(508),
+        C::RedirectLoop => bad(P::Head, Upstream, "proxy_loop_detected"),
+        C::RequestHeaderRefused => bad(P::Head, Client, "http_request_error").status(431),
+
         C::FileNotFound => client(404, Client),
         C::FileDenied => Entry { proxy_error: "http_request_denied", ..client(403, Client) },
         C::FileLinkRefused => Entry { proxy_error: "http_request_denied", ..client(403, Gateway) },

@@ -4,7 +4,7 @@
 //! causes. [`Code`] is its name, derived from the variants, so that the two cannot drift. The
 //! snake_case name is the one word used in page, log, header, JSON and tests. What a cause means
 //! for status, phase and blame is `catalog`; what to do about it is `fixes`; its words are in
-//! `text`. Imports the kinds of `faults` and the evidence of look-ups only.
+//! `text`. Imports the kinds of `faults`, the evidence of look-ups and the names of `hop` only.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr};
 
 use super::dns::{AnswerFault, Authority, DnsConfigFault, Lookup};
 use super::faults::{CertFault, CertReason, Mismatch};
+use super::hop::{Failed, Hop};
 
 /// What is wrong, with the evidence that shows it. Addresses, paths and bytes in it are for
 /// operators.
@@ -354,6 +355,43 @@ pub enum Cause {
     /// The application says that its database or cache does not answer.
     HelperServicesDown {
         message: String,
+    },
+
+    // The upstream says so, in an answer that is complete.
+    /// 500, 501, 505 and whatever else stands for nothing finer.
+    UpstreamErrorStatus {
+        hop: Hop,
+        received_status: u16,
+        said: String,
+    },
+    /// A gateway answers for what is behind it.
+    UpstreamGatewayError {
+        hop: Hop,
+        failed: Failed,
+        received_status: u16,
+        said: String,
+    },
+    UpstreamUnavailable {
+        hop: Hop,
+        received_status: u16,
+        retry_after: Option<String>,
+        said: String,
+    },
+    UpstreamLoop {
+        hop: Hop,
+        received_status: u16,
+        said: String,
+    },
+    /// A redirect to where the client already is.
+    RedirectLoop {
+        received_status: u16,
+        location: String,
+    },
+    /// The upstream does not take so large a request head.
+    RequestHeaderRefused {
+        hop: Hop,
+        received_status: u16,
+        cookie_bytes: usize,
     },
 
     // Files of the site.

@@ -11,6 +11,7 @@ use super::cause::{Cause, UpgradeFault};
 use super::dns::{self, Extended, Lookup};
 use super::faults::CertFault;
 use super::fingerprint::alert_meaning;
+use super::hop::Hop;
 
 /// Characters of one value that are shown; the rest says nothing new.
 const VALUE_CHARS: usize = 120;
@@ -191,6 +192,24 @@ impl Cause {
             | C::PhpOutOfMemory { message }
             | C::HelperServicesDown { message } => rows.said("message", message),
 
+            C::UpstreamErrorStatus { hop, received_status, said }
+            | C::UpstreamLoop { hop, received_status, said } => {
+                rows.hop(*hop, *received_status).said("said", said)
+            }
+            C::UpstreamGatewayError { hop, failed, received_status, said } => {
+                rows.hop(*hop, *received_status).text("failed", failed.into()).said("said", said)
+            }
+            C::UpstreamUnavailable { hop, received_status, retry_after, said } => rows
+                .hop(*hop, *received_status)
+                .said("retry_after", retry_after.as_deref().unwrap_or_default())
+                .said("said", said),
+            C::RedirectLoop { received_status, location } => {
+                rows.put("received_status", received_status).text("location", location)
+            }
+            C::RequestHeaderRefused { hop, received_status, cookie_bytes } => {
+                rows.hop(*hop, *received_status).put("cookie_bytes", cookie_bytes)
+            }
+
             C::FileLinkRefused { errno } | C::FileUnreadable { errno } => rows.errno(Some(*errno)),
             C::MethodNotAllowed { allowed } => rows.text("allowed", allowed),
 
@@ -223,6 +242,11 @@ impl Rows {
 
     fn text(self, key: &'static str, value: &str) -> Rows {
         self.put(key, visible(value))
+    }
+
+    /// Who says it, and with which status.
+    fn hop(self, hop: Hop, received_status: u16) -> Rows {
+        self.text("hop", hop.into()).put("received_status", received_status)
     }
 
     /// What an application said in lines of its own; left out when it said nothing.

@@ -102,6 +102,9 @@ pub enum FixId {
     DenyRules,
     SiteLinks,
     RaiseBodyLimit,
+    EndMaintenance,
+    ForwardedProto,
+    ShrinkCookies,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
@@ -432,6 +435,46 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
         C::HelperServicesDown => {
             (WAIT, &[HelperServices, CheckMemory, CheckLogs, RollBack, ContactHost, Monitor])
         }
+
+        C::UpstreamErrorStatus => (
+            TELL,
+            &[CheckLogs, PluginsOff, RollBack, UpdateSoftware, WpDebug, DebugCode, ContactHost],
+        ),
+        C::UpstreamGatewayError => (
+            WAIT,
+            &[
+                BackendStatus,
+                CheckLogs,
+                BypassCdn,
+                StartBackend,
+                CheckConnectivity,
+                CheckFirewall,
+                CheckDns,
+                RaiseTimeouts,
+                ContactHost,
+                Monitor,
+            ],
+        ),
+        C::UpstreamUnavailable => (
+            LATER,
+            &[
+                EndMaintenance,
+                CheckLogs,
+                BackendStatus,
+                CheckMemory,
+                FpmCapacity,
+                LimitTraffic,
+                MoreResources,
+                Seo,
+                Monitor,
+            ],
+        ),
+        C::UpstreamLoop => (TELL, &[BreakLoop, CheckDns, BypassCdn, CheckLogs, RollBack]),
+        C::RedirectLoop => (TELL, &[ForwardedProto, BypassCdn, PluginsOff, RollBack]),
+        C::RequestHeaderRefused => (
+            &[ClearCookies, PrivateMode, OtherBrowser, ContactSite],
+            &[ShrinkCookies, CheckLogs, PluginsOff, DebugCode],
+        ),
 
         C::FileNotFound => (OTHER_PATH, &[FilePath, RollBack, LimitTraffic]),
         C::FileDenied => (OTHER_PATH, &[DenyRules, LimitTraffic]),

@@ -45,6 +45,9 @@ pub fn look(cause: &Cause, site: &Site<'_>) -> Option<String> {
     if let Some(command) = without_values(code) {
         return Some(command.to_owned());
     }
+    if says_so(code) && !speaks_http(server.scheme) {
+        return Some(FPM_LOG.to_owned());
+    }
     if let Cause::FcgiScriptNotFound { root, .. } = cause {
         return Some(script_look(root, &server.address));
     }
@@ -105,6 +108,13 @@ fn without_values(code: Code) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// Whether the answer itself names the cause.
+fn says_so(code: Code) -> bool {
+    use Code as C;
+    matches!(code, C::UpstreamErrorStatus | C::UpstreamGatewayError | C::UpstreamUnavailable)
+        || matches!(code, C::UpstreamLoop | C::RedirectLoop | C::RequestHeaderRefused)
 }
 
 /// Whether curl can ask the server: nothing but FastCGI may be said to a FastCGI port.

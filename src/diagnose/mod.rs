@@ -2,10 +2,12 @@
 //!
 //! `cause` is the list, `faults` parts of its evidence, `catalog` its meaning, `evidence` its
 //! values in print, `fixes` what to do, `look` how to see it for oneself, `text` the words,
-//! `report` the result. `classify`, `dns`, `tls` and `fastcgi` decide from failures, `said` from
-//! answers that are whole; `facts` are what `probe` found on this host. Nothing but `probe` opens
+//! `report` the result. `classify`, `dns`, `tls` and `fastcgi` decide from failures, `said` and
+//! `answer` from answers that are whole, `hop` finds who made one by its `signs`; `facts` are what
+//! `probe` found on this host. Nothing but `probe` opens
 //! anything or waits.
 
+mod answer;
 mod catalog;
 mod cause;
 mod certificate;
@@ -17,13 +19,16 @@ mod fastcgi;
 mod faults;
 mod fingerprint;
 mod fixes;
+mod hop;
 mod look;
 pub mod probe;
 mod report;
 mod said;
+mod signs;
 mod text;
 mod tls;
 
+pub use answer::{Question, answered, by_status};
 pub use catalog::{Blame, Entry, Phase, entry};
 pub use cause::{
     Cause, CgiFault, Code, ForbiddenReason, FramingFault, HeaderFault, Protocol, RecordFault,
@@ -40,6 +45,7 @@ pub use fastcgi::looks_like_fastcgi;
 pub use faults::{CertFault, CertReason, Mismatch};
 pub use fingerprint::{alert_name, says_port_is_tls};
 pub use fixes::{Audience, Fix, FixId, Site, fix_ids, fixes};
+pub use hop::{Failed, Hop, Received};
 pub use report::{AttemptSummary, Certainty, Fate, IncidentId, Report};
 pub use said::{Sent, is_quiet, said};
 pub use text::{CauseWords, FixWords, PageWords, Words, english, source};

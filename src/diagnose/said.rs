@@ -74,6 +74,8 @@ const TIME: [(&[u8], &[u8]); 1] = [(b"Maximum execution time of ", b" second")];
 
 /// The heading of the page that WordPress has for it, also inside JSON.
 const WORDPRESS: &[u8] = b"<h1>Error establishing a database connection<";
+/// What WordPress shows in place of a fatal error, also inside JSON.
+const WORDPRESS_CRITICAL: &[u8] = b"There has been a critical error on this website";
 /// Words of drivers whose server does not answer: MySQL's by PDO and by mysqli (2002 is the code
 /// CR_CONNECTION_ERROR of its client), PostgreSQL's by libpq, Redis' by two clients.
 const HELPERS: [&[u8]; 7] = [
@@ -109,7 +111,17 @@ pub fn said(
     let errors = errors_that_count(status, page, stderr);
     helper(status, page, stderr, &errors)
         .or_else(|| ended(&errors))
+        .or_else(|| critical(status, page?))
         .or_else(|| script(status, page, stderr, sent))
+}
+
+/// The same for a failed answer of PHP behind another server: its page is all there is.
+pub(super) fn in_page(status: u16, body: &[u8]) -> Option<(Cause, Certainty)> {
+    let page = &body[..body.len().min(BODY_MAX)];
+    let errors = errors_that_count(status, Some(page), b"");
+    helper(status, Some(page), b"", &errors)
+        .or_else(|| ended(&errors))
+        .or_else(|| critical(status, page))
 }
 
 /// An error in PHP's layout.
@@ -224,6 +236,12 @@ fn ended(errors: &[(PhpError<'_>, Certainty)]) -> Option<(Cause, Certainty)> {
         (Cause::PhpFatalError { message: evidence(error.message) }, certainty)
     };
     Some((found, *certainty))
+}
+
+/// A fatal error that WordPress keeps to itself.
+fn critical(status: u16, page: &[u8]) -> Option<(Cause, Certainty)> {
+    let shown = status >= 500 && memmem::find(page, WORDPRESS_CRITICAL).is_some();
+    shown.then(|| (Cause::PhpFatalError { message: evidence(WORDPRESS_CRITICAL) }, Certain))
 }
 
 /// Whether a message begins with these words around a number.

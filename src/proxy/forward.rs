@@ -29,6 +29,7 @@ use super::look;
 use super::record::Record;
 use super::respond::{self, Asked};
 use super::route::without_port;
+use super::verdict::{self, Replaced};
 use super::{Body, Site};
 
 /// Forwards, or answers with the page that says why not.
@@ -65,6 +66,7 @@ pub async fn forward(
         Ok(Served::Upstream(answer)) => {
             respond::answered(answer, connection, record, &parts.method)
         }
+        Ok(Served::Replaced(replaced)) => respond::replaced(site, record, *replaced, &asked),
         Ok(Served::File(answer)) => respond::file(*answer, record),
         Ok(Served::Moved(location)) => respond::moved(location, record),
         Err((cause, certainty)) => {
@@ -83,6 +85,8 @@ type Outcome = Result<Served, (Cause, Certainty)>;
 
 enum Served {
     Upstream(Answer),
+    /// Our page in place of the upstream's answer.
+    Replaced(Box<Replaced>),
     File(Box<files::Answer>),
     /// The folder's path with its slash.
     Moved(HeaderValue),
@@ -124,7 +128,7 @@ async fn answer(
                 // Boxed, since a request without a script would carry its size.
                 let run =
                     script_answer(site, connection, &asked, fields, incoming, record, &script);
-                Box::pin(run).await.map(Served::Upstream)
+                Box::pin(run).await
             }
         };
     }
@@ -136,7 +140,20 @@ async fn answer(
     let (request, upload) = outgoing(pool, parts, fields, client, connection, incoming, scratch);
     let outcome = attempts(site, connection, pool, &request, upload, record).await;
     site.scratch.replace(request.head);
-    outcome.map(Served::Upstream)
+    outcome.map(|answer| served(answer, parts, record, None))
+}
+
+/// What goes out of an upstream's answer.
+fn served(
+    answer: Answer,
+    parts: &Parts,
+    record: &mut Record,
+    script: Option<&files::Script>,
+) -> Served {
+    match verdict::replacement(&answer, parts, record, script) {
+        None => Served::Upstream(answer),
+        Some(replaced) => Served::Replaced(replaced),
+    }
 }
 
 /// Runs a script: its body is gathered before it takes a place, so that no slow client holds one.
@@ -148,7 +165,7 @@ async fn script_answer(
     incoming: Incoming,
     record: &mut Record,
     script: &files::Script,
-) -> Result<Answer, (Cause, Certainty)> {
+) -> Outcome {
     let number = record.upstream.expect("chosen by the caller");
     let pool = &site.pools[number];
     let body = local::gather(pool, fields, connection, incoming).await?;
@@ -159,12 +176,7 @@ async fn script_answer(
     let (request, upload) = outgoing.map_err(|cause| (cause, Certainty::Certain))?;
     let outcome = attempts(site, connection, pool, &request, upload, record).await;
     site.scratch.replace(request.head);
-    let answer = outcome?;
-    let attempt = record.attempt_mut();
-    if let Some((cause, _)) = local::said(&answer, attempt, script) {
-        record.fail(&cause);
-    }
-    Ok(answer)
+    outcome.map(|answer| served(answer, asked.parts, record, Some(script)))
 }
 
 /// Takes a place among the upstream's requests, or waits for one.

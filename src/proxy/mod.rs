@@ -15,6 +15,7 @@ mod record;
 mod respond;
 mod route;
 mod tunnel;
+mod verdict;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -160,10 +160,10 @@ impl Record {
             return;
         };
         let (kept, late) = (stderr.kept(), stderr.since_beginning());
-        if self.cause.is_none() {
+        if matches!(self.cause, None | Some(Code::UpstreamErrorStatus)) {
             let sent = Sent { filename: "", root: Path::new("") };
             let said = diagnose::said(self.status.unwrap_or_default(), None, &late, &sent);
-            self.cause = said.map(|(cause, _)| cause.code());
+            self.cause = said.map(|(cause, _)| cause.code()).or(self.cause);
         }
         let said = diagnose::abridged(&String::from_utf8_lossy(&kept));
         let (upstream, lost_bytes) = (self.upstream_name(), stderr.lost_bytes());

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
 
@@ -20,6 +20,7 @@ use crate::upstream::{self, Answer, AnswerBody};
 use super::client::{Client, Connection, Rejection, Upgrade};
 use super::record::Record;
 use super::tunnel::Tunnel;
+use super::verdict::Replaced;
 use super::{Body, Site};
 
 /// The upstream's answer, with the fields of its hop taken off.
@@ -35,13 +36,7 @@ pub fn answered(
     // A page that was sent as a good one may still name its error, but to the log alone.
     let refused = head.status.is_client_error() && record.cause.is_some();
     if head.status.is_server_error() || refused {
-        let mut said = format!("causeway; received-status={}", head.status.as_u16());
-        if let Some(cause) = record.cause {
-            let _ = write!(said, "; details=\"{}\"", cause.name());
-        }
-        if let Ok(said) = HeaderValue::try_from(said) {
-            fields.append("proxy-status", said);
-        }
+        fields.append("proxy-status", received_status(head.status, record.cause));
     }
     let body = match body {
         AnswerBody::Whole(_) if *method == Method::HEAD => Body::empty(record),
@@ -62,6 +57,16 @@ pub fn answered(
     *response.status_mut() = head.status;
     *response.headers_mut() = fields;
     response
+}
+
+/// RFC 9209 section 2.1.4: the upstream's own status, and what it stands for.
+fn received_status(status: StatusCode, cause: Option<Code>) -> HeaderValue {
+    let mut said = format!("causeway; received-status={}", status.as_u16());
+    if let Some(cause) = cause {
+        // Writing into a String cannot fail.
+        let _ = write!(said, "; details=\"{}\"", cause.name());
+    }
+    HeaderValue::try_from(said).expect("a number and a name of ours are printable ASCII")
 }
 
 /// A file of the site.
@@ -125,10 +130,46 @@ pub fn close(response: &mut Response<Body>) {
 /// The page for a failure.
 pub fn failed(
     site: &Rc<Site>,
+    record: Box<Record>,
+    cause: Cause,
+    certainty: Certainty,
+    asked: &Asked<'_>,
+) -> Response<Body> {
+    page_of(site, record, cause, certainty, asked, None)
+}
+
+/// Our page in place of a complete answer: the upstream's status, and what of its fields a client
+/// needs to go on.
+pub fn replaced(
+    site: &Rc<Site>,
+    record: Box<Record>,
+    replaced: Replaced,
+    asked: &Asked<'_>,
+) -> Response<Body> {
+    /// RFC 9110 sections 10.2.3, 11.6.1 and 10.2.1.
+    const KEPT: [HeaderName; 3] = [header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::ALLOW];
+    let Replaced { cause, certainty, status, headers: received } = replaced;
+    let code = cause.code();
+    let mut response = page_of(site, record, cause, certainty, asked, Some(status));
+    let headers = response.headers_mut();
+    headers.insert("proxy-status", received_status(status, Some(code)));
+    for name in KEPT.iter().filter(|name| received.contains_key(*name)) {
+        headers.remove(name);
+        for value in received.get_all(name) {
+            headers.append(name, value.clone());
+        }
+    }
+    response
+}
+
+/// `received`: the status of the answer that the page takes the place of.
+fn page_of(
+    site: &Rc<Site>,
     mut record: Box<Record>,
     cause: Cause,
     certainty: Certainty,
     asked: &Asked<'_>,
+    received: Option<StatusCode>,
 ) -> Response<Body> {
     record.permit = None;
     record.fail(&cause);
@@ -136,9 +177,15 @@ pub fn failed(
     let operator = asked.client.is_operator(&asked.parts.headers, page);
     let incident = site.incident_id();
     let entry = diagnose::entry(cause.code());
-    let status = match entry.timeout {
-        true => page.gateway_timeout,
-        false => entry.status,
+    let status = match (received, entry.timeout) {
+        (Some(received), _) => received.as_u16(),
+        (None, true) => page.gateway_timeout,
+        (None, false) => entry.status,
+    };
+    let fate = match received {
+        // It was answered, and an error does not tell what was done before it.
+        Some(_) => Fate::MayHaveBeenProcessed,
+        None => fate(&record, &entry),
     };
     record.incident = Some(incident);
     record.status = Some(status);
@@ -149,7 +196,7 @@ pub fn failed(
         show_operator_fixes: page.operator_fixes == OperatorFixes::Everyone,
         repeatable: asked.parts.method.is_idempotent(),
     };
-    let failed = Failed { incident, time: SystemTime::now(), certainty, entry, status };
+    let failed = Failed { incident, time: SystemTime::now(), certainty, fate, entry, status };
     let allowed = match &cause {
         Cause::MethodNotAllowed { allowed } => Some(*allowed),
         _ => None,
@@ -179,6 +226,7 @@ struct Failed {
     incident: IncidentId,
     time: SystemTime,
     certainty: Certainty,
+    fate: Fate,
     entry: Entry,
     status: u16,
 }
@@ -196,7 +244,7 @@ fn for_visitor(
     let kind = page::Kind {
         code: cause.code(),
         certainty: failed.certainty,
-        fate: fate(record, &failed.entry),
+        fate: failed.fate,
         status: failed.status,
         format: view.format,
         repeatable: view.repeatable,
@@ -223,7 +271,7 @@ fn report(record: &Record, failed: Failed, cause: Cause, asked: &Asked<'_>) -> R
         incident: failed.incident,
         time: failed.time,
         certainty: failed.certainty,
-        fate: fate(record, &failed.entry),
+        fate: failed.fate,
         entry: failed.entry,
         status: failed.status,
         fixes: diagnose::fixes(&cause, &facts),

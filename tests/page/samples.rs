@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use causeway::diagnose::{
     AnswerFault, AttemptSummary, Authority, Before, Cause, CertFault, CertReason, Certainty,
-    CgiFault, Code, DnsConfigFault, Extended, Fate, Fix, FixId, ForbiddenReason, FramingFault,
-    HeaderFault, IncidentId, Lookup, Mismatch, Named, Phase, Protocol, RecordFault, RejectReason,
-    Report, RequestFault, UpgradeFault, entry,
+    CgiFault, Code, DnsConfigFault, Extended, Failed, Fate, Fix, FixId, ForbiddenReason,
+    FramingFault, HeaderFault, Hop, IncidentId, Lookup, Mismatch, Named, Phase, Protocol,
+    RecordFault, RejectReason, Report, RequestFault, UpgradeFault, entry,
 };
 
 /// What no visitor may see: each is in the evidence of some cause, or around it in the report.
@@ -172,6 +172,22 @@ pub fn hostile() -> Vec<Cause> {
         C::PhpExecutionTimeout { message: text() },
         C::PhpOutOfMemory { message: text() },
         C::HelperServicesDown { message: text() },
+        C::UpstreamErrorStatus { hop: Hop::Apache, received_status: 500, said: text() },
+        C::UpstreamGatewayError {
+            hop: Hop::Nginx,
+            failed: Failed::Behind,
+            received_status: 502,
+            said: text(),
+        },
+        C::UpstreamUnavailable {
+            hop: Hop::Unknown,
+            received_status: 503,
+            retry_after: Some(text()),
+            said: text(),
+        },
+        C::UpstreamLoop { hop: Hop::Unknown, received_status: 508, said: text() },
+        C::RedirectLoop { received_status: 301, location: text() },
+        C::RequestHeaderRefused { hop: Hop::Nginx, received_status: 400, cookie_bytes: 987_654 },
         C::FileNotFound,
         C::FileDenied,
         C::FileLinkRefused { errno: 18 },
@@ -242,6 +258,12 @@ pub fn plausible() -> Vec<Cause> {
             stderr: "PHP message: PHP Warning:  PHP Startup: Unable to load dynamic library\n\
                 /usr/lib/php/imagick.so: cannot open shared object file"
                 .to_owned(),
+        },
+        C::UpstreamGatewayError {
+            hop: Hop::Cloudflare,
+            failed: Failed::Behind,
+            received_status: 522,
+            said: "shop.example | 522: Connection timed out".to_owned(),
         },
         C::FileDenied,
         C::RequestInvalid { fault: RequestFault::HostMissing },

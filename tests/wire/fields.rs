@@ -117,7 +117,8 @@ fn an_upstreams_own_error_passes_with_its_status_named() {
     let backend = Backend::answering("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
     let answer = Proxy::before(&backend).get("/");
     assert_eq!((answer.status, answer.body.as_str()), (503, "busy"));
-    assert_eq!(answer.field("proxy-status"), Some("causeway; received-status=503"));
+    let said = "causeway; received-status=503; details=\"upstream_unavailable\"";
+    assert_eq!(answer.field("proxy-status"), Some(said));
 }
 
 #[test]

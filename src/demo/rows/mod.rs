@@ -7,6 +7,7 @@ mod files;
 mod own;
 mod php;
 mod reach;
+mod upstream;
 
 use super::scenario::{Scenario, Step};
 
@@ -14,9 +15,18 @@ use super::scenario::{Scenario, Step};
 /// on a busy host too, and within the demonstration's time-outs.
 const APART: Step = Step::Wait(400);
 
-/// Every row, in the order of the stages; those of PHP sites behind them.
-pub(super) const ALL: &[&[Scenario]] =
-    &[own::ROWS, reach::ROWS, answer::ROWS, body::ROWS, files::ROWS, fastcgi::ROWS, php::ROWS];
+/// Every row, in the order of the stages; those of PHP sites, and of answers that are whole,
+/// behind them.
+pub(super) const ALL: &[&[Scenario]] = &[
+    own::ROWS,
+    reach::ROWS,
+    answer::ROWS,
+    body::ROWS,
+    files::ROWS,
+    fastcgi::ROWS,
+    php::ROWS,
+    upstream::ROWS,
+];
 
 /// The rows of upstreams of every kind; a reader finds them by their stage.
 pub(super) const STAGED: &[&[Scenario]] = &[own::ROWS, reach::ROWS, answer::ROWS, body::ROWS];
@@ -25,3 +35,6 @@ pub(super) const STAGED: &[&[Scenario]] = &[own::ROWS, reach::ROWS, answer::ROWS
 pub(super) const FILES: &[Scenario] = files::ROWS;
 pub(super) const FASTCGI: &[Scenario] = fastcgi::ROWS;
 pub(super) const PHP: &[Scenario] = php::ROWS;
+
+/// The rows in which a backend of HTTP answers that something failed.
+pub(super) const UPSTREAM: &[Scenario] = upstream::ROWS;
