@@ -87,12 +87,16 @@ fn failed(received: &Received<'_>, asked: &Question<'_>) -> (Cause, Certainty) {
     by_php.or_else(|| white_screen(received, asked)).unwrap_or_else(|| by_status(received))
 }
 
-/// PHP that shows no errors answers a fatal one with nothing at all.
+/// PHP that shows no errors answers a fatal one with nothing at all. With `expose_php` off it is
+/// known by the type that it gives to every page, in these very letters.
 fn white_screen(received: &Received<'_>, asked: &Question<'_>) -> Option<(Cause, Certainty)> {
-    let powered = received.headers.get("x-powered-by");
-    let php = asked.fastcgi || powered.is_some_and(|by| by.as_bytes().starts_with(b"PHP/"));
     let white = received.status == 500 && received.page.is_some_and(<[u8]>::is_empty);
-    (php && white).then(|| (Cause::PhpFatalError { message: String::new() }, Possible))
+    let says = |name: &str, words: &[u8]| {
+        received.headers.get(name).is_some_and(|value| value.as_bytes().starts_with(words))
+    };
+    let php = || says("x-powered-by", b"PHP/") || says("content-type", b"text/html; charset=UTF-8");
+    let found = white && (asked.fastcgi || php());
+    found.then(|| (Cause::PhpFatalError { message: String::new() }, Possible))
 }
 
 /// The upstream does not take so large a head as this client sent.
@@ -267,7 +271,12 @@ mod tests {
         ] {
             assert_eq!(found(status, fields, page), Some((expected, Certain)), "{status} {page:?}");
         }
-        assert_eq!(found(500, php, Some("")), Some((Code::PhpFatalError, Possible)));
+        let unsigned: Fields = &[("content-type", "text/html; charset=UTF-8")];
+        for fields in [php, unsigned] {
+            assert_eq!(found(500, fields, Some("")), Some((Code::PhpFatalError, Possible)));
+        }
+        let other: Fields = &[("content-type", "text/html; charset=utf-8")];
+        assert_eq!(found(500, other, Some("")), Some((Code::UpstreamErrorStatus, Certain)));
         assert_eq!(found(500, php, None), Some((Code::UpstreamErrorStatus, Certain)));
         for status in [200, 204, 304, 400, 401, 404, 413, 429] {
             for page in [haproxy, fatal, wordpress, database, ""] {
