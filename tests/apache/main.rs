@@ -103,6 +103,75 @@ fn errors_of_the_site_are_the_sites_own() {
     assert_unchanged(&apache, &proxy, "HEAD", "/missing.html", 404);
 }
 
+/// Beside the site's own answer, which passes as it is.
+#[test]
+fn errors_of_the_site_have_their_cause_beside_them() {
+    let (_site, apache, proxy) = plain();
+    for (path, status, cause) in [
+        ("/broken.php", 500, "upstream_error_status"),
+        ("/fatal.php", 500, "php_fatal_error"),
+        ("/gateway.php", 502, "upstream_gateway_error"),
+        ("/maintenance.php", 503, "upstream_unavailable"),
+    ] {
+        assert_unchanged(&apache, &proxy, "GET", path, status);
+        let answer = client::get(proxy.port, path, PROBLEM);
+        let said = format!("causeway; received-status={status}; details=\"{cause}\"");
+        assert_eq!(answer.all("proxy-status"), [said.as_str()], "{path}");
+        proxy.expect_logged(path, &[cause]);
+    }
+}
+
+/// Apache as a gateway: nobody listens behind it, or somebody who says nothing.
+#[test]
+fn an_apache_whose_backend_fails_is_named() {
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mute_port = mute.local_addr().expect("its address").port();
+    thread::spawn(move || mute.incoming().for_each(|stream| drop(stream.map(hear))));
+    for (backend, status, cause, said) in [
+        (free_port(), 503, "upstream_unavailable", "503 Service Unavailable"),
+        (mute_port, 502, "upstream_gateway_error", "Error reading from remote server"),
+    ] {
+        let site = Site::new();
+        site.forward_to(backend);
+        let apache = Apache::start(&site, free_port(), Speaks::Http);
+        let server = format!("http://127.0.0.1:{}", apache.port);
+        let proxy = Proxy::before(&server, "");
+        assert_unchanged(&apache, &proxy, "GET", "/behind/x", status);
+        proxy.expect_logged("/behind/x", &[cause]);
+        let replacing = Proxy::before(&server, "replace_status = [502, 503]");
+        let answer = client::get(replacing.port, "/behind/x", PROBLEM);
+        let problem = answer.problem();
+        assert_eq!((answer.status, &problem["cause"]), (status, &cause.into()), "{problem:#}");
+        assert_eq!(problem["evidence"]["hop"], "apache", "{problem:#}");
+        assert_eq!(problem["evidence"]["said"], said, "{problem:#}");
+        expect_forwarding(&replacing);
+    }
+}
+
+/// Reads a request and gives no answer.
+fn hear(mut stream: std::net::TcpStream) {
+    let mut seen = Vec::new();
+    let mut piece = [0; 1024];
+    while !seen.ends_with(b"\r\n\r\n") {
+        match std::io::Read::read(&mut stream, &mut piece) {
+            Ok(0) | Err(_) => return,
+            Ok(count) => seen.extend_from_slice(&piece[..count]),
+        }
+    }
+}
+
+#[test]
+fn an_apache_that_takes_no_such_cookies_is_named() {
+    let (_site, _apache, proxy) = plain();
+    let cookies = format!("basket={}", "x".repeat(9_000));
+    let answer = client::request(proxy.port, "GET", "/empty.txt", &[("Cookie", &cookies)], b"");
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let said = "causeway; received-status=400; details=\"request_header_refused\"";
+    assert_eq!(answer.header("proxy-status"), Some(said), "{answer:?}");
+    proxy.expect_logged("/empty.txt", &["request_header_refused"]);
+    expect_forwarding(&proxy);
+}
+
 #[test]
 fn php_sees_the_request_as_it_was_sent() {
     let (_site, _apache, proxy) = plain();

@@ -36,6 +36,7 @@ const PAGES: &[(&str, &str)] = &[
         "<?php http_response_code(503); header('Retry-After: 120'); echo 'Back at noon.';",
     ),
     ("broken.php", "<?php http_response_code(500); echo 'The shop broke.';"),
+    ("fatal.php", "<?php no_such_function();"),
     ("gateway.php", "<?php http_response_code(502); echo 'A 502 of the site itself.';"),
     (
         "echo.php",
@@ -73,12 +74,13 @@ pub enum Speaks {
 pub struct Site {
     dir: TempDir,
     websocket_port: Cell<Option<u16>>,
+    backend_port: Cell<Option<u16>>,
 }
 
 impl Site {
     pub fn new() -> Site {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let site = Site { dir, websocket_port: Cell::new(None) };
+        let site = Site { dir, websocket_port: Cell::new(None), backend_port: Cell::new(None) };
         for (name, mode) in
             [("", 0o755), ("run", 0o755), ("htdocs", 0o755), ("orders", 0o777), ("tls", 0o700)]
         {
@@ -109,6 +111,11 @@ impl Site {
     /// Lets /ws lead to a WebSocket server, from the next start on.
     pub fn forward_websockets_to(&self, port: u16) {
         self.websocket_port.set(Some(port));
+    }
+
+    /// Lets /behind lead to another server, from the next start on.
+    pub fn forward_to(&self, port: u16) {
+        self.backend_port.set(Some(port));
     }
 
     /// How often /order.php was asked for.
@@ -177,7 +184,8 @@ impl Site {
              <Directory {dir}/htdocs>\nRequire all granted\n</Directory>\n\
              <Location /forbidden>\nRequire all denied\n</Location>\n\
              <FilesMatch \"\\.php$\">\nSetHandler application/x-httpd-php\n</FilesMatch>\n\
-             php_admin_value post_max_size 0\nphp_admin_flag enable_post_data_reading Off\n",
+             php_admin_value post_max_size 0\nphp_admin_flag display_errors Off\n\
+             php_admin_flag enable_post_data_reading Off\n",
             php.display()
         );
         if as_root() {
@@ -185,6 +193,9 @@ impl Site {
         }
         if let Some(port) = self.websocket_port.get() {
             text += &format!("ProxyPass /ws ws://127.0.0.1:{port}/\n");
+        }
+        if let Some(port) = self.backend_port.get() {
+            text += &format!("ProxyPass /behind http://127.0.0.1:{port}/ retry=0\n");
         }
         if speaks == Speaks::Https {
             self.authority();

@@ -5,9 +5,10 @@ use std::process::Command;
 
 use super::client::{self, Answer, End};
 use super::site::set_mode;
+use super::support::client::PROBLEM;
 use super::support::proxy::Proxy;
 use super::support::tools::{as_root, run};
-use super::{Fpm, Listen, Site, plain, serve};
+use super::{Fpm, Listen, Site, expect_forwarding, plain, serve};
 
 const DISPLAYED: (&str, &str) = ("php_admin_flag[display_errors]", "on");
 
@@ -143,16 +144,35 @@ fn an_error_in_the_page_alone_is_named() {
     }
 }
 
-/// Nothing tells why: a 500 without a word. It passes through, and is not called our failure.
+/// A 500 of PHP without a word: the white screen. It passes through, and is taken for what it
+/// mostly is.
 #[test]
 fn a_broken_page_that_says_nothing_passes_through() {
     let silent = [("php_admin_flag[log_errors]", "off")];
     let (_site, _fpm, proxy) = serve(Site::new(), Listen::Unix, &silent, "");
     let answer = client::get(proxy.port, "/fatal.php", "*/*");
     assert_eq!((answer.status, answer.body.len(), answer.end), (500, 0, End::Complete));
-    let said = answer.header("proxy-status").unwrap_or_default();
-    assert!(said.starts_with("causeway; received-status=500"), "{answer:?}");
-    assert!(!said.contains("error="), "{answer:?}");
+    let said = "causeway; received-status=500; details=\"php_fatal_error\"";
+    assert_eq!(answer.header("proxy-status"), Some(said), "{answer:?}");
+}
+
+/// Our page in place of PHP's, with the cause that PHP named.
+#[test]
+fn a_chosen_status_gets_our_page() {
+    let (_site, _fpm, proxy) = serve(Site::new(), Listen::Unix, &[], "replace_status = [404, 500]");
+    for (path, status, cause) in [
+        ("/fatal.php", 500, "php_fatal_error"),
+        ("/memory.php", 500, "php_out_of_memory"),
+        ("/no-such.php", 404, "fcgi_script_not_found"),
+    ] {
+        let answer = client::get(proxy.port, path, PROBLEM);
+        assert_eq!((answer.status, answer.end), (status, End::Complete), "{path}: {answer:?}");
+        let said = format!("causeway; received-status={status}; details=\"{cause}\"");
+        assert_eq!(answer.all("proxy-status"), [said.as_str()], "{path}");
+        assert_eq!(answer.problem()["cause"], cause, "{path}");
+        proxy.expect_logged(path, &[cause]);
+    }
+    expect_forwarding(&proxy);
 }
 
 /// The head has gone out as 200 before; the error comes on STDERR at the page's end.

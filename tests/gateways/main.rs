@@ -1,0 +1,165 @@
+//! The proxy before real gateways, a nginx and a HAProxy, whose own backend is out of order: what
+//! they say passes through, and the hop that failed is named.
+//!
+//! Each test has a gateway of its own in a temporary directory and on 127.0.0.1. A missing one
+//! fails these tests; nothing is skipped.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::fs::{self, File};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+
+use support::client::{self, Answer, End, PROBLEM};
+use support::proxy::Proxy;
+use support::tools::{Group, as_root, free_port, run};
+use tempfile::TempDir;
+
+/// A running gateway; it is killed with this value.
+struct Gateway {
+    port: u16,
+    _processes: Group,
+    _dir: TempDir,
+}
+
+/// A nginx whose backend is a port on which nobody listens.
+fn nginx() -> Gateway {
+    start("nginx", "/usr/sbin/nginx", "apt-get install nginx-light", |dir, port| {
+        let user = if as_root() { "user www-data;\n" } else { "" };
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let temporary: String =
+            temporary.iter().map(|kind| format!("{kind}_temp_path {dir}/{kind};\n")).collect();
+        let config = format!(
+            "{user}worker_processes 1;\ndaemon off;\npid {dir}/pid;\nerror_log {dir}/log;\n\
+             events {{}}\nhttp {{\naccess_log off;\n{temporary}server {{\n\
+             listen 127.0.0.1:{port};\n\
+             location / {{ proxy_pass http://127.0.0.1:{}; }}\n\
+             location /sound {{ return 200 'All is well.'; }}\n\
+             location /closed {{ return 503; }}\n}}\n}}\n",
+            free_port()
+        );
+        (config, vec!["-p".into(), dir.into(), "-c".into()])
+    })
+}
+
+/// A HAProxy that has found its only server down.
+fn haproxy() -> Gateway {
+    start("HAProxy", "/usr/sbin/haproxy", "apt-get install haproxy", |_, port| {
+        let config = format!(
+            "defaults\nmode http\ntimeout connect 1s\ntimeout client 9s\ntimeout server 9s\n\
+             frontend site\nbind 127.0.0.1:{port}\n\
+             http-request return status 200 content-type text/plain string \"All is well.\" if {{ path /sound }}\n\
+             default_backend shop\nbackend shop\n\
+             server one 127.0.0.1:{} check inter 100ms fall 1 disabled\n",
+            free_port()
+        );
+        (config, vec!["-db".into(), "-f".into()])
+    })
+}
+
+/// `make` gives the configuration and the arguments before its path.
+fn start(
+    name: &'static str,
+    program: &str,
+    missing: &str,
+    make: impl FnOnce(&str, u16) -> (String, Vec<String>),
+) -> Gateway {
+    let program = PathBuf::from(program);
+    assert!(program.exists(), "these tests need a real {name}: {missing}");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    run(Command::new("chmod").arg("755").arg(dir.path()));
+    let port = free_port();
+    let (config, arguments) = make(&dir.path().display().to_string(), port);
+    let file = dir.path().join("config");
+    fs::write(&file, config).expect("the configuration is written");
+    let errors = dir.path().join("stderr");
+    let mut command = Command::new(program);
+    command.args(arguments).arg(&file).stderr(File::create(&errors).expect("a file"));
+    let said = || fs::read_to_string(&errors).unwrap_or_default();
+    let ready = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+    let processes = Group::start(name, &mut command, said, ready);
+    Gateway { port, _processes: processes, _dir: dir }
+}
+
+/// The proxy before a gateway, with more lines in its block.
+fn before(gateway: &Gateway, more: &str) -> Proxy {
+    Proxy::before(&format!("http://127.0.0.1:{}", gateway.port), more)
+}
+
+/// Asks the gateway and asks through the proxy: its answer passes as it is, the cause beside it.
+fn assert_named(gateway: &Gateway, proxy: &Proxy, path: &str, status: u16, cause: &str) -> Answer {
+    let direct = client::get(gateway.port, path, "*/*");
+    let through = client::get(proxy.port, path, "*/*");
+    assert_eq!((direct.status, through.status), (status, status), "{direct:?} {through:?}");
+    assert_eq!(through.end, End::Complete, "{through:?}");
+    assert!(!direct.body.is_empty() && through.body == direct.body, "{through:?}");
+    for name in ["server", "content-type", "cache-control"] {
+        assert_eq!(through.all(name), direct.all(name), "{name}");
+    }
+    let said = format!("causeway; received-status={status}; details=\"{cause}\"");
+    assert_eq!(through.all("proxy-status"), [said.as_str()]);
+    proxy.expect_logged(path, &[cause]);
+    through
+}
+
+/// Our page in place of the gateway's, and the hop that it names.
+fn assert_replaced(proxy: &Proxy, path: &str, status: u16, cause: &str, hop: &str) {
+    let answer = client::get(proxy.port, path, PROBLEM);
+    assert_eq!((answer.status, answer.end), (status, End::Complete), "{answer:?}");
+    let problem = answer.problem();
+    assert_eq!(problem["cause"], cause, "{problem:#}");
+    assert_eq!(problem["evidence"]["hop"], hop, "{problem:#}");
+    assert_eq!(answer.header("server"), None, "{answer:?}");
+    let said = format!("causeway; received-status={status}; details=\"{cause}\"");
+    assert_eq!(answer.header("proxy-status"), Some(said.as_str()));
+}
+
+fn assert_sound(proxy: &Proxy) {
+    let answer = client::get(proxy.port, "/sound", "*/*");
+    assert_eq!((answer.status, &answer.body[..]), (200, &b"All is well."[..]), "{answer:?}");
+    proxy.expect_logged_as_sound("/sound");
+}
+
+#[test]
+fn a_nginx_whose_backend_is_down_is_named() {
+    let nginx = nginx();
+    let proxy = before(&nginx, "");
+    let answer = assert_named(&nginx, &proxy, "/cart", 502, "upstream_gateway_error");
+    assert!(String::from_utf8_lossy(&answer.body).contains("<center>nginx"), "{answer:?}");
+    assert_named(&nginx, &proxy, "/closed", 503, "upstream_unavailable");
+    assert_sound(&proxy);
+    let replacing = before(&nginx, "replace_status = [502]");
+    assert_replaced(&replacing, "/cart", 502, "upstream_gateway_error", "nginx");
+    assert_named(&nginx, &replacing, "/closed", 503, "upstream_unavailable");
+}
+
+#[test]
+fn a_nginx_that_takes_no_such_cookies_is_named() {
+    let nginx = nginx();
+    let proxy = before(&nginx, "replace_status = [400]");
+    let plain = before(&nginx, "");
+    let cookies = format!("basket={}", "x".repeat(12_000));
+    let headers = [("Cookie", cookies.as_str()), ("Accept", PROBLEM)];
+    let answer = client::request(plain.port, "GET", "/cart", &headers, b"");
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let said = "causeway; received-status=400; details=\"request_header_refused\"";
+    assert_eq!(answer.header("proxy-status"), Some(said), "{answer:?}");
+    plain.expect_logged("/cart", &["request_header_refused"]);
+    let problem = client::request(proxy.port, "GET", "/cart", &headers, b"").problem();
+    assert_eq!(problem["cause"], "request_header_refused", "{problem:#}");
+    assert_eq!(problem["evidence"]["cookie_bytes"], "12007", "{problem:#}");
+    assert_eq!(problem["fixes"][0]["id"], "clear_cookies", "{problem:#}");
+    assert_sound(&proxy);
+}
+
+#[test]
+fn a_haproxy_without_a_server_is_named() {
+    let haproxy = haproxy();
+    let proxy = before(&haproxy, "");
+    assert_named(&haproxy, &proxy, "/cart", 503, "upstream_gateway_error");
+    assert_sound(&proxy);
+    let replacing = before(&haproxy, "replace_status = [503]");
+    assert_replaced(&replacing, "/cart", 503, "upstream_gateway_error", "haproxy");
+}
