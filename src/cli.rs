@@ -300,10 +300,15 @@ fn explanation(code: Code) -> String {
     text.push_str(&format!("For visitors:  {}\n\n", cause.visitor));
     text.push_str(&format!("What it means: {}\n\n", cause.operator));
     text.push_str(&format!("How Causeway knows: {}\n\n", cause.recognised));
-    text.push_str(&format!(
-        "Status {}, stage `{phase}`, Proxy-Status error {}\n",
-        entry.status, entry.proxy_error
-    ));
+    text.push_str(&match diagnose::is_received(code) {
+        true => {
+            format!("The upstream's own status, stage `{phase}`, Proxy-Status received-status\n")
+        }
+        false => format!(
+            "Status {}, stage `{phase}`, Proxy-Status error {}\n",
+            entry.status, entry.proxy_error
+        ),
+    });
     for (audience, heading) in [
         (Audience::Visitor, "What a visitor can do"),
         (Audience::Operator, "What the operator can do"),
@@ -330,6 +335,8 @@ fn cause_json(code: Code) -> serde_json::Value {
     let cause = words.cause(code);
     let entry = diagnose::entry(code);
     let (phase, blame): (&str, &str) = (entry.phase.into(), entry.blame.into());
+    let of_our_own = !diagnose::is_received(code);
+    let (status, error) = of_our_own.then_some((entry.status, entry.proxy_error)).unzip();
     let fixes: Vec<_> = diagnose::fix_ids(code)
         .map(|fix| {
             let audience: &str = fix.audience().into();
@@ -344,8 +351,8 @@ fn cause_json(code: Code) -> serde_json::Value {
         "cause": code.name(), "title": cause.title, "visitor": cause.visitor,
         "operator": cause.operator, "recognised": cause.recognised,
         "sources": sources(&cause.sources),
-        "phase": phase, "blame": blame, "status": entry.status,
-        "proxy_status_error": entry.proxy_error, "fixes": fixes,
+        "phase": phase, "blame": blame, "status": status, "proxy_status_error": error,
+        "fixes": fixes,
     })
 }
 

@@ -31,6 +31,7 @@
 //! proxy::handle       route, permit, clean fields
 //!   upstream          exchange(&mut attempt): each stage has its deadline and marks the record
 //!     Ok(answer)      clean fields, stream the body; a later failure cuts the client and is logged
+//!                     (an answer that says that something failed has its cause noted)
 //!     Err(failure)    another server or a fresh connection where that is safe, else
 //!       diagnose      Failure + Attempt + Facts -> Cause -> Entry, fixes -> Report
 //!       page          audience and format -> bytes

@@ -172,6 +172,17 @@ pub fn entry(code: Code) -> Entry {
     }
 }
 
+/// Whether the upstream itself says it, in an answer that is whole: `Proxy-Status` then has
+/// `received-status` in place of an error type, since the failure is not of our exchange.
+pub fn is_received(code: Code) -> bool {
+    use Code as C;
+    matches!(code, C::FcgiScriptNotFound | C::FcgiScriptForbidden | C::HelperServicesDown)
+        || matches!(code, C::PhpFatalError | C::PhpExecutionTimeout | C::PhpOutOfMemory)
+        || matches!(code, C::UpstreamErrorStatus | C::UpstreamGatewayError)
+        || matches!(code, C::UpstreamUnavailable | C::UpstreamLoop)
+        || matches!(code, C::RedirectLoop | C::RequestHeaderRefused)
+}
+
 fn bad(phase: Phase, blame: Blame, proxy_error: &'static str) -> Entry {
     Entry { phase, blame, status: 502, timeout: false, proxy_error, retry_after: None }
 }

@@ -45,11 +45,11 @@ pub fn look(cause: &Cause, site: &Site<'_>) -> Option<String> {
     if let Some(command) = without_values(code) {
         return Some(command.to_owned());
     }
-    if says_so(code) && !speaks_http(server.scheme) {
-        return Some(FPM_LOG.to_owned());
-    }
     if let Cause::FcgiScriptNotFound { root, .. } = cause {
         return Some(script_look(root, &server.address));
+    }
+    if catalog::is_received(code) && !speaks_http(server.scheme) {
+        return Some(FPM_LOG.to_owned());
     }
     let phase = catalog::entry(code).phase;
     let http = speaks_http(server.scheme) && code != Code::HttpToFastcgiPort;
@@ -108,13 +108,6 @@ fn without_values(code: Code) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// Whether the answer itself names the cause.
-fn says_so(code: Code) -> bool {
-    use Code as C;
-    matches!(code, C::UpstreamErrorStatus | C::UpstreamGatewayError | C::UpstreamUnavailable)
-        || matches!(code, C::UpstreamLoop | C::RedirectLoop | C::RequestHeaderRefused)
 }
 
 /// Whether curl can ask the server: nothing but FastCGI may be said to a FastCGI port.
@@ -198,6 +191,7 @@ mod tests {
 
     use crate::config::Server;
 
+    use super::super::hop::Hop;
     use super::*;
 
     #[test]
@@ -208,6 +202,8 @@ mod tests {
         let missing = Cause::FcgiScriptNotFound { filename, root, stderr: String::new() };
         let died =
             Cause::FcgiWorkerDied { reset: true, after: Duration::ZERO, stderr: String::new() };
+        let silent =
+            Cause::UpstreamErrorStatus { hop: Hop::Php, received_status: 500, said: String::new() };
         let ip = |text: &str| ServerAddress::Ip(text.parse().unwrap());
         let unix = ServerAddress::Unix("/run/php/fpm.sock".into());
         let name = ServerAddress::Name { host: "php".to_owned(), port: 9000 };
@@ -227,9 +223,12 @@ mod tests {
                  REQUEST_METHOD=GET cgi-fcgi -bind -connect /run/php/fpm.sock",
             ),
             (&died, name.clone(), FPM_DEATHS),
+            (&silent, name.clone(), FPM_LOG),
             (&Cause::ClosedBeforeResponse, name, "curl -v -o /dev/null http://php:9000/"),
         ] {
-            let server = Server { scheme: Scheme::Http, address };
+            let fastcgi = matches!(cause, Cause::UpstreamErrorStatus { .. });
+            let scheme = if fastcgi { Scheme::FastCgi } else { Scheme::Http };
+            let server = Server { scheme, address };
             let site = Site { server: Some(&server), server_name: "", moved: false };
             assert_eq!(look(cause, &site).as_deref(), Some(command));
         }

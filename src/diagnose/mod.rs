@@ -29,7 +29,7 @@ mod text;
 mod tls;
 
 pub use answer::{Question, answered, by_status};
-pub use catalog::{Blame, Entry, Phase, entry};
+pub use catalog::{Blame, Entry, Phase, entry, is_received};
 pub use cause::{
     Cause, CgiFault, Code, ForbiddenReason, FramingFault, HeaderFault, Protocol, RecordFault,
     RejectReason, RequestFault, UpgradeFault,

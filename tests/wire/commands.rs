@@ -108,4 +108,10 @@ fn causes_are_explained() {
     let one = causeway(&["explain", "connection_refused", "--json"]);
     let one: Value = serde_json::from_slice(&one.stdout).unwrap();
     assert_eq!(one["proxy_status_error"], "connection_refused");
+    // What the upstream says itself has no status or error type of ours.
+    let one = causeway(&["explain", "upstream_gateway_error", "--json"]);
+    let one: Value = serde_json::from_slice(&one.stdout).unwrap();
+    assert_eq!((&one["status"], &one["proxy_status_error"]), (&Value::Null, &Value::Null));
+    let said = text(&causeway(&["explain", "upstream_gateway_error"]).stdout);
+    assert!(said.contains("Proxy-Status received-status"), "{said}");
 }
