@@ -24,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
 ];
 
 /// Bytes in, values out: no async, no clock, no files, no sockets.
-const PURE: [&str; 39] = [
+const PURE: [&str; 41] = [
     "demo/fastcgi.rs",
     "files/conditions.rs",
     "files/encoding.rs",
@@ -53,6 +53,8 @@ const PURE: [&str; 39] = [
     "diagnose/cause.rs",
     "diagnose/certificate.rs",
     "diagnose/classify.rs",
+    "diagnose/connect.rs",
+    "diagnose/unreached.rs",
     "diagnose/evidence.rs",
     "diagnose/faults.rs",
     "diagnose/fingerprint.rs",

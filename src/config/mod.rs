@@ -90,6 +90,8 @@ pub struct Upstream {
 pub enum Rehearsal {
     /// Connecting fails with this errno.
     ConnectErrno(i32),
+    /// The same, and a device says why: ICMP destination unreachable with this code.
+    ConnectRejected { errno: i32, code: u8, offender: Ipv4Addr },
     /// Opening a file of the site fails with this errno.
     FileErrno(i32),
     /// Keeping a request's body on disk fails with this errno.

@@ -1,5 +1,6 @@
 //! A name server that fails by name: `nxdomain.demo`, `nodata.demo`, `servfail.demo`,
-//! `refused.demo`, `silent.demo`, `garbled.demo`, `bogus.demo` (with an extended error); every
+//! `refused.demo`, `silent.demo`, `garbled.demo`, `bogus.demo` (with an extended error);
+//! `metadata.demo` leads to the metadata services of clouds; every
 //! other name is 127.0.0.1.
 //!
 //! Answers one question a message, over UDP and TCP (RFC 1035 section 4). Not a general server.
@@ -19,6 +20,7 @@ use super::backstage::bound;
 /// The header of a message (RFC 1035 section 4.1.1).
 const HEADER_BYTES: usize = 12;
 const TYPE_A: [u8; 2] = [0, 1];
+const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// Queries over TCP at once.
 const CONNECTIONS_MAX: usize = 16;
 /// The life of a TCP connection.
@@ -139,6 +141,10 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
         "nodata.demo" => (NOERROR, false),
         _ => (NOERROR, query[end - 4..end - 2] == TYPE_A),
     };
+    let address = match name.as_str() {
+        "metadata.demo" => METADATA,
+        _ => Ipv4Addr::LOCALHOST,
+    };
     let mut answer = query[..2].to_vec();
     let options: &[u8] = if name == "bogus.demo" { BOGUS } else { &[] };
     let records = [u8::from(has_address), 0, 0, 0, u8::from(!options.is_empty())];
@@ -149,7 +155,7 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
     if has_address {
         // The name of the question (a pointer to it), A, IN, one second, four bytes.
         answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
-        answer.extend(Ipv4Addr::LOCALHOST.octets());
+        answer.extend(address.octets());
     }
     answer.extend(options);
     Some(answer)

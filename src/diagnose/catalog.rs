@@ -64,6 +64,7 @@ pub fn entry(code: Code) -> Entry {
         C::DnsConfigInvalid => own(500, P::Resolve, "proxy_configuration_error"),
 
         C::ConnectionRefused => bad(P::Connect, Upstream, "connection_refused").wait(10),
+        C::TcpRejectedByFirewall => bad(P::Connect, Network, "destination_ip_unroutable").wait(30),
         C::ConnectTimeout => late(P::Connect, Network, "connection_timeout").wait(10),
         C::HostUnreachable => bad(P::Connect, Network, "destination_ip_unroutable").wait(30),
         C::NetworkUnreachable => bad(P::Connect, Network, "destination_ip_unroutable").wait(30),
@@ -156,6 +157,7 @@ pub fn entry(code: Code) -> Entry {
         C::FileUnreadable => own(500, P::Request, "proxy_internal_error"),
         C::MethodNotAllowed => client(405, Client),
 
+        C::DestinationProhibited => own(502, P::Connect, "destination_ip_prohibited"),
         C::LoopDetected => own(502, P::Route, "proxy_loop_detected"),
         C::QueueFull => bad(P::Route, Upstream, "connection_limit_reached").status(503).wait(5),
         C::NoUpstreamConfigured => own(500, P::Route, "destination_not_found"),

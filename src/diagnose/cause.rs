@@ -4,7 +4,7 @@
 //! causes. [`Code`] is its name, derived from the variants, so that the two cannot drift. The
 //! snake_case name is the one word used in page, log, header, JSON and tests. What a cause means
 //! for status, phase and blame is `catalog`; what to do about it is `fixes`; its words are in
-//! `text`. Imports the kinds of `faults`, the evidence of look-ups and the names of `hop` only.
+//! `text`. Imports data only.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,8 +13,10 @@ use std::time::Duration;
 use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr};
 
 use super::dns::{AnswerFault, Authority, DnsConfigFault, Lookup};
+use super::facts::Queue;
 use super::faults::{CertFault, CertReason, Mismatch};
 use super::hop::{Failed, Hop};
+use super::unreached::{ConnectFault, IcmpError, ProhibitedReason, UnreachableReason};
 
 /// What is wrong, with the evidence that shows it. Addresses, paths and bytes in it are for
 /// operators.
@@ -73,15 +75,26 @@ pub enum Cause {
         address: SocketAddr,
         remembered: bool,
     },
+    /// A device on the way, or the host itself, says by ICMP that it will not let us through.
+    TcpRejectedByFirewall {
+        address: SocketAddr,
+        icmp: IcmpError,
+    },
     ConnectTimeout {
         address: SocketAddr,
         waited: Duration,
+        /// The listener's accept queue, where that is on this host and full.
+        queue: Option<Queue>,
     },
     HostUnreachable {
         address: SocketAddr,
+        reason: UnreachableReason,
+        icmp: Option<IcmpError>,
     },
     NetworkUnreachable {
         address: SocketAddr,
+        reason: UnreachableReason,
+        icmp: Option<IcmpError>,
     },
     /// EACCES or EPERM on a TCP connect: a local policy.
     ConnectForbiddenLocally {
@@ -105,6 +118,8 @@ pub enum Cause {
     ConnectFailed {
         target: String,
         errno: Option<i32>,
+        reason: ConnectFault,
+        icmp: Option<IcmpError>,
     },
     LocalFdExhausted {
         errno: i32,
@@ -411,6 +426,11 @@ pub enum Cause {
     },
 
     // Ours: policy and overload.
+    /// A server's name leads where no name may lead.
+    DestinationProhibited {
+        address: SocketAddr,
+        reason: ProhibitedReason,
+    },
     LoopDetected {
         via: String,
     },

@@ -5,16 +5,15 @@
 //! close and reset, time-outs. The first failure in the order of stages has already won, in
 //! `upstream`.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::config::{Scheme, Server, ServerAddress};
 use crate::upstream::{
-    Attempt, BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault, LengthFault,
-    SendFailure,
+    Attempt, BodyFailure, Failure, HeadFailure, HeaderLineFault, LengthFault, SendFailure,
 };
 
 use super::cause::{Cause, FramingFault, HeaderFault, Protocol, UpgradeFault};
+use super::connect;
 use super::dns;
 use super::facts::Facts;
 use super::fastcgi;
@@ -25,26 +24,6 @@ use super::tls;
 /// The news that a connection had ended needs a round trip to us, however far away the server is.
 const STALE_MAX: Duration = Duration::from_secs(1);
 
-/// Linux errno values that decide causes (asm-generic/errno.h).
-mod errno {
-    pub(super) const EPERM: i32 = 1;
-    pub(super) const ENOENT: i32 = 2;
-    pub(super) const EAGAIN: i32 = 11;
-    pub(super) const ENOMEM: i32 = 12;
-    pub(super) const EACCES: i32 = 13;
-    pub(super) const ENOTDIR: i32 = 20;
-    pub(super) const ENFILE: i32 = 23;
-    pub(super) const EMFILE: i32 = 24;
-    pub(super) const EADDRNOTAVAIL: i32 = 99;
-    pub(super) const ENETDOWN: i32 = 100;
-    pub(super) const ENETUNREACH: i32 = 101;
-    pub(super) const ECONNRESET: i32 = 104;
-    pub(super) const ENOBUFS: i32 = 105;
-    pub(super) const ETIMEDOUT: i32 = 110;
-    pub(super) const ECONNREFUSED: i32 = 111;
-    pub(super) const EHOSTUNREACH: i32 = 113;
-}
-
 /// The cause of a failure, and how sure it is.
 pub fn classify(failure: &Failure, attempt: &Attempt, facts: &Facts) -> (Cause, Certainty) {
     if attempt.server().scheme == Scheme::FastCgi
@@ -54,72 +33,12 @@ pub fn classify(failure: &Failure, attempt: &Attempt, facts: &Facts) -> (Cause, 
     }
     match failure {
         Failure::Resolve(failure) => dns::classify(failure, attempt),
-        Failure::Connect(failure) => connect(failure, attempt),
+        Failure::Connect(failure) => connect::classify(failure, attempt, facts),
         Failure::Tls(failure) => tls::classify(failure, attempt),
         Failure::Send(failure) => send(failure, attempt, facts),
         Failure::Head(failure) => head(failure, attempt, facts),
         Failure::Body(failure) => body(failure, attempt),
         Failure::Upload(_) => (Cause::ClientGone, Certain),
-    }
-}
-
-fn connect(failure: &ConnectFailure, attempt: &Attempt) -> (Cause, Certainty) {
-    let waited = attempt.upstream.timeouts.connect;
-    let (error, remembered) = match failure {
-        ConnectFailure::TimedOut => return (connect_timeout(attempt, waited), Likely),
-        ConnectFailure::Io(error) => (error, false),
-        ConnectFailure::Remembered(error) => (error, true),
-    };
-    let errno = error.raw_os_error();
-    // Our own host's limits first: they are nobody else's failure.
-    if let Some(cause) = errno.and_then(own_limit) {
-        return (cause, Certain);
-    }
-    if let ServerAddress::Unix(path) = &attempt.server().address {
-        return (unix(errno, path), Certain);
-    }
-    let Some(address) = attempt.address else {
-        return (Cause::ConnectFailed { target: attempt.server().to_string(), errno }, Certain);
-    };
-    let cause = match errno {
-        Some(errno::ECONNREFUSED) => Cause::ConnectionRefused { address, remembered },
-        Some(errno::EHOSTUNREACH) => Cause::HostUnreachable { address },
-        Some(errno::ENETUNREACH | errno::ENETDOWN) => Cause::NetworkUnreachable { address },
-        Some(errno::ETIMEDOUT) => return (Cause::ConnectTimeout { address, waited }, Certain),
-        Some(errno @ (errno::EACCES | errno::EPERM)) => {
-            Cause::ConnectForbiddenLocally { address, errno }
-        }
-        Some(errno::EADDRNOTAVAIL) => Cause::LocalPortsExhausted { address },
-        errno => Cause::ConnectFailed { target: address.to_string(), errno },
-    };
-    (cause, Certain)
-}
-
-/// The cause behind an errno that speaks of a limit of our own process or host.
-pub fn own_limit(errno: i32) -> Option<Cause> {
-    match errno {
-        errno::EMFILE | errno::ENFILE => Some(Cause::LocalFdExhausted { errno }),
-        errno::ENOMEM | errno::ENOBUFS => Some(Cause::LocalOutOfMemory { errno }),
-        _ => None,
-    }
-}
-
-fn connect_timeout(attempt: &Attempt, waited: Duration) -> Cause {
-    match attempt.address {
-        Some(address) => Cause::ConnectTimeout { address, waited },
-        None => Cause::ConnectFailed { target: attempt.server().to_string(), errno: None },
-    }
-}
-
-fn unix(errno: Option<i32>, path: &Path) -> Cause {
-    let path = path.to_owned();
-    match errno {
-        Some(errno @ (errno::ENOENT | errno::ENOTDIR)) => Cause::UnixSocketMissing { path, errno },
-        Some(errno::EACCES | errno::EPERM) => Cause::UnixSocketPermissionDenied { path },
-        // Reset: the listener was closed with our connection in its queue.
-        Some(errno::ECONNREFUSED | errno::ECONNRESET) => Cause::UnixSocketRefused { path },
-        Some(errno::EAGAIN) => Cause::UnixSocketBacklogFull { path },
-        errno => Cause::ConnectFailed { target: path.display().to_string(), errno },
     }
 }
 

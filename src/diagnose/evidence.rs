@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use super::cause::{Cause, UpgradeFault};
 use super::dns::{self, Extended, Lookup};
+use super::facts::Queue;
 use super::faults::CertFault;
 use super::fingerprint::alert_meaning;
 use super::hop::Hop;
+use super::unreached::IcmpError;
 
 /// Characters of one value that are shown; the rest says nothing new.
 const VALUE_CHARS: usize = 120;
@@ -52,12 +54,17 @@ impl Cause {
             C::ConnectionRefused { address, remembered } => {
                 rows.put("address", address).put("remembered", remembered)
             }
-            C::ConnectTimeout { address, waited } => {
-                rows.put("address", address).time("waited", *waited)
+            C::TcpRejectedByFirewall { address, icmp } => {
+                rows.put("address", address).icmp(Some(icmp))
             }
-            C::HostUnreachable { address }
-            | C::NetworkUnreachable { address }
-            | C::LocalPortsExhausted { address } => rows.put("address", address),
+            C::ConnectTimeout { address, waited, queue } => {
+                rows.put("address", address).time("waited", *waited).queue(*queue)
+            }
+            C::HostUnreachable { address, reason, icmp }
+            | C::NetworkUnreachable { address, reason, icmp } => {
+                rows.put("address", address).text("reason", reason.into()).icmp(icmp.as_ref())
+            }
+            C::LocalPortsExhausted { address } => rows.put("address", address),
             C::ConnectForbiddenLocally { address, errno } => {
                 rows.put("address", address).errno(Some(*errno))
             }
@@ -65,7 +72,11 @@ impl Cause {
             C::UnixSocketPermissionDenied { path }
             | C::UnixSocketRefused { path }
             | C::UnixSocketBacklogFull { path } => rows.path(path),
-            C::ConnectFailed { target, errno } => rows.text("target", target).errno(*errno),
+            C::ConnectFailed { target, errno, reason, icmp } => rows
+                .text("target", target)
+                .errno(*errno)
+                .text("reason", reason.into())
+                .icmp(icmp.as_ref()),
             C::LocalFdExhausted { errno }
             | C::LocalOutOfMemory { errno }
             | C::ResetBeforeResponse { errno } => rows.errno(Some(*errno)),
@@ -213,6 +224,9 @@ impl Cause {
             C::FileLinkRefused { errno } | C::FileUnreadable { errno } => rows.errno(Some(*errno)),
             C::MethodNotAllowed { allowed } => rows.text("allowed", allowed),
 
+            C::DestinationProhibited { address, reason } => {
+                rows.put("address", address).text("reason", reason.into())
+            }
             C::LoopDetected { via } => rows.text("via", via),
             C::QueueFull { limit, waited } => rows.put("limit", limit).time("waited", *waited),
             C::NoUpstreamConfigured { host } => rows.text("host", host),
@@ -305,6 +319,30 @@ impl Rows {
         match dns::points_to(lookup) {
             Some(points_to) => self.text("points_to", points_to.into()),
             None => self,
+        }
+    }
+
+    /// What a device on the way said, and which.
+    fn icmp(self, icmp: Option<&IcmpError>) -> Rows {
+        let Some(icmp) = icmp else { return self };
+        let (kind, code) = (icmp.kind, icmp.code);
+        let message: &str = icmp.message.into();
+        let rows = self.put("icmp", format!("{message} (type {kind}, code {code})"));
+        let rows = rows.text("icmp_sender", icmp.sender.into());
+        match icmp.from {
+            Some(from) => rows.put("icmp_from", from),
+            None => rows,
+        }
+    }
+
+    /// An accept queue that is full.
+    fn queue(self, queue: Option<Queue>) -> Rows {
+        match queue {
+            Some(Queue { pending, backlog }) => self
+                .text("reason", "accept_queue_full")
+                .put("pending", pending)
+                .put("backlog", backlog),
+            None => self.text("reason", "silence"),
         }
     }
 
@@ -486,9 +524,14 @@ fn errno_name(errno: i32) -> String {
         32 => "EPIPE",
         36 => "ENAMETOOLONG",
         40 => "ELOOP",
+        64 => "ENONET",
         71 => "EPROTO",
         88 => "ENOTSOCK",
+        90 => "EMSGSIZE",
         91 => "EPROTOTYPE",
+        92 => "ENOPROTOOPT",
+        93 => "EPROTONOSUPPORT",
+        95 => "EOPNOTSUPP",
         97 => "EAFNOSUPPORT",
         98 => "EADDRINUSE",
         99 => "EADDRNOTAVAIL",
@@ -498,10 +541,14 @@ fn errno_name(errno: i32) -> String {
         103 => "ECONNABORTED",
         104 => "ECONNRESET",
         105 => "ENOBUFS",
+        106 => "EISCONN",
+        107 => "ENOTCONN",
         110 => "ETIMEDOUT",
         111 => "ECONNREFUSED",
         112 => "EHOSTDOWN",
         113 => "EHOSTUNREACH",
+        114 => "EALREADY",
+        115 => "EINPROGRESS",
         _ => return format!("errno {errno}"),
     };
     format!("{name} ({errno})")

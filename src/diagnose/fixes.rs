@@ -241,6 +241,9 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
                 Monitor,
             ],
         ),
+        C::TcpRejectedByFirewall => {
+            (WAIT, &[CheckFirewall, MatchPort, CheckConnectivity, RollBack, ContactHost, Monitor])
+        }
         C::ConnectTimeout => (
             WAIT,
             &[
@@ -484,6 +487,7 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
             (&[CheckAddress, NewSession, ContactSite], &[FilePath, FixRequest, LimitTraffic])
         }
 
+        C::DestinationProhibited => (TELL, &[CheckDns, BreakLoop, MatchPort, RollBack]),
         C::LoopDetected => (TELL, &[BreakLoop, CheckDns, MatchPort, BypassCdn, RollBack]),
         C::QueueFull => (
             LATER,

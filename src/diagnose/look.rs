@@ -56,8 +56,15 @@ pub fn look(cause: &Cause, site: &Site<'_>) -> Option<String> {
     match &server.address {
         ServerAddress::Unix(path) if http => Some(unix_look(phase, path)),
         ServerAddress::Unix(path) => Some(listener_look(path)),
+        ServerAddress::Name { host, .. } if code == Code::DestinationProhibited => {
+            Some(format!("getent ahosts {}", quote(host)))
+        }
         ServerAddress::Name { host, port } if http => Some(tcp_look(phase, host, *port, site)),
         ServerAddress::Name { host, port } => Some(port_look(host, *port)),
+        ServerAddress::Ip(address) if is_about_routes(code) => {
+            let ip = address.ip();
+            Some(format!("ip route get {ip}; ip neigh show {ip}"))
+        }
         ServerAddress::Ip(address) => {
             let host = match address.ip() {
                 IpAddr::V4(ip) => ip.to_string(),
@@ -108,6 +115,11 @@ fn without_values(code: Code) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// Whether the tables of this host's kernel show the cause, or its half of it.
+fn is_about_routes(code: Code) -> bool {
+    matches!(code, Code::HostUnreachable | Code::NetworkUnreachable)
 }
 
 /// Whether curl can ask the server: nothing but FastCGI may be said to a FastCGI port.

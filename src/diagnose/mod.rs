@@ -2,16 +2,16 @@
 //!
 //! `cause` is the list, `faults` parts of its evidence, `catalog` its meaning, `evidence` its
 //! values in print, `fixes` what to do, `look` how to see it for oneself, `text` the words,
-//! `report` the result. `classify`, `dns`, `tls` and `fastcgi` decide from failures, `said` and
-//! `answer` from answers that are whole, `hop` finds who made one by its `signs`; `facts` are what
-//! `probe` found on this host. Nothing but `probe` opens
-//! anything or waits.
+//! `report` the result. `classify`, `connect`, `dns`, `tls` and `fastcgi` decide from failures,
+//! `said` and `answer` from answers that are whole, `hop` finds who made one by its `signs`;
+//! `facts` are what `probe` found on this host. Nothing but `probe` opens anything or waits.
 
 mod answer;
 mod catalog;
 mod cause;
 mod certificate;
 mod classify;
+mod connect;
 mod dns;
 mod evidence;
 mod facts;
@@ -27,6 +27,7 @@ mod said;
 mod signs;
 mod text;
 mod tls;
+mod unreached;
 
 pub use answer::{Question, answered, by_status};
 pub use catalog::{Blame, Entry, Phase, entry, is_received};
@@ -34,7 +35,8 @@ pub use cause::{
     Cause, CgiFault, Code, ForbiddenReason, FramingFault, HeaderFault, Protocol, RecordFault,
     RejectReason, RequestFault, UpgradeFault,
 };
-pub use classify::{classify, is_stale, own_limit};
+pub use classify::{classify, is_stale};
+pub use connect::own_limit;
 pub use dns::{
     AnswerFault, Authority, Before, DnsConfigFault, Extended, Lookup, Named, has_moved, lookup,
     named_rows,
@@ -46,6 +48,9 @@ pub use faults::{CertFault, CertReason, Mismatch};
 pub use fingerprint::{alert_name, says_port_is_tls};
 pub use fixes::{Audience, Fix, FixId, Site, fix_ids, fixes};
 pub use hop::{Failed, Hop, Received};
-pub use report::{AttemptSummary, Certainty, Fate, IncidentId, Report};
+pub use report::{AddressSummary, AttemptSummary, Certainty, Fate, IncidentId, Report};
 pub use said::{Sent, is_quiet, said};
 pub use text::{CauseWords, FixWords, PageWords, Words, english, source};
+pub use unreached::{
+    ConnectFault, IcmpError, IcmpMessage, IcmpSender, ProhibitedReason, UnreachableReason,
+};

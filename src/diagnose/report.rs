@@ -13,6 +13,7 @@ use crate::upstream::{Attempt, Stage};
 
 use super::catalog::{Entry, Phase};
 use super::cause::{Cause, Code};
+use super::connect;
 use super::dns::Named;
 use super::fixes::Fix;
 
@@ -77,10 +78,21 @@ pub struct AttemptSummary {
     /// The stage it ended in.
     pub phase: Phase,
     pub reused: bool,
+    /// The addresses of the server that could not be connected to, in the order of their failures.
+    pub addresses: Vec<AddressSummary>,
     /// Time in each stage that was entered, in order.
     pub stages: Vec<(Phase, Duration)>,
     pub bytes_sent: u64,
     pub bytes_received: u64,
+}
+
+/// One address that could not be connected to.
+#[derive(Debug, Clone, Copy)]
+pub struct AddressSummary {
+    pub address: SocketAddr,
+    /// The cause that this address alone would have.
+    pub code: Code,
+    pub took: Duration,
 }
 
 /// A short id that can be read out over the telephone: eight letters and digits without
@@ -147,15 +159,31 @@ impl AttemptSummary {
         if stages.iter().all(|(done, _)| *done != phase) {
             stages.push((phase, now.saturating_duration_since(since)));
         }
+        let addresses = attempt.tried.iter().map(|tried| AddressSummary {
+            address: tried.address,
+            code: connect::of_address(tried, attempt),
+            took: tried.took,
+        });
         AttemptSummary {
             server: attempt.server().to_string(),
             address: attempt.address,
             code,
             phase,
             reused: attempt.reuse.is_some(),
+            addresses: addresses.collect(),
             stages,
             bytes_sent: attempt.bytes_sent,
             bytes_received: attempt.bytes_received,
+        }
+    }
+}
+
+impl AttemptSummary {
+    /// The addresses that failed, unless the one that is named already is all there is.
+    pub fn several_addresses(&self) -> &[AddressSummary] {
+        match self.addresses.as_slice() {
+            [one] if Some(one.address) == self.address && one.code == self.code => &[],
+            several => several,
         }
     }
 }

@@ -244,6 +244,11 @@ fn attempts(out: &mut String, attempts: &[AttemptSummary], page: &PageWords) {
         code_row(out, "cause", attempt.code.name());
         code_row(out, "phase", attempt.phase.into());
         code_row(out, "reused", if attempt.reused { "true" } else { "false" });
+        for tried in attempt.several_addresses() {
+            let (milliseconds, code) = (tried.took.as_secs_f64() * 1000.0, tried.code.name());
+            let outcome = format!("{} {code} {milliseconds:.1} ms", tried.address);
+            code_row(out, "tried", &outcome);
+        }
         for (phase, time) in &attempt.stages {
             let milliseconds = time.as_secs_f64() * 1000.0;
             code_row(out, phase.into(), &format!("{milliseconds:.1} ms"));

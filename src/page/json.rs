@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::View;
-use crate::diagnose::{AttemptSummary, Audience, Fix, Phase, Report, Words, visible};
+use crate::diagnose::{
+    AddressSummary, AttemptSummary, Audience, Fix, Phase, Report, Words, visible,
+};
 
 /// The members of the object, in the order they are written.
 #[derive(Serialize)]
@@ -50,9 +52,19 @@ struct Attempt {
     cause: &'static str,
     phase: &'static str,
     reused: bool,
+    /// Every address that failed, where the server has several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    addresses: Vec<Address>,
     stages_ms: Stages,
     bytes_sent: u64,
     bytes_received: u64,
+}
+
+#[derive(Serialize)]
+struct Address {
+    address: String,
+    cause: &'static str,
+    took_ms: f64,
 }
 
 /// Stages written as one object of numbers: milliseconds to the microsecond.
@@ -111,10 +123,24 @@ fn attempt(attempt: &AttemptSummary) -> Attempt {
         cause: attempt.code.name(),
         phase: attempt.phase.into(),
         reused: attempt.reused,
+        addresses: attempt.several_addresses().iter().map(address).collect(),
         stages_ms: Stages(attempt.stages.clone()),
         bytes_sent: attempt.bytes_sent,
         bytes_received: attempt.bytes_received,
     }
+}
+
+fn address(tried: &AddressSummary) -> Address {
+    Address {
+        address: tried.address.to_string(),
+        cause: tried.code.name(),
+        took_ms: milliseconds(tried.took),
+    }
+}
+
+/// To the microsecond.
+fn milliseconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1000.0
 }
 
 impl Serialize for Evidence {
@@ -127,7 +153,7 @@ impl Serialize for Stages {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(phase, time)| {
             let name: &'static str = phase.into();
-            (name, time.as_micros() as f64 / 1000.0)
+            (name, milliseconds(*time))
         }))
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Scheme;
 use crate::diagnose::{self, Facts, Probed, Protocol, Queue, probe};
-use crate::upstream::{Attempt, Failure, HeadFailure, Pool, SendFailure};
+use crate::upstream::{Attempt, ConnectFailure, Failure, HeadFailure, Pool, SendFailure};
 
 /// How long what was found answers for the failures that follow.
 const FRESH: Duration = Duration::from_secs(1);
@@ -41,6 +41,8 @@ pub async fn facts(looks: &Looks, pool: &Pool, failure: &Failure, attempt: &Atte
         Failure::Head(HeadFailure::TimedOut) if is_fastcgi(attempt) => {
             facts.queue = looks.queue(attempt);
         }
+        // Full queues are one reason for silence; a listener of another host is not looked at.
+        Failure::Connect(ConnectFailure::TimedOut) => facts.queue = looks.queue(attempt),
         Failure::Head(HeadFailure::Closed | HeadFailure::Io(_))
         | Failure::Send(SendFailure::Io(_))
             if !diagnose::is_stale(attempt) =>

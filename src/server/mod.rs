@@ -11,6 +11,7 @@ mod worker;
 
 use std::collections::HashSet;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
@@ -126,10 +127,15 @@ impl Running {
             }
             listeners.push((wanted.clone(), address));
         }
+        let tcp = |(_, bound): &(ListenAddress, ListenAddress)| match bound {
+            ListenAddress::Tcp(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
+        };
+        let own: Arc<[SocketAddr]> = listeners.iter().filter_map(tcp).collect();
         let shared: Vec<_> = config
             .upstreams
             .iter()
-            .map(|upstream| Arc::new(Shared::new(upstream.clone())))
+            .map(|upstream| Arc::new(Shared::new(upstream.clone(), own.clone())))
             .collect();
         // From here on nothing can fail: every worker takes the new generation.
         let mut applied = Vec::new();

@@ -11,7 +11,7 @@ use rustls::CertificateError;
 
 use crate::config::{Server, Upstream};
 
-use super::failure::Stage;
+use super::failure::{ConnectFailure, Stage};
 use super::fastcgi::stderr::Stderr;
 use super::resolve_asked::Lookup;
 use super::resolve_history::Named;
@@ -27,6 +27,9 @@ pub struct Attempt {
     pub server: usize,
     /// The address connected to, once known; `None` for Unix sockets.
     pub address: Option<SocketAddr>,
+    /// The addresses that did not become the connection; `address` is the one that tells most when
+    /// none did.
+    pub tried: Vec<Tried>,
     pub stage: Stage,
     pub stamps: Stamps,
     /// Set when the connection had served before.
@@ -47,6 +50,14 @@ pub struct Attempt {
     pub stderr: Option<Box<Stderr>>,
     /// What a failure leaves behind; `None` on the good path.
     pub remains: Option<Box<Remains>>,
+}
+
+/// One address that could not be connected to.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    pub address: SocketAddr,
+    pub failure: ConnectFailure,
+    pub took: Duration,
 }
 
 /// When each stage ended.
@@ -106,6 +117,7 @@ impl Attempt {
             upstream,
             server,
             address: None,
+            tried: Vec::new(),
             stage: Stage::Resolve,
             stamps: Stamps {
                 started: now,

@@ -4,6 +4,7 @@
 //! faults of the codecs only.
 
 use std::io;
+use std::net::IpAddr;
 
 use strum::IntoStaticStr;
 use thiserror::Error;
@@ -106,12 +107,52 @@ pub enum NameFault {
 #[derive(Debug, Error)]
 pub enum ConnectFailure {
     #[error("connect fails")]
-    Io(#[source] io::Error),
+    Io {
+        #[source]
+        error: io::Error,
+        /// What a device on the way said, where one did.
+        icmp: Option<Icmp>,
+    },
     #[error("no answer to the connection request")]
     TimedOut,
     /// Refused a moment ago; not tried again yet.
     #[error("refused a moment ago")]
-    Remembered(#[source] io::Error),
+    Remembered {
+        #[source]
+        error: io::Error,
+        icmp: Option<Icmp>,
+    },
+    /// The name leads to an address that no name may lead to.
+    #[error("the name leads to a forbidden address")]
+    Prohibited(Prohibited),
+}
+
+/// An ICMP error that ended a connect (RFC 792, RFC 4443 section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Icmp {
+    pub version: IcmpVersion,
+    /// The message's type.
+    pub kind: u8,
+    pub code: u8,
+    /// The device that sent it.
+    pub offender: Option<IpAddr>,
+    /// That device is this host: its kernel gave up, or its own rules rejected.
+    pub own: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IcmpVersion {
+    V4,
+    V6,
+}
+
+/// Why a name must not lead to an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prohibited {
+    /// One of our own listeners.
+    OwnListener,
+    /// The metadata service of a cloud, which gives out credentials.
+    Metadata,
 }
 
 #[derive(Debug, Error)]
@@ -219,6 +260,66 @@ pub enum BodyFailure {
     /// END_REQUEST took the request back after its answer had begun.
     #[error("the application server gives the request up")]
     Withdrawn,
+}
+
+impl ConnectFailure {
+    /// The errno, where the kernel gave one.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            ConnectFailure::Io { error, .. } | ConnectFailure::Remembered { error, .. } => {
+                error.raw_os_error()
+            }
+            ConnectFailure::TimedOut | ConnectFailure::Prohibited(_) => None,
+        }
+    }
+
+    /// What a device on the way said.
+    pub fn icmp(&self) -> Option<Icmp> {
+        match self {
+            ConnectFailure::Io { icmp, .. } | ConnectFailure::Remembered { icmp, .. } => *icmp,
+            ConnectFailure::TimedOut | ConnectFailure::Prohibited(_) => None,
+        }
+    }
+}
+
+impl Icmp {
+    /// Whether the way to `target` was barred, not lost: a rule says no, or the target itself does,
+    /// which could not speak were it out of reach. A TCP port that is merely closed answers with a
+    /// reset (RFC 1122 section 4.2.2.21), never by ICMP.
+    pub fn rejects(&self, target: IpAddr) -> bool {
+        let prohibited = match (self.version, self.kind, self.code) {
+            // RFC 792, RFC 1812 section 5.2.7.1: port; network, host, communication prohibited.
+            (IcmpVersion::V4, 3, code) => matches!(code, 3 | 9 | 10 | 13),
+            // RFC 4443 section 3.1: prohibited, port, source address policy, reject route.
+            (IcmpVersion::V6, 1, code) => matches!(code, 1 | 4 | 5 | 6),
+            (IcmpVersion::V4 | IcmpVersion::V6, _, _) => false,
+        };
+        let unreachable = match self.version {
+            IcmpVersion::V4 => self.kind == 3 && matches!(self.code, 0 | 1),
+            IcmpVersion::V6 => self.kind == 1 && matches!(self.code, 0 | 3),
+        };
+        prohibited || (unreachable && self.offender == Some(target))
+    }
+}
+
+/// For the flight record: an error of the kernel is its number.
+impl Clone for ConnectFailure {
+    fn clone(&self) -> ConnectFailure {
+        let copy = |error: &io::Error| match error.raw_os_error() {
+            Some(errno) => io::Error::from_raw_os_error(errno),
+            None => error.kind().into(),
+        };
+        match self {
+            ConnectFailure::Io { error, icmp } => {
+                ConnectFailure::Io { error: copy(error), icmp: *icmp }
+            }
+            ConnectFailure::TimedOut => ConnectFailure::TimedOut,
+            ConnectFailure::Remembered { error, icmp } => {
+                ConnectFailure::Remembered { error: copy(error), icmp: *icmp }
+            }
+            ConnectFailure::Prohibited(why) => ConnectFailure::Prohibited(*why),
+        }
+    }
 }
 
 impl Failure {

@@ -10,7 +10,10 @@ mod download;
 mod failure;
 pub mod fastcgi;
 pub mod http1;
+mod icmp;
 mod pool;
+mod prohibited;
+mod race;
 mod resolve;
 mod resolve_asked;
 mod resolve_extended;
@@ -33,10 +36,11 @@ use http_body::Frame;
 use crate::config::ServerAddress;
 
 use attempt::Reuse;
-pub use attempt::{Attempt, Presented};
+pub use attempt::{Attempt, Presented, Tried};
 pub use failure::{
     AnswerFault, Authority, BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault,
-    LengthFault, NameFault, ResolveFailure, ResolverFault, SendFailure, Stage, TlsFailure,
+    Icmp, IcmpVersion, LengthFault, NameFault, Prohibited, ResolveFailure, ResolverFault,
+    SendFailure, Stage, TlsFailure,
 };
 pub use pool::{Permit, Pool, Shared};
 pub use resolve::Resolver;
@@ -172,16 +176,16 @@ fn assemble(
 async fn open(pool: &Pool, resolver: &Resolver, attempt: &mut Attempt) -> Result<Conn, Failure> {
     let server = attempt.server;
     let opened = match pool.refusal(server) {
-        Some((refusal, address)) => {
+        Some((address, refusal)) => {
             attempt.stage = Stage::Connect;
             attempt.address = address;
-            Err(Failure::Connect(ConnectFailure::Remembered(refusal)))
+            Err(Failure::Connect(refusal))
         }
         // Boxed: most requests find a connection, and all would carry the size of making one.
-        None => Box::pin(connect::connect(resolver, pool.tls(), attempt)).await,
+        None => Box::pin(connect::connect(pool, resolver, attempt)).await,
     };
-    if let Err(Failure::Connect(ConnectFailure::Io(error))) = &opened {
-        pool.remember_refusal(server, error, attempt.address);
+    if let Err(Failure::Connect(failure)) = &opened {
+        pool.remember_refusal(server, attempt.address, failure);
     }
     if let ServerAddress::Name { host, .. } = &attempt.upstream.clone().servers[server].address {
         match &opened {

@@ -16,6 +16,8 @@ use tokio::sync::Semaphore;
 use crate::clock;
 use crate::config::Upstream;
 
+use super::failure::{ConnectFailure, Icmp, Prohibited};
+use super::prohibited;
 use super::tls::TlsSetup;
 use super::wire::Wire;
 
@@ -37,6 +39,8 @@ pub struct Shared {
     /// there was none.
     death: AtomicU64,
     tls: Option<TlsSetup>,
+    /// Where this gateway listens itself.
+    listeners: Arc<[SocketAddr]>,
 }
 
 /// One worker's view of an upstream block.
@@ -49,16 +53,19 @@ pub struct Pool {
     idle: Vec<RefCell<Vec<Box<Wire>>>>,
     idle_max: usize,
     refused: Vec<Cell<Option<Refused>>>,
+    /// The servers whose name was last reached by IPv4.
+    v4_first: Vec<Cell<bool>>,
     turn: Cell<usize>,
 }
 
-/// A connect that was refused.
+/// A refusal of a moment ago.
 #[derive(Debug, Clone, Copy)]
 struct Refused {
-    /// How long that counts.
     until: Instant,
-    errno: i32,
+    /// Whose it was; `None` for Unix sockets.
     address: Option<SocketAddr>,
+    errno: i32,
+    icmp: Option<Icmp>,
 }
 
 /// A place among the requests in flight; given back when dropped.
@@ -75,7 +82,8 @@ pub struct NoPermit {
 }
 
 impl Shared {
-    pub fn new(upstream: Arc<Upstream>) -> Shared {
+    /// `listeners`: our own, to which no name may lead.
+    pub fn new(upstream: Arc<Upstream>, listeners: Arc<[SocketAddr]>) -> Shared {
         let secured =
             upstream.servers.iter().any(|server| server.scheme == crate::config::Scheme::Https);
         Shared {
@@ -83,6 +91,7 @@ impl Shared {
             waiting: AtomicUsize::new(0),
             death: AtomicU64::new(0),
             tls: if secured { TlsSetup::new(&upstream) } else { None },
+            listeners,
             upstream,
         }
     }
@@ -99,6 +108,7 @@ impl Pool {
             idle: (0..servers).map(|_| RefCell::default()).collect(),
             idle_max,
             refused: (0..servers).map(|_| Cell::new(None)).collect(),
+            v4_first: (0..servers).map(|_| Cell::new(false)).collect(),
             turn: Cell::new(0),
         }
     }
@@ -197,24 +207,43 @@ impl Pool {
         }
     }
 
-    /// The refusal of a moment ago that still counts, and by which address.
-    pub(crate) fn refusal(&self, server: usize) -> Option<(io::Error, Option<SocketAddr>)> {
-        let Refused { until, errno, address } = self.refused[server].get()?;
-        (Instant::now() < until).then(|| (io::Error::from_raw_os_error(errno), address))
+    /// The refusal of a moment ago that still counts, and whose it was.
+    pub(super) fn refusal(&self, server: usize) -> Option<(Option<SocketAddr>, ConnectFailure)> {
+        let refused = self.refused[server].get()?;
+        let error = io::Error::from_raw_os_error(refused.errno);
+        let failure = ConnectFailure::Remembered { error, icmp: refused.icmp };
+        (Instant::now() < refused.until).then_some((refused.address, failure))
     }
 
-    pub(crate) fn remember_refusal(
+    pub(super) fn remember_refusal(
         &self,
         server: usize,
-        error: &io::Error,
         address: Option<SocketAddr>,
+        failure: &ConnectFailure,
     ) {
-        if error.kind() == io::ErrorKind::ConnectionRefused
+        if let ConnectFailure::Io { error, icmp } = failure
+            && error.kind() == io::ErrorKind::ConnectionRefused
             && let Some(errno) = error.raw_os_error()
         {
             let until = Instant::now() + REFUSAL_MEMORY;
-            self.refused[server].set(Some(Refused { until, errno, address }));
+            let refused = Refused { until, address, errno, icmp: *icmp };
+            self.refused[server].set(Some(refused));
         }
+    }
+
+    /// Whether a name's IPv4 addresses have the first turn: where one of them connected last, it
+    /// is likely to do so again (RFC 8305 section 4).
+    pub(super) fn v4_first(&self, server: usize) -> bool {
+        self.v4_first[server].get()
+    }
+
+    pub(super) fn note_family(&self, server: usize, address: SocketAddr) {
+        self.v4_first[server].set(address.is_ipv4());
+    }
+
+    /// Why a name must not lead to an address, if it must not.
+    pub(super) fn prohibits(&self, address: SocketAddr) -> Option<Prohibited> {
+        prohibited::prohibits(&self.shared.listeners, address)
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use causeway::diagnose::{
-    AnswerFault, AttemptSummary, Authority, Before, Cause, CertFault, CertReason, Certainty,
-    CgiFault, Code, DnsConfigFault, Extended, Failed, Fate, Fix, FixId, ForbiddenReason,
-    FramingFault, HeaderFault, Hop, IncidentId, Lookup, Mismatch, Named, Phase, Protocol,
-    RecordFault, RejectReason, Report, RequestFault, UpgradeFault, entry,
+    AddressSummary, AnswerFault, AttemptSummary, Authority, Before, Cause, CertFault, CertReason,
+    Certainty, CgiFault, Code, ConnectFault, DnsConfigFault, Extended, Failed, Fate, Fix, FixId,
+    ForbiddenReason, FramingFault, HeaderFault, Hop, IcmpError, IcmpMessage, IcmpSender,
+    IncidentId, Lookup, Mismatch, Named, Phase, ProhibitedReason, Protocol, Queue, RecordFault,
+    RejectReason, Report, RequestFault, UnreachableReason, UpgradeFault, entry,
 };
 
 /// What no visitor may see: each is in the evidence of some cause, or around it in the report.
@@ -61,6 +62,15 @@ fn named() -> Named {
 /// Every cause in the order of the list.
 pub fn hostile() -> Vec<Cause> {
     use Cause as C;
+    use UnreachableReason as U;
+    let queue = Some(Queue { pending: 987_654, backlog: 987_654 });
+    let icmp = IcmpError {
+        message: IcmpMessage::AdminProhibited,
+        kind: 3,
+        code: 13,
+        from: Some("192.0.2.77".parse().unwrap()),
+        sender: IcmpSender::Device,
+    };
     let address = "10.11.12.13:4455".parse().unwrap();
     let path = || PathBuf::from("/secret/path.sock");
     let text = || EVIL.to_owned();
@@ -82,15 +92,21 @@ pub fn hostile() -> Vec<Cause> {
             errno: Some(13),
         },
         C::ConnectionRefused { address, remembered: false },
-        C::ConnectTimeout { address, waited: WAITED },
-        C::HostUnreachable { address },
-        C::NetworkUnreachable { address },
+        C::TcpRejectedByFirewall { address, icmp },
+        C::ConnectTimeout { address, waited: WAITED, queue },
+        C::HostUnreachable { address, reason: U::NeighborUnreachable, icmp: Some(icmp) },
+        C::NetworkUnreachable { address, reason: U::NoRoute, icmp: None },
         C::ConnectForbiddenLocally { address, errno: 13 },
         C::UnixSocketMissing { path: path(), errno: 2 },
         C::UnixSocketPermissionDenied { path: path() },
         C::UnixSocketRefused { path: path() },
         C::UnixSocketBacklogFull { path: path() },
-        C::ConnectFailed { target: text(), errno: Some(22) },
+        C::ConnectFailed {
+            target: text(),
+            errno: Some(22),
+            reason: ConnectFault::BlackholeRoute,
+            icmp: None,
+        },
         C::LocalFdExhausted { errno: 24 },
         C::LocalPortsExhausted { address },
         C::LocalOutOfMemory { errno: 12 },
@@ -193,6 +209,7 @@ pub fn hostile() -> Vec<Cause> {
         C::FileLinkRefused { errno: 18 },
         C::FileUnreadable { errno: 13 },
         C::MethodNotAllowed { allowed: "GET, HEAD" },
+        C::DestinationProhibited { address, reason: ProhibitedReason::OwnListener },
         C::LoopDetected { via: text() },
         C::QueueFull { limit: 987_654, waited: WAITED },
         C::NoUpstreamConfigured { host: text() },
@@ -325,6 +342,13 @@ fn attempt(code: Code, phase: Phase) -> AttemptSummary {
         code,
         phase,
         reused: code == Code::StaleKeepalive,
+        addresses: match phase {
+            Phase::Connect => vec![
+                tried("[fd00:beef::77]:4455", Code::ConnectTimeout, 2_750),
+                tried("10.11.12.13:4455", code, 1),
+            ],
+            _ => Vec::new(),
+        },
         stages: vec![
             (Phase::Connect, Duration::from_micros(125)),
             (Phase::Send, Duration::from_micros(80)),
@@ -333,4 +357,9 @@ fn attempt(code: Code, phase: Phase) -> AttemptSummary {
         bytes_sent: 512,
         bytes_received: 0,
     }
+}
+
+fn tried(address: &str, code: Code, milliseconds: u64) -> AddressSummary {
+    let (address, took) = (address.parse().unwrap(), Duration::from_millis(milliseconds));
+    AddressSummary { address, code, took }
 }

@@ -4,7 +4,7 @@ use crate::config::{Rehearsal, Upstream};
 use crate::demo::scenario::{Ask, Scenario, Sees, Setup, Side, Step, row};
 use crate::diagnose::Code;
 
-use Setup::{Itself, Nothing, Rehearsed, Tcp};
+use Setup::{Itself, Name, Nothing, Rehearsed, Tcp};
 use Step::{Head, Stall, Wait, Write};
 
 pub(super) const ROWS: &[Scenario] = &[
@@ -92,6 +92,12 @@ pub(super) const ROWS: &[Scenario] = &[
         Nothing,
     )
     .ask(Ask::Host("nobody.localhost")),
+    row(
+        Code::DestinationProhibited,
+        "destination_prohibited",
+        "The backend's name leads to the address of a cloud's metadata service.",
+        Name("metadata.demo"),
+    ),
     row(
         Code::LoopDetected,
         "loop_detected",

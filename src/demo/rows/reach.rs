@@ -1,6 +1,8 @@
 //! Rows in which no request was sent: the name, the connection, TLS.
 
-use crate::config::Rehearsal::ConnectErrno;
+use std::net::Ipv4Addr;
+
+use crate::config::Rehearsal::{ConnectErrno, ConnectRejected};
 use crate::demo::scenario::{Cert, Scenario, Setup, Side, Step, UnixSetup, row};
 use crate::diagnose::Code;
 
@@ -17,6 +19,9 @@ const EACCES: i32 = 13;
 const EMFILE: i32 = 24;
 const EADDRNOTAVAIL: i32 = 99;
 const EHOSTUNREACH: i32 = 113;
+
+/// The device that rejects, of the addresses for documentation (RFC 5737).
+const FIREWALL: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 
 pub(super) const ROWS: &[Scenario] = &[
     // Resolve.
@@ -76,6 +81,12 @@ pub(super) const ROWS: &[Scenario] = &[
         "connection_refused",
         "Nothing listens on the backend's port.",
         ClosedPort,
+    ),
+    row(
+        Code::TcpRejectedByFirewall,
+        "tcp_rejected_by_firewall",
+        "A firewall on the way says that the connection is prohibited (rehearsed).",
+        Rehearsed(ConnectRejected { errno: EHOSTUNREACH, code: 13, offender: FIREWALL }),
     ),
     row(
         Code::ConnectTimeout,
