@@ -1,0 +1,358 @@
+//! The proxy in a network of its own, where every way in which a TCP connection can fail really
+//! happens: rules that reject, routes that forbid, hosts that are silent.
+//!
+//! Three network namespaces (`network`): the proxy's, a router's, a backend's. Each row is an
+//! address that fails in one way; page, log and `Proxy-Status` must say so under one name. Needs
+//! root, iproute2 and nftables; where a namespace cannot be made, the test fails and says why.
+
+mod network;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use network::Network;
+use socket2::{Domain, Socket, Type};
+use support::client::{self, PROBLEM};
+use support::proxy::Proxy;
+
+/// One way to fail.
+struct Row {
+    /// The block's name and path.
+    name: &'static str,
+    server: &'static str,
+    cause: &'static str,
+    proxy_error: &'static str,
+    /// Members of the evidence that tell this way from those that look alike.
+    evidence: &'static [(&'static str, &'static str)],
+}
+
+const fn row(
+    name: &'static str,
+    server: &'static str,
+    cause: &'static str,
+    proxy_error: &'static str,
+    evidence: &'static [(&'static str, &'static str)],
+) -> Row {
+    Row { name, server, cause, proxy_error, evidence }
+}
+
+/// The errors of RFC 9209 that the rows have in common.
+const REFUSED: &str = "connection_refused";
+const UNROUTABLE: &str = "destination_ip_unroutable";
+const TIMEOUT: &str = "connection_timeout";
+const UNAVAILABLE: &str = "destination_unavailable";
+
+const FIREWALL: &str = "tcp_rejected_by_firewall";
+
+/// Ports are rules of `network`.
+const ROWS: &[Row] = &[
+    row("closed", "10.66.1.1:999", "connection_refused", REFUSED, &[]),
+    row("drop", "10.66.1.1:1001", "connect_timeout", TIMEOUT, &[("reason", "silence")]),
+    row(
+        "reject-port",
+        "10.66.1.1:1002",
+        FIREWALL,
+        REFUSED,
+        &[("icmp", "port_unreachable (type 3, code 3)"), ("icmp_from", "10.66.1.1")],
+    ),
+    row(
+        "reject-host",
+        "10.66.1.1:1003",
+        FIREWALL,
+        UNROUTABLE,
+        &[("icmp", "host_unreachable (type 3, code 1)"), ("icmp_sender", "target")],
+    ),
+    row(
+        "reject-admin",
+        "10.66.1.1:1004",
+        FIREWALL,
+        UNROUTABLE,
+        &[("icmp", "admin_prohibited (type 3, code 13)"), ("icmp_sender", "target")],
+    ),
+    row(
+        "reject-net",
+        "10.66.1.1:1005",
+        FIREWALL,
+        UNROUTABLE,
+        &[("icmp", "net_unreachable (type 3, code 0)"), ("icmp_sender", "target")],
+    ),
+    row("reject-reset", "10.66.1.1:1006", "connection_refused", REFUSED, &[]),
+    row(
+        "reject-protocol",
+        "10.66.1.1:1007",
+        "connect_failed",
+        UNAVAILABLE,
+        &[("errno", "ENOPROTOOPT (92)"), ("reason", "protocol_unreachable")],
+    ),
+    row(
+        "router-admin",
+        "10.66.1.1:1011",
+        FIREWALL,
+        UNROUTABLE,
+        &[("icmp_from", "10.66.0.254"), ("icmp_sender", "device")],
+    ),
+    row(
+        "router-port",
+        "10.66.1.1:1012",
+        FIREWALL,
+        REFUSED,
+        &[("icmp_from", "10.66.0.254"), ("icmp_sender", "device")],
+    ),
+    row(
+        "router-host",
+        "10.66.1.1:1013",
+        "host_unreachable",
+        UNROUTABLE,
+        &[("reason", "router_reported"), ("icmp_from", "10.66.0.254")],
+    ),
+    row(
+        "router-silent-host",
+        "10.66.1.99:80",
+        "host_unreachable",
+        UNROUTABLE,
+        &[("reason", "router_reported"), ("icmp_from", "10.66.0.254")],
+    ),
+    row(
+        "router-no-route",
+        "10.79.0.1:80",
+        "network_unreachable",
+        UNROUTABLE,
+        &[("reason", "router_reported"), ("icmp_from", "10.66.0.254")],
+    ),
+    row(
+        "routing-loop",
+        "10.80.0.1:80",
+        "host_unreachable",
+        UNROUTABLE,
+        &[("reason", "ttl_exceeded")],
+    ),
+    row(
+        "silent-neighbor",
+        "10.66.0.77:80",
+        "host_unreachable",
+        UNROUTABLE,
+        &[("reason", "neighbor_unreachable"), ("icmp_from", "10.66.0.1")],
+    ),
+    row(
+        "route-unreachable",
+        "10.77.0.1:80",
+        "host_unreachable",
+        UNROUTABLE,
+        &[("reason", "route_unreachable")],
+    ),
+    row(
+        "route-prohibit",
+        "10.77.0.2:80",
+        "connect_forbidden_locally",
+        "proxy_internal_error",
+        &[("errno", "EACCES (13)")],
+    ),
+    row(
+        "route-blackhole",
+        "10.77.0.3:80",
+        "connect_failed",
+        UNAVAILABLE,
+        &[("errno", "EINVAL (22)"), ("reason", "blackhole_route")],
+    ),
+    row(
+        "route-absent",
+        "10.78.0.1:80",
+        "network_unreachable",
+        UNROUTABLE,
+        &[("reason", "no_route")],
+    ),
+    row(
+        "v6-reject-port",
+        "[fd66:1::1]:1002",
+        FIREWALL,
+        REFUSED,
+        &[("icmp", "port_unreachable (type 1, code 4)"), ("icmp_from", "fd66:1::1")],
+    ),
+    row(
+        "v6-reject-admin",
+        "[fd66:1::1]:1004",
+        FIREWALL,
+        UNROUTABLE,
+        &[("icmp", "admin_prohibited (type 1, code 1)")],
+    ),
+    row("v6-closed", "[fd66:1::1]:999", "connection_refused", REFUSED, &[]),
+    row(
+        "v6-silent-neighbor",
+        "[fd66:0::77]:80",
+        "host_unreachable",
+        UNROUTABLE,
+        &[("reason", "neighbor_unreachable"), ("icmp_from", "fd66::1")],
+    ),
+    row(
+        "v6-absent",
+        "[fd78::1]:80",
+        "network_unreachable",
+        UNROUTABLE,
+        &[("reason", "no_ipv6_route")],
+    ),
+    row(
+        "metadata",
+        "metadata.test:80",
+        "destination_prohibited",
+        "destination_ip_prohibited",
+        &[("reason", "metadata_service"), ("address", "169.254.169.254:80")],
+    ),
+    row("both-refuse", "dual.test:999", "connection_refused", REFUSED, &[]),
+    row("one-drops-one-refuses", "dual.test:1021", "connection_refused", REFUSED, &[]),
+    row("one-drops-one-rejects", "dual.test:1022", FIREWALL, UNROUTABLE, &[]),
+    row(
+        "full-queue",
+        "127.0.0.1:1031",
+        "connect_timeout",
+        TIMEOUT,
+        &[("reason", "accept_queue_full")],
+    ),
+];
+
+/// Names that a hosts file tells; `dual.test` is the backend by both families.
+const HOSTS: &str = "127.0.0.1 localhost\n169.254.169.254 metadata.test\n\
+    fd66:1::1 dual.test\n10.66.1.1 dual.test\n";
+
+/// Rows for which the proxy must not wait for its whole patience, which is for ARP.
+fn patience(row: &Row) -> &'static str {
+    if row.cause == "connect_timeout" || row.name.starts_with("one-") { "1s" } else { "5s" }
+}
+
+#[test]
+fn every_way_not_to_connect_is_told_apart() {
+    let network = Network::new();
+    let healthy = network.backend(|| listen("[::]:8080"));
+    serve(healthy);
+    let four_only = network.backend(|| listen("10.66.1.1:1023"));
+    serve(four_only);
+    network.enter();
+    let _full = full_queue("127.0.0.1:1031");
+
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let hosts = directory.path().join("hosts");
+    std::fs::write(&hosts, HOSTS).expect("the hosts are written");
+    let proxy = Proxy::among(&[(&hosts, "/etc/hosts")], "", "http://10.66.1.1:8080", &blocks());
+
+    healthy_names(&proxy);
+    let asking: Vec<_> = ROWS
+        .iter()
+        .map(|row| {
+            let port = proxy.port;
+            let path = format!("/{}/", row.name);
+            // A thread stays in the namespace of the one that starts it.
+            thread::spawn(move || client::get(port, &path, PROBLEM))
+        })
+        .collect();
+    let mut wrong = Vec::new();
+    println!("{:22} {:24} {:26} Proxy-Status", "produced by", "server", "cause on page and in log");
+    for (row, answer) in ROWS.iter().zip(asking) {
+        let answer = answer.join().expect("an answer");
+        let status = answer.header("proxy-status").unwrap_or_default().to_owned();
+        let problem = answer.problem();
+        let cause = problem["cause"].as_str().unwrap_or_default();
+        println!("{:22} {:24} {cause:26} {status}", row.name, row.server);
+        let expected = format!("causeway; error={}; details=\"{}\"", row.proxy_error, row.cause);
+        if cause != row.cause || status != expected {
+            wrong.push(format!("{}: {problem:#}", row.name));
+            continue;
+        }
+        for (key, value) in row.evidence {
+            if problem["evidence"][key] != *value {
+                wrong.push(format!("{}: {key} is not {value}: {problem:#}", row.name));
+            }
+        }
+        proxy.expect_logged(&format!("/{}/", row.name), &[row.cause]);
+    }
+    assert!(wrong.is_empty(), "{} rows are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    every_address_is_told(&proxy);
+}
+
+/// The block of each row behind that of the healthy server.
+fn blocks() -> String {
+    let mut blocks = "paths = [\"/healthy\"]\n".to_owned();
+    for row in ROWS {
+        let (name, server) = (row.name, row.server);
+        let _ = write!(
+            blocks,
+            "[upstream.{name}]\nservers = [\"http://{server}\"]\npaths = [\"/{name}\"]\n\
+             timeouts.connect = \"{}\"\n",
+            patience(row)
+        );
+    }
+    for (name, port) in [("dual-healthy", 8080), ("dual-dead-v6", 1023)] {
+        let _ = write!(
+            blocks,
+            "[upstream.{name}]\nservers = [\"http://dual.test:{port}\"]\npaths = [\"/{name}\"]\n"
+        );
+    }
+    blocks
+}
+
+/// Both families well; IPv6 dead and IPv4 alive: a quarter of a second later, and then no more.
+fn healthy_names(proxy: &Proxy) {
+    for path in ["/healthy", "/dual-healthy"] {
+        assert_eq!(client::get(proxy.port, path, PROBLEM).status, 200, "{path}");
+        proxy.expect_logged_as_sound(path);
+    }
+    let begun = Instant::now();
+    assert_eq!(client::get(proxy.port, "/dual-dead-v6/1", PROBLEM).status, 200);
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(250), "IPv6 had its turn: {took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    let begun = Instant::now();
+    assert_eq!(client::get(proxy.port, "/dual-dead-v6/2", PROBLEM).status, 200);
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(250), "the family that answered goes first: {took:?}");
+    proxy.expect_logged_as_sound("/dual-dead-v6/1");
+}
+
+/// Each of a name's addresses stands in the attempts, with its own cause.
+fn every_address_is_told(proxy: &Proxy) {
+    for (path, first, second) in [
+        ("/both-refuse/again", "connection_refused", "connection_refused"),
+        ("/one-drops-one-refuses/again", "connection_refused", "connect_timeout"),
+        ("/one-drops-one-rejects/again", FIREWALL, "connect_timeout"),
+    ] {
+        let problem = client::get(proxy.port, path, PROBLEM).problem();
+        let addresses = &problem["attempts"][0]["addresses"];
+        let causes = [0, 1].map(|at| addresses[at]["cause"].as_str().unwrap_or_default());
+        assert_eq!(causes, [first, second], "{path}: {problem:#}");
+        assert!(addresses[1]["took_ms"].is_f64(), "{path}: {problem:#}");
+    }
+}
+
+fn listen(address: &str) -> TcpListener {
+    TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"))
+}
+
+/// Answers every request alike, until the test's end.
+fn serve(listener: TcpListener) {
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut stream: TcpStream = stream;
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK");
+        }
+    });
+}
+
+/// A listener that nobody accepts from, and the connections that fill its queue.
+fn full_queue(address: &str) -> (Socket, Vec<TcpStream>) {
+    let address: SocketAddr = address.parse().expect("an address");
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    listener.bind(&address.into()).expect("the port is free");
+    listener.listen(1).expect("it listens");
+    let mut waiting = Vec::new();
+    // The kernel takes one more than the backlog; the next is not answered.
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        waiting.push(stream);
+        assert!(waiting.len() < 16, "the queue never fills");
+    }
+    (listener, waiting)
+}
