@@ -67,7 +67,12 @@ pub(super) fn classify(
         return (failed(target, failure.errno(), None), Certain);
     };
     let led = attempt.tried.iter().find(|tried| tried.address == address);
-    tcp(failure, address, led.map(|tried| tried.took), attempt, facts.queue)
+    let took = led.map(|tried| tried.took);
+    if facts.neighbor_silent && matches!(failure, ConnectFailure::TimedOut) {
+        let reason = UnreachableReason::NeighborUnreachable;
+        return (Cause::HostUnreachable { address, reason, icmp: None }, Likely);
+    }
+    tcp(failure, address, took, attempt, facts.queue)
 }
 
 /// The cause that one address alone would have.
@@ -239,4 +244,109 @@ fn unix(failure: &ConnectFailure, path: &Path) -> Cause {
 fn is_invalid_input(failure: &ConnectFailure) -> bool {
     matches!(failure, ConnectFailure::Io { error, .. }
         if error.kind() == io::ErrorKind::InvalidInput)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::config::{Scheme, Server, Upstream};
+
+    const TARGET: &str = "10.9.0.2:80";
+
+    fn decide(failure: ConnectFailure, took: Duration, facts: &Facts) -> (Cause, Certainty) {
+        let address: SocketAddr = TARGET.parse().unwrap();
+        let server = Server { scheme: Scheme::Http, address: ServerAddress::Ip(address) };
+        let upstream = Rc::new(Upstream::new("shop", vec![server]));
+        let mut attempt = Attempt::new(upstream, 0, Instant::now());
+        attempt.address = Some(address);
+        attempt.tried.push(Tried { address, failure: failure.clone(), took });
+        let decided = classify(&failure, &attempt, facts);
+        if facts.queue.is_none() && !facts.neighbor_silent {
+            assert_eq!(of_address(&attempt.tried[0], &attempt), decided.0.code());
+        }
+        decided
+    }
+
+    fn io(errno: i32, icmp: Option<Icmp>) -> ConnectFailure {
+        ConnectFailure::Io { error: io::Error::from_raw_os_error(errno), icmp }
+    }
+
+    fn icmp(kind: u8, code: u8, offender: &str) -> Option<Icmp> {
+        let offender = Some(offender.parse().unwrap());
+        let own = offender == Some([10, 9, 0, 1].into());
+        Some(Icmp { version: IcmpVersion::V4, kind, code, offender, own })
+    }
+
+    /// The row of a case as its name and its reason.
+    fn named(cause: &Cause) -> (&'static str, String) {
+        let rows = cause.evidence();
+        let reason = rows.into_iter().find(|(key, _)| *key == "reason");
+        (cause.code().name(), reason.map(|(_, value)| value).unwrap_or_default())
+    }
+
+    #[test]
+    fn errno_message_sender_and_time_make_the_cause() {
+        const LONG: Duration = Duration::from_secs(3);
+        let at_once = Duration::ZERO;
+        let (router, target, own) = ("10.9.0.254", "10.9.0.2", "10.9.0.1");
+        for (errno, icmp, took, code, reason) in [
+            (111, None, at_once, "connection_refused", ""),
+            (111, icmp(3, 3, target), at_once, "tcp_rejected_by_firewall", ""),
+            (113, icmp(3, 13, router), at_once, "tcp_rejected_by_firewall", ""),
+            (101, icmp(3, 9, router), at_once, "tcp_rejected_by_firewall", ""),
+            (113, icmp(3, 10, own), at_once, "tcp_rejected_by_firewall", ""),
+            (113, icmp(3, 1, target), at_once, "tcp_rejected_by_firewall", ""),
+            (113, icmp(3, 1, router), at_once, "host_unreachable", "router_reported"),
+            (113, icmp(3, 1, own), LONG, "host_unreachable", "neighbor_unreachable"),
+            (113, icmp(11, 0, router), at_once, "host_unreachable", "ttl_exceeded"),
+            (112, icmp(3, 7, router), at_once, "host_unreachable", "router_reported"),
+            (113, None, at_once, "host_unreachable", "route_unreachable"),
+            (113, None, LONG, "host_unreachable", "unknown"),
+            (101, None, at_once, "network_unreachable", "no_route"),
+            (101, icmp(3, 0, router), at_once, "network_unreachable", "router_reported"),
+            (100, None, at_once, "network_unreachable", "interface_down"),
+            (110, None, LONG, "connect_timeout", "silence"),
+            (13, None, at_once, "connect_forbidden_locally", ""),
+            (1, None, at_once, "connect_forbidden_locally", ""),
+            (22, None, at_once, "connect_failed", "blackhole_route"),
+            (92, icmp(3, 2, target), at_once, "connect_failed", "protocol_unreachable"),
+            (97, None, at_once, "connect_failed", "address_family_unsupported"),
+            (95, None, at_once, "connect_failed", "unknown"),
+            (99, None, at_once, "local_ports_exhausted", ""),
+            (24, None, at_once, "local_fd_exhausted", ""),
+            (105, None, at_once, "local_out_of_memory", ""),
+        ] {
+            let (cause, certainty) = decide(io(errno, icmp), took, &Facts::default());
+            assert_eq!(named(&cause), (code, reason.to_owned()), "{errno} {icmp:?}");
+            assert_eq!(certainty, Certain, "{errno} {icmp:?}");
+        }
+    }
+
+    #[test]
+    fn silence_is_explained_by_what_was_found_on_this_host() {
+        let waited = Duration::from_secs(3);
+        let queue = |pending| Some(Queue { pending, backlog: 2 });
+        for (facts, code, reason, certainty) in [
+            (Facts::default(), "connect_timeout", "silence", Likely),
+            (
+                Facts { queue: queue(3), ..Facts::default() },
+                "connect_timeout",
+                "accept_queue_full",
+                Certain,
+            ),
+            (Facts { queue: queue(1), ..Facts::default() }, "connect_timeout", "silence", Likely),
+            (
+                Facts { neighbor_silent: true, ..Facts::default() },
+                "host_unreachable",
+                "neighbor_unreachable",
+                Likely,
+            ),
+        ] {
+            let (cause, sure) = decide(ConnectFailure::TimedOut, waited, &facts);
+            assert_eq!((named(&cause), sure), ((code, reason.to_owned()), certainty), "{facts:?}");
+        }
+    }
 }

@@ -9,6 +9,8 @@ use super::cause::Protocol;
 pub struct Facts {
     /// The accept queue of the upstream's listener, where that is on this host.
     pub queue: Option<Queue>,
+    /// The address is a neighbour's, and nobody answers to it (ARP).
+    pub neighbor_silent: bool,
     /// How the server takes a FastCGI question of its own.
     pub fastcgi: Option<Probed>,
     /// What the server speaks in place of HTTP, by its answer to a greeting of its own.

@@ -65,7 +65,7 @@ pub enum UnreachableReason {
     /// The packet went round until its time to live was used up.
     TtlExceeded,
     NoRoute,
-    /// The name has IPv6 addresses only, and this host has no way into IPv6.
+    /// The same, and every address of the server is one of IPv6.
     NoIpv6Route,
     InterfaceDown,
     /// Nothing but the errno.

@@ -20,6 +20,7 @@ const SPOKEN: Duration = Duration::from_secs(10);
 pub struct Looks {
     /// Of the server with this position.
     queue: RefCell<Option<(Instant, usize, Option<Queue>)>>,
+    neighbor: Cell<Option<(Instant, SocketAddr, bool)>>,
     fastcgi: RefCell<Option<(Instant, Option<Probed>)>>,
     /// A probe is under way.
     probing: Cell<bool>,
@@ -41,8 +42,11 @@ pub async fn facts(looks: &Looks, pool: &Pool, failure: &Failure, attempt: &Atte
         Failure::Head(HeadFailure::TimedOut) if is_fastcgi(attempt) => {
             facts.queue = looks.queue(attempt);
         }
-        // Full queues are one reason for silence; a listener of another host is not looked at.
-        Failure::Connect(ConnectFailure::TimedOut) => facts.queue = looks.queue(attempt),
+        // A full queue on this host is one reason for silence, a neighbour that is off another.
+        Failure::Connect(ConnectFailure::TimedOut) => {
+            facts.queue = looks.queue(attempt);
+            facts.neighbor_silent = looks.neighbor_is_silent(attempt);
+        }
         Failure::Head(HeadFailure::Closed | HeadFailure::Io(_))
         | Failure::Send(SendFailure::Io(_))
             if !diagnose::is_stale(attempt) =>
@@ -81,6 +85,19 @@ impl Looks {
             _ => {
                 let queue = probe::accept_queue(&attempt.server().address, attempt.address);
                 known.insert((now, attempt.server, queue)).2
+            }
+        }
+    }
+
+    fn neighbor_is_silent(&self, attempt: &Attempt) -> bool {
+        let Some(address) = attempt.address else { return false };
+        let now = Instant::now();
+        match self.neighbor.get() {
+            Some((at, of, silent)) if of == address && now < at + FRESH => silent,
+            _ => {
+                let silent = probe::neighbor_is_silent(address);
+                self.neighbor.set(Some((now, address, silent)));
+                silent
             }
         }
     }

@@ -139,6 +139,13 @@ const ROWS: &[Row] = &[
         &[("reason", "neighbor_unreachable"), ("icmp_from", "10.66.0.1")],
     ),
     row(
+        "silent-neighbor-early",
+        "10.66.0.78:80",
+        "host_unreachable",
+        UNROUTABLE,
+        &[("reason", "neighbor_unreachable")],
+    ),
+    row(
         "route-unreachable",
         "10.77.0.1:80",
         "host_unreachable",
@@ -220,7 +227,8 @@ const HOSTS: &str = "127.0.0.1 localhost\n169.254.169.254 metadata.test\n\
 
 /// Rows for which the proxy must not wait for its whole patience, which is for ARP.
 fn patience(row: &Row) -> &'static str {
-    if row.cause == "connect_timeout" || row.name.starts_with("one-") { "1s" } else { "5s" }
+    let silent = row.cause == "connect_timeout" || row.name.ends_with("-early");
+    if silent || row.name.starts_with("one-") { "1s" } else { "5s" }
 }
 
 #[test]

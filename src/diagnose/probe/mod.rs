@@ -2,9 +2,11 @@
 //! good for is the caller's. The only part of this room that opens anything.
 
 mod fastcgi;
+mod neighbor;
 mod queue;
 mod speaks;
 
 pub use fastcgi::fastcgi;
+pub use neighbor::neighbor_is_silent;
 pub use queue::accept_queue;
 pub use speaks::speaks;
