@@ -129,7 +129,7 @@ fn tried(out: &mut String, number: usize, attempt: &AttemptSummary) {
     let _ = write!(line, " cause={cause} phase={phase} reused={reused}");
     for tried in attempt.several_addresses() {
         let (address, code) = (tried.address, tried.code.name());
-        let _ = write!(line, " tried={address}:{code}:{:.1}ms", tried.took.as_secs_f64() * 1000.0);
+        let _ = write!(line, " tried={address},{code},{:.1}ms", tried.took.as_secs_f64() * 1000.0);
     }
     for (phase, time) in &attempt.stages {
         let phase: &str = phase.into();

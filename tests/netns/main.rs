@@ -332,6 +332,12 @@ fn every_address_is_told(proxy: &Proxy) {
         assert_eq!(causes, [first, second], "{path}: {problem:#}");
         assert!(addresses[1]["took_ms"].is_f64(), "{path}: {problem:#}");
     }
+    // The refusal of a moment ago has its address with it, though nothing was resolved.
+    for path in ["/both-refuse/first", "/both-refuse/soon"] {
+        let problem = client::get(proxy.port, path, PROBLEM).problem();
+        assert_eq!(problem["cause"], "connection_refused", "{path}: {problem:#}");
+        assert_eq!(problem["evidence"]["address"], "[fd66:1::1]:999", "{path}: {problem:#}");
+    }
 }
 
 fn listen(address: &str) -> TcpListener {

@@ -342,8 +342,8 @@ fn attempt(code: Code, phase: Phase) -> AttemptSummary {
         code,
         phase,
         reused: code == Code::StaleKeepalive,
-        addresses: match phase {
-            Phase::Connect => vec![
+        addresses: match code {
+            Code::ConnectionRefused => vec![
                 tried("[fd00:beef::77]:4455", Code::ConnectTimeout, 2_750),
                 tried("10.11.12.13:4455", code, 1),
             ],
