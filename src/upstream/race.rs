@@ -152,7 +152,7 @@ pub(super) fn order(addresses: Vec<SocketAddr>, v4_first: bool) -> Vec<SocketAdd
     pairs.flatten().copied().take(ADDRESSES_MAX).collect()
 }
 
-/// The failure that tells most: refused, rejected, unreachable, silent, in this order.
+/// The failure that tells most: prohibited, refused, rejected, unreachable, silent, in this order.
 pub(super) fn most_telling(tried: &[Tried]) -> Option<&Tried> {
     // Of equals the first.
     tried.iter().min_by_key(|tried| rank(tried))
@@ -162,7 +162,9 @@ pub(super) fn most_telling(tried: &[Tried]) -> Option<&Tried> {
 fn rank(tried: &Tried) -> u8 {
     let error = match &tried.failure {
         ConnectFailure::Io { error, .. } | ConnectFailure::Remembered { error, .. } => error,
-        ConnectFailure::Prohibited(_) => return 3,
+        // A fault of the name, whatever its other addresses do: `localhost` is ours by IPv4 and
+        // refuses by IPv6.
+        ConnectFailure::Prohibited(_) => return 1,
         ConnectFailure::TimedOut => return 5,
     };
     let icmp = tried.failure.icmp();
@@ -170,8 +172,8 @@ fn rank(tried: &Tried) -> u8 {
     match errno {
         // Our own limits: nothing was learnt of the network, and nobody else is to blame.
         Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => 0,
-        Some(Errno::CONNREFUSED) if icmp.is_none() => 1,
-        _ if icmp.is_some_and(|icmp| icmp.rejects(tried.address.ip())) => 2,
+        Some(Errno::CONNREFUSED) if icmp.is_none() => 2,
+        _ if icmp.is_some_and(|icmp| icmp.rejects(tried.address.ip())) => 3,
         Some(Errno::TIMEDOUT) => 5,
         // No packet left: beside an address that was asked it says only that this host lacks the
         // family.
@@ -217,9 +219,9 @@ mod tests {
         // From the one that tells most down.
         let failures = [
             io(Errno::MFILE, None),
+            ConnectFailure::Prohibited(crate::upstream::failure::Prohibited::Metadata),
             io(Errno::CONNREFUSED, None),
             io(Errno::HOSTUNREACH, icmp(13, "10.9.0.254")),
-            ConnectFailure::Prohibited(crate::upstream::failure::Prohibited::Metadata),
             io(Errno::HOSTUNREACH, icmp(1, "10.9.0.254")),
             ConnectFailure::TimedOut,
             io(Errno::NETUNREACH, None),
@@ -234,7 +236,7 @@ mod tests {
             assert_eq!(format!("{:?}", lead.failure), format!("{expected:?}"));
         }
         // The target itself rejects, whatever it says.
-        assert_eq!(rank(&tried(&io(Errno::HOSTUNREACH, icmp(1, "10.9.0.1")))), 2);
+        assert_eq!(rank(&tried(&io(Errno::HOSTUNREACH, icmp(1, "10.9.0.1")))), 3);
         assert!(most_telling(&[]).is_none());
     }
 }

@@ -209,6 +209,13 @@ const ROWS: &[Row] = &[
         "destination_ip_prohibited",
         &[("reason", "metadata_service"), ("address", "169.254.169.254:80")],
     ),
+    row(
+        "own-listener",
+        "localhost:1041",
+        "destination_prohibited",
+        "destination_ip_prohibited",
+        &[("reason", "own_listener"), ("address", "127.0.0.1:1041")],
+    ),
     row("both-refuse", "dual.test:999", "connection_refused", REFUSED, &[]),
     row("one-drops-one-refuses", "dual.test:1021", "connection_refused", REFUSED, &[]),
     row("one-drops-one-rejects", "dual.test:1022", FIREWALL, UNROUTABLE, &[]),
@@ -292,6 +299,8 @@ fn blocks() -> String {
             patience(row)
         );
     }
+    blocks += "[upstream.elsewhere]\nservers = [\"http://10.66.1.1:8080\"]\n\
+        listen = [\"127.0.0.1:1041\"]\n";
     for (name, port) in [("dual-healthy", 8080), ("dual-dead-v6", 1023)] {
         let _ = write!(
             blocks,
