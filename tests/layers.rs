@@ -24,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
 ];
 
 /// Bytes in, values out: no async, no clock, no files, no sockets.
-const PURE: [&str; 41] = [
+const PURE: [&str; 42] = [
     "demo/fastcgi.rs",
     "files/conditions.rs",
     "files/encoding.rs",
@@ -56,6 +56,7 @@ const PURE: [&str; 41] = [
     "diagnose/connect.rs",
     "diagnose/unreached.rs",
     "diagnose/evidence.rs",
+    "diagnose/print.rs",
     "diagnose/faults.rs",
     "diagnose/fingerprint.rs",
     "diagnose/fixes.rs",

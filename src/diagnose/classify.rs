@@ -12,11 +12,12 @@ use crate::upstream::{
     Attempt, BodyFailure, Failure, HeadFailure, HeaderLineFault, LengthFault, SendFailure,
 };
 
-use super::cause::{Cause, FramingFault, HeaderFault, Protocol, UpgradeFault};
+use super::cause::Cause;
 use super::connect;
 use super::dns;
 use super::facts::Facts;
 use super::fastcgi;
+use super::faults::{FramingFault, HeaderFault, Protocol, UpgradeFault};
 use super::fingerprint;
 use super::report::Certainty::{self, Certain, Likely};
 use super::tls;

@@ -168,7 +168,7 @@ pub fn named_rows(named: &Named) -> Vec<(&'static str, String)> {
     let mut rows = vec![("looked_up", super::visible(&named.name)), ("addresses_now", now)];
     if let Some(Before { addresses, ago }) = &named.before {
         rows.push(("addresses_before", list(addresses)));
-        rows.push(("last_connected", format!("{} ago", super::evidence::seconds(*ago))));
+        rows.push(("last_connected", format!("{} ago", super::print::seconds(*ago))));
     }
     rows
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::cause::Protocol;
+use super::faults::Protocol;
 
 /// What was found; nothing in it is known unless it was looked for.
 #[derive(Debug, Clone, Copy, Default)]

@@ -15,9 +15,10 @@ use crate::upstream::fastcgi::cgi_head::CgiHeadFault;
 use crate::upstream::fastcgi::record::{self, ProtocolStatus};
 use crate::upstream::{Attempt, BodyFailure, Failure, HeadFailure, SendFailure};
 
-use super::cause::{Cause, CgiFault, Protocol, RecordFault, RejectReason};
+use super::cause::Cause;
 use super::classify::{self, after, after_sent, is_stale};
 use super::facts::{Facts, Probed};
+use super::faults::{CgiFault, Protocol, RecordFault, RejectReason};
 use super::fingerprint;
 use super::report::Certainty::{self, Certain, Likely};
 

@@ -1,8 +1,149 @@
-//! Kinds of faults that causes of TLS carry as evidence, each with its name in print.
+//! Kinds of faults that causes carry as evidence, each with its name in print.
 //!
-//! What decides them is `certificate` and `tls`. Imports nothing.
+//! What decides them is `classify` and those beside it. Imports nothing.
 
-use strum::IntoStaticStr;
+use strum::{EnumIter, IntoStaticStr};
+
+/// The protocol that a peer turned out to speak, known by its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, EnumIter)]
+#[strum(serialize_all = "snake_case")]
+pub enum Protocol {
+    Http,
+    Http2,
+    Tls,
+    FastCgi,
+    Ssh,
+    Smtp,
+    Ftp,
+    Pop3,
+    Imap,
+    Mysql,
+    Postgres,
+    Redis,
+    Memcached,
+    Mongodb,
+    Amqp,
+    Vnc,
+    Telnet,
+    Mpd,
+    Elasticsearch,
+    Cgi,
+    Html,
+    /// Bytes that match no fingerprint.
+    Unknown,
+}
+
+/// What is wrong with a header line of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum HeaderFault {
+    Name,
+    Value,
+    Nul,
+    BareCr,
+    ObsFold,
+    SpaceBeforeColon,
+    NoColon,
+}
+
+/// Why the length of a message cannot be known for certain (RFC 9112 section 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum FramingFault {
+    ContentLengthInvalid,
+    ContentLengthConflict,
+    ContentLengthWithTransferEncoding,
+    TransferEncodingOnHttp10,
+    UnsupportedTransferEncoding,
+}
+
+/// What is wrong with a FastCGI record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum RecordFault {
+    Version,
+    Type,
+    RequestId,
+    /// END_REQUEST whose body is not 8 bytes long.
+    EndLength,
+    /// A protocolStatus that the specification does not know.
+    ProtocolStatus,
+    /// Records without content, without end.
+    Idle,
+}
+
+/// Why an application server rejected a request (FastCGI 1.0 section 5.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum RejectReason {
+    CannotMultiplex,
+    Overloaded,
+    UnknownRole,
+}
+
+/// What is wrong with a CGI header block (RFC 3875 section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum CgiFault {
+    /// Output before the headers: a notice, a byte order mark, white space.
+    NoHeaders,
+    Status,
+    Header,
+    /// The output ended inside the header block.
+    Unfinished,
+}
+
+/// Why PHP would not run a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum ForbiddenReason {
+    /// `security.limit_extensions` of the pool.
+    LimitExtensions,
+    /// EACCES when the file was opened.
+    Permission,
+    Unknown,
+}
+
+/// Why a connection was not upgraded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpgradeFault {
+    /// A 101 that nobody asked for.
+    Unasked,
+    /// A 101 without `Upgrade`, or with another protocol than asked for.
+    WrongProtocol { asked: String, got: String },
+}
+
+/// Why a request was refused with 400 before any upstream was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, EnumIter)]
+#[strum(serialize_all = "snake_case")]
+pub enum RequestFault {
+    RequestLine,
+    Version,
+    HeaderName,
+    HeaderValue,
+    BareLf,
+    BareCr,
+    ObsFold,
+    SpaceBeforeColon,
+    ControlCharacter,
+    TooManyHeaders,
+    HostMissing,
+    HostRepeated,
+    HostInvalid,
+    HostMismatch,
+    TargetInvalid,
+    MethodUnsupported,
+    ContentLengthInvalid,
+    ContentLengthConflict,
+    ContentLengthWithTransferEncoding,
+    TransferEncodingUnsupported,
+    TransferEncodingOnHttp10,
+    /// Two fields become one CGI variable.
+    FieldTwin,
+    ChunkInvalid,
+    ChunkSizeOverflow,
+    TrailerInvalid,
+}
 
 /// One thing that is wrong with the chain that a peer presented; a cause lists those beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]

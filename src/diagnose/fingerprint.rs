@@ -4,7 +4,7 @@
 //! nothing is `None`. Beside it what TLS alerts are called
 //! and mean.
 
-use super::cause::Protocol;
+use super::faults::Protocol;
 
 /// Whether these bytes begin a TLS record (RFC 8446 section 5.1): content type 20 to 24, version
 /// 3.x.

@@ -21,6 +21,7 @@ mod fingerprint;
 mod fixes;
 mod hop;
 mod look;
+mod print;
 pub mod probe;
 mod report;
 mod said;
@@ -31,23 +32,23 @@ mod unreached;
 
 pub use answer::{Question, answered, by_status};
 pub use catalog::{Blame, Entry, Phase, entry, is_received};
-pub use cause::{
-    Cause, CgiFault, Code, ForbiddenReason, FramingFault, HeaderFault, Protocol, RecordFault,
-    RejectReason, RequestFault, UpgradeFault,
-};
+pub use cause::{Cause, Code};
 pub use classify::{classify, is_stale};
 pub use connect::own_limit;
 pub use dns::{
     AnswerFault, Authority, Before, DnsConfigFault, Extended, Lookup, Named, has_moved, lookup,
     named_rows,
 };
-pub use evidence::{abridged, is_hidden, rcode_name, visible};
 pub use facts::{Facts, Probed, Queue};
 pub use fastcgi::looks_like_fastcgi;
-pub use faults::{CertFault, CertReason, Mismatch};
+pub use faults::{
+    CertFault, CertReason, CgiFault, ForbiddenReason, FramingFault, HeaderFault, Mismatch,
+    Protocol, RecordFault, RejectReason, RequestFault, UpgradeFault,
+};
 pub use fingerprint::{alert_name, says_port_is_tls};
 pub use fixes::{Audience, Fix, FixId, Site, fix_ids, fixes};
 pub use hop::{Failed, Hop, Received};
+pub use print::{abridged, is_hidden, rcode_name, visible};
 pub use report::{AddressSummary, AttemptSummary, Certainty, Fate, IncidentId, Report};
 pub use said::{Sent, is_quiet, said};
 pub use text::{CauseWords, FixWords, PageWords, Words, english, source};

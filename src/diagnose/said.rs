@@ -10,7 +10,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem;
 
-use super::cause::{Cause, ForbiddenReason};
+use super::cause::Cause;
+use super::faults::ForbiddenReason;
 use super::report::Certainty::{self, Certain, Likely};
 
 /// How much of a page is read.

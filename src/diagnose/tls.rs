@@ -10,9 +10,10 @@ use rustls::{AlertDescription, CertificateError, Error as Tls, PeerIncompatible}
 
 use crate::upstream::{self, Attempt, Presented, TlsFailure};
 
-use super::cause::{Cause, Protocol};
+use super::cause::Cause;
 use super::certificate::{self, Reading};
 use super::classify::first_bytes;
+use super::faults::Protocol;
 use super::faults::{CertFault, CertReason, Mismatch};
 use super::fingerprint;
 use super::report::Certainty::{self, Certain, Likely};

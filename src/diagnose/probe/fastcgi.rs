@@ -19,8 +19,9 @@ const GET_VALUES: &[u8] = b"\x01\x09\0\0\0\x11\0\0\x0f\0FCGI_MPXS_CONNS";
 /// PHP-FPM answers within two milliseconds; a page does not wait longer for it than a blink.
 const LIMIT: Duration = Duration::from_millis(100);
 
-/// Asks the server. `None` when no connection could be had for a reason of our own. One that drops us is asked once more:
-/// a listener that is just going away drops whoever stands in its queue, and is gone then.
+/// Asks the server. `None` when no connection could be had for a reason of our own. One that drops
+/// us is asked once more: a listener that is just going away drops whoever stands in its queue, and
+/// is gone then.
 pub async fn fastcgi(server: &ServerAddress, address: Option<SocketAddr>) -> Option<Probed> {
     let asked = async {
         match once(server, address).await {

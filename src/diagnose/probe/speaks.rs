@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::clock;
-use crate::diagnose::cause::Protocol;
+use crate::diagnose::faults::Protocol;
 use crate::diagnose::fingerprint;
 
 /// A TLS 1.2 ClientHello without extensions (RFC 5246 section 7.4.1.2). Whatever a TLS server makes
