@@ -11,6 +11,8 @@ pub struct Facts {
     pub queue: Option<Queue>,
     /// The address is a neighbour's, and nobody answers to it (ARP).
     pub neighbor_silent: bool,
+    /// The server has answered before in the protocol that was spoken to it.
+    pub has_answered: bool,
     /// How the server takes a FastCGI question of its own.
     pub fastcgi: Option<Probed>,
     /// What the server speaks in place of HTTP, by its answer to a greeting of its own.

@@ -118,10 +118,10 @@ fn body(failure: &BodyFailure, attempt: &Attempt) -> Option<(Cause, Certainty)> 
 
 /// HTTP was spoken, and the answer was what a FastCGI server gives to it: a reset at once.
 pub(super) fn behind_http(attempt: &Attempt, facts: &Facts) -> Option<(Cause, Certainty)> {
-    let at_once = after_sent(attempt) <= DROP_MAX + round_trip(attempt) * 3;
+    let soon = after_sent(attempt) <= SLOW_DROP_MAX && !facts.has_answered;
     let certainty = match facts.fastcgi {
         Some(Probed::Answers) => Certain,
-        _ if at_once && looks_like_fastcgi(&attempt.server().address) => Likely,
+        _ if soon && looks_like_fastcgi(&attempt.server().address) => Likely,
         _ => return None,
     };
     Some((Cause::HttpToFastcgiPort { reset: true, after: after(attempt) }, certainty))

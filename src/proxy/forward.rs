@@ -138,7 +138,8 @@ async fn answer(
     }
     let scratch = site.scratch.take();
     let (request, upload) = outgoing(pool, parts, fields, client, connection, incoming, scratch);
-    let outcome = attempts(site, connection, pool, &request, upload, record).await;
+    let asked = Asked { parts, client: *client };
+    let outcome = attempts(site, connection, pool, &request, upload, &asked, record).await;
     site.scratch.replace(request.head);
     outcome.map(|answer| served(answer, parts, record, None))
 }
@@ -174,7 +175,7 @@ async fn script_answer(
     let scratch = site.scratch.take();
     let outgoing = local::outgoing(pool, asked, script, connection, body, scratch);
     let (request, upload) = outgoing.map_err(|cause| (cause, Certainty::Certain))?;
-    let outcome = attempts(site, connection, pool, &request, upload, record).await;
+    let outcome = attempts(site, connection, pool, &request, upload, asked, record).await;
     site.scratch.replace(request.head);
     outcome.map(|answer| served(answer, asked.parts, record, Some(script)))
 }
@@ -201,6 +202,7 @@ async fn attempts(
     pool: &Rc<Pool>,
     request: &Outgoing,
     upload: Upload,
+    asked: &Asked<'_>,
     record: &mut Record,
 ) -> Result<Answer, (Cause, Certainty)> {
     let mut upload = Some(upload);
@@ -222,23 +224,25 @@ async fn attempts(
             Ok(answer) => return recognise(answer, attempt),
             Err(failure) => failure,
         };
+        let again = is_stale_and_repeatable(&failure, attempt, request, upload.as_ref());
+        if !again {
+            tried.push(server);
+            next = pool.choose(&tried).filter(|next| !tried.contains(next));
+        }
+        let is_last = !again && (next.is_none() || !never_sent(&failure, attempt));
         let looks = &site.looks[record.upstream.expect("chosen by the caller")];
-        let facts = look::facts(looks, pool, &failure, attempt).await;
+        let operator = asked.client.is_operator(&asked.parts.headers, &site.config.page);
+        let facts = look::facts(looks, pool, &failure, attempt, is_last && operator).await;
         let (mut cause, certainty) = diagnose::classify(&failure, attempt, &facts);
         if matches!(failure, Failure::Upload(_))
             && let Some(fault) = connection.body_fault.take()
         {
             cause = fault;
         }
-        if is_stale_and_repeatable(&failure, attempt, request, upload.as_ref()) {
-            fresh = true;
-        } else {
-            tried.push(server);
-            next = pool.choose(&tried).filter(|next| !tried.contains(next));
-            if next.is_none() || !never_sent(&failure, attempt) {
-                return Err((cause, certainty));
-            }
+        if is_last {
+            return Err((cause, certainty));
         }
+        fresh |= again;
         if let Some(attempt) = record.attempt.take() {
             record.earlier.push((attempt, cause.code()));
         }

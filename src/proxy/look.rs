@@ -6,12 +6,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
+
 use crate::config::Scheme;
 use crate::diagnose::{self, Facts, Probed, Protocol, Queue, probe};
 use crate::upstream::{Attempt, ConnectFailure, Failure, HeadFailure, Pool, SendFailure};
 
 /// How long what was found answers for the failures that follow.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long the answer to a FastCGI question counts: a pool may be mended at any time.
+const ANSWERED: Duration = Duration::from_secs(3);
 /// How long a protocol that a server was found to speak answers for failures of its kind.
 const SPOKEN: Duration = Duration::from_secs(10);
 
@@ -21,23 +25,37 @@ pub struct Looks {
     /// Of the server with this position.
     queue: RefCell<Option<(Instant, usize, Option<Queue>)>>,
     neighbor: Cell<Option<(Instant, SocketAddr, bool)>>,
-    fastcgi: RefCell<Option<(Instant, Option<Probed>)>>,
-    /// A probe is under way.
-    probing: Cell<bool>,
-    /// What the server at this address speaks. Asked beside the requests, for those that follow.
-    spoken: Rc<RefCell<Option<Spoken>>>,
+    fastcgi: Watch<Probed>,
+    speaks: Watch<Protocol>,
 }
+
+/// A question to a server that is asked beside the requests, and the last answer: one at a time,
+/// and none sooner than [`FRESH`] after the one before.
+#[derive(Debug)]
+struct Watch<T: Copy>(Rc<Cell<Option<Seen<T>>>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Spoken {
+struct Seen<T> {
     at: Instant,
-    address: SocketAddr,
-    protocol: Option<Protocol>,
+    of: Asked,
+    found: Option<T>,
 }
 
-/// What there is to know beside the failure. Takes the time of a probe at most.
-pub async fn facts(looks: &Looks, pool: &Pool, failure: &Failure, attempt: &Attempt) -> Facts {
-    let mut facts = Facts { in_flight: pool.in_flight(), ..Facts::default() };
+/// The server's position, and the address where it has one.
+type Asked = (usize, Option<SocketAddr>);
+
+/// What there is to know beside the failure. An operator waits for a probe, since the page is to
+/// show him what it finds (100 ms at most, once a second); a visitor never does, nor does a request
+/// that is tried again, and both are told what the last one found.
+pub async fn facts(
+    looks: &Looks,
+    pool: &Pool,
+    failure: &Failure,
+    attempt: &Attempt,
+    waits: bool,
+) -> Facts {
+    let has_answered = pool.has_answered(attempt.server);
+    let mut facts = Facts { in_flight: pool.in_flight(), has_answered, ..Facts::default() };
     match failure {
         Failure::Head(HeadFailure::TimedOut) if is_fastcgi(attempt) => {
             facts.queue = looks.queue(attempt);
@@ -56,10 +74,18 @@ pub async fn facts(looks: &Looks, pool: &Pool, failure: &Failure, attempt: &Atte
                 facts.previous_death = lasted(attempt).and_then(|lasted| pool.note_death(lasted));
             }
             let silent = attempt.bytes_received == 0;
+            let of = (attempt.server, attempt.address);
             if silent && (is_fastcgi(attempt) || diagnose::looks_like_fastcgi(address)) {
-                facts.fastcgi = looks.fastcgi(attempt).await;
+                let (server, at) = (address.clone(), attempt.address);
+                let look = async move { probe::fastcgi(&server, at).await };
+                let looking = looks.fastcgi.look(of, look).filter(|_| waits);
+                if let Some(looking) = looking {
+                    // A look that panicked found nothing.
+                    let _ = looking.await;
+                }
+                facts.fastcgi = looks.fastcgi.known(of, ANSWERED);
             } else if silent && attempt.server().scheme == Scheme::Http {
-                facts.speaks = attempt.address.and_then(|address| looks.speaks(address));
+                facts.speaks = looks.speaks(of);
             }
         }
         _ => {}
@@ -102,34 +128,47 @@ impl Looks {
         }
     }
 
-    async fn fastcgi(&self, attempt: &Attempt) -> Option<Probed> {
-        let known = *self.fastcgi.borrow();
-        match known {
-            Some((at, found)) if Instant::now() < at + FRESH => return found,
-            _ if self.probing.get() => return None,
-            _ => {}
+    /// What was found lately; sees to it that somebody looks, where that was a while ago.
+    fn speaks(&self, of: Asked) -> Option<Protocol> {
+        let address = of.1.filter(|address| is_private(address.ip()))?;
+        let look = async move { probe::speaks(address).await.filter(|found| !is_http(*found)) };
+        self.speaks.look(of, look);
+        self.speaks.known(of, SPOKEN)
+    }
+}
+
+impl<T: Copy> Default for Watch<T> {
+    fn default() -> Watch<T> {
+        Watch(Rc::default())
+    }
+}
+
+impl<T: Copy + 'static> Watch<T> {
+    /// Looks, unless somebody does or did a moment ago. Goes on when nobody waits for it.
+    fn look(
+        &self,
+        of: Asked,
+        look: impl Future<Output = Option<T>> + 'static,
+    ) -> Option<JoinHandle<()>> {
+        let now = Instant::now();
+        let last = self.0.get();
+        if last.is_some_and(|last| now < last.at + FRESH) {
+            return None;
         }
-        let _probing = Probing::begin(&self.probing);
-        let found = probe::fastcgi(&attempt.server().address, attempt.address).await;
-        self.fastcgi.replace(Some((Instant::now(), found)));
-        found
+        // Nobody else begins while this one is under way; what is known stays so until then.
+        let found = last.filter(|last| last.of == of).and_then(|last| last.found);
+        self.0.set(Some(Seen { at: now, of, found }));
+        let seen = self.0.clone();
+        Some(tokio::task::spawn_local(async move {
+            let found = look.await;
+            seen.set(Some(Seen { at: Instant::now(), of, found }));
+        }))
     }
 
-    /// What was found lately; sees to it that somebody looks, where that was a while ago.
-    fn speaks(&self, address: SocketAddr) -> Option<Protocol> {
-        let now = Instant::now();
-        let known = self.spoken.borrow().filter(|known| known.address == address);
-        if known.is_none_or(|known| now >= known.at + FRESH) && is_private(address.ip()) {
-            // Nobody else begins while this one is under way.
-            let protocol = known.and_then(|known| known.protocol);
-            self.spoken.replace(Some(Spoken { at: now, address, protocol }));
-            let spoken = self.spoken.clone();
-            tokio::task::spawn_local(async move {
-                let protocol = probe::speaks(address).await.filter(|found| !is_http(*found));
-                spoken.replace(Some(Spoken { at: Instant::now(), address, protocol }));
-            });
-        }
-        known.filter(|known| now < known.at + SPOKEN)?.protocol
+    /// What was found of this server no longer ago than this.
+    fn known(&self, of: Asked, limit: Duration) -> Option<T> {
+        let seen = self.0.get().filter(|seen| seen.of == of)?;
+        seen.found.filter(|_| Instant::now() < seen.at + limit)
     }
 }
 
@@ -142,21 +181,5 @@ fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
-}
-
-/// One probe under way; over when it is dropped, also with a client that left.
-struct Probing<'a>(&'a Cell<bool>);
-
-impl Probing<'_> {
-    fn begin(flag: &Cell<bool>) -> Probing<'_> {
-        flag.set(true);
-        Probing(flag)
-    }
-}
-
-impl Drop for Probing<'_> {
-    fn drop(&mut self) {
-        self.0.set(false);
     }
 }

@@ -111,20 +111,22 @@ impl Site {
 }
 
 /// Answers one request. Cancel safe: when the client leaves, the future is dropped and everything
-/// in it, and the log says so.
-pub async fn handle(
+/// in it, and the log says so, even of one that was never polled.
+pub fn handle(
     site: Rc<Site>,
     connection: Rc<Connection>,
     request: Request<Incoming>,
-) -> Response<Body> {
+) -> impl Future<Output = Response<Body>> {
     let (parts, incoming) = request.into_parts();
-    let fields = Fields::of(&parts.headers);
-    let record = Box::new(Record::new(site.clone(), connection.clone(), &parts, &fields));
+    let record = Box::new(Record::new(site.clone(), connection.clone(), &parts));
     connection.served.set(connection.served.get() + 1);
-    if connection.served.get() > connection.admitted.get()
-        && let Some(rejection) = connection.rejection.take()
-    {
-        return respond::rejected(&site, record, rejection);
+    async move {
+        let fields = Fields::of(&parts.headers);
+        if connection.served.get() > connection.admitted.get()
+            && let Some(rejection) = connection.rejection.take()
+        {
+            return respond::rejected(&site, record, rejection);
+        }
+        forward::forward(&site, &connection, &parts, &fields, incoming, record).await
     }
-    forward::forward(&site, &connection, &parts, &fields, incoming, record).await
 }

@@ -20,7 +20,6 @@ use crate::upstream::{Attempt, Failure, Permit};
 
 use super::Site;
 use super::client::Connection;
-use super::headers::Fields;
 
 /// The status that logs show for a client that left before an answer.
 const CLIENT_LEFT: u16 = 499;
@@ -62,12 +61,7 @@ pub struct Record {
 }
 
 impl Record {
-    pub fn new(
-        site: Rc<Site>,
-        connection: Rc<Connection>,
-        parts: &Parts,
-        fields: &Fields<'_>,
-    ) -> Record {
+    pub fn new(site: Rc<Site>, connection: Rc<Connection>, parts: &Parts) -> Record {
         connection.in_flight.set(connection.in_flight.get() + 1);
         let combined = site.config.log.format == LogFormat::Combined;
         let field = |name| combined.then(|| parts.headers.get(name).cloned()).flatten();
@@ -79,7 +73,7 @@ impl Record {
             method: parts.method.clone(),
             uri: parts.uri.clone(),
             version: parts.version,
-            host: fields.host.cloned(),
+            host: parts.headers.get(header::HOST).cloned(),
             referer: field(header::REFERER),
             agent: field(header::USER_AGENT),
             raw_line: None,
@@ -205,6 +199,7 @@ impl Record {
         let bytes = |value: &'_ Option<HeaderValue>| -> Vec<u8> {
             value.as_ref().map(|value| value.as_bytes().to_vec()).unwrap_or_default()
         };
+        let retried_after: Vec<_> = self.earlier.iter().map(|(_, cause)| cause.name()).collect();
         emit(&Line {
             time,
             clf_time,
@@ -227,6 +222,7 @@ impl Record {
             duration: now.saturating_duration_since(self.started),
             stages: attempt.map(|attempt| self.stages(attempt)).unwrap_or_default(),
             attempts: self.earlier.len() + usize::from(self.attempt.is_some()),
+            retried_after: &retried_after,
             reused: attempt.is_some_and(|attempt| attempt.reuse.is_some()),
             cause: self.cause.map(Code::name),
             fault: self.fault,

@@ -36,6 +36,8 @@ pub struct Line<'a> {
     pub duration: Duration,
     pub stages: Stages,
     pub attempts: usize,
+    /// The causes of the attempts before the last.
+    pub retried_after: &'a [&'static str],
     pub reused: bool,
     pub cause: Option<&'static str>,
     /// Which kind of a cause that has several: what was wrong with a refused request.
@@ -114,6 +116,13 @@ fn json(out: &mut Vec<u8>, line: &Line<'_>) {
     }
     out.extend_from_slice(b",\"attempts\":");
     number(out, line.attempts as u64);
+    for (number, cause) in line.retried_after.iter().enumerate() {
+        out.extend_from_slice(if number == 0 { b",\"retried_after\":[\"" } else { b"\",\"" });
+        out.extend_from_slice(cause.as_bytes());
+    }
+    if !line.retried_after.is_empty() {
+        out.extend_from_slice(b"\"]");
+    }
     out.extend_from_slice(match line.reused {
         true => b",\"reused\":true".as_slice(),
         false => b",\"reused\":false",
@@ -189,6 +198,10 @@ fn text(out: &mut Vec<u8>, line: &Line<'_>) {
         let _ = write!(out, " upstream={} server=", line.upstream);
         out.extend_from_slice(line.server.as_bytes());
         let _ = write!(out, " attempts={} reused={}", line.attempts, line.reused);
+        for (number, cause) in line.retried_after.iter().enumerate() {
+            let before = if number == 0 { " retried_after=" } else { "," };
+            let _ = write!(out, "{before}{cause}");
+        }
     }
     if let Some(status) = line.received_status {
         let _ = write!(out, " received_status={status}");
@@ -313,6 +326,7 @@ mod tests {
             duration: Duration::from_micros(1_020),
             stages: Stages { connect: Some(Duration::from_micros(7)), ..Stages::default() },
             attempts: 1,
+            retried_after: &[],
             reused: false,
             cause: Some("connection_refused"),
             fault: Some("bare_lf"),

@@ -126,6 +126,7 @@ pub async fn exchange(
     let lent = upload.as_mut().expect("the caller keeps the upload until an answer takes it");
     let limits = &pool.upstream.limits;
     let heard = wire.head(lent, attempt, &request.method, limits).await?;
+    pool.note_answer(server);
     let upgraded = heard.head.status == StatusCode::SWITCHING_PROTOCOLS;
     if upgraded {
         check_upgrade(&heard.head, request.upgrade.as_deref()).map_err(Failure::Head)?;

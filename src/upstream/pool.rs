@@ -55,6 +55,8 @@ pub struct Pool {
     refused: Vec<Cell<Option<Refused>>>,
     /// The servers whose name was last reached by IPv4.
     v4_first: Vec<Cell<bool>>,
+    /// The servers that have answered before.
+    answered: Vec<Cell<bool>>,
     turn: Cell<usize>,
 }
 
@@ -109,6 +111,7 @@ impl Pool {
             idle_max,
             refused: (0..servers).map(|_| Cell::new(None)).collect(),
             v4_first: (0..servers).map(|_| Cell::new(false)).collect(),
+            answered: (0..servers).map(|_| Cell::new(false)).collect(),
             turn: Cell::new(0),
         }
     }
@@ -239,6 +242,15 @@ impl Pool {
 
     pub(super) fn note_family(&self, server: usize, address: SocketAddr) {
         self.v4_first[server].set(address.is_ipv4());
+    }
+
+    /// Whether a server has ever answered in the protocol that is spoken to it.
+    pub fn has_answered(&self, server: usize) -> bool {
+        self.answered[server].get()
+    }
+
+    pub(super) fn note_answer(&self, server: usize) {
+        self.answered[server].set(true);
     }
 
     /// Why a name must not lead to an address, if it must not.

@@ -70,6 +70,7 @@ fn a_stale_connection_costs_a_safe_request_nothing() {
             assert_eq!(line.get("cause"), None, "{line}");
             if how != Going::AtOnce {
                 assert_eq!((&line["attempts"], &line["reused"]), (&2.into(), &false.into()));
+                assert_eq!(line["retried_after"], serde_json::json!(["stale_keepalive"]));
             }
         }
     }
