@@ -172,6 +172,7 @@ fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 
 /// Fields that are not passed on as they came: they belong to one hop (RFC 9110 section 7.6.1), are
 /// written by us, or would let a client speak for us. `Proxy` becomes HTTP_PROXY in a CGI program.
+#[inline]
 pub fn is_ours(name: &HeaderName, trusted: bool) -> bool {
     match name.as_str() {
         "connection"

@@ -118,10 +118,11 @@ pub fn handle(
     request: Request<Incoming>,
 ) -> impl Future<Output = Response<Body>> {
     let (parts, incoming) = request.into_parts();
-    let record = Box::new(Record::new(site.clone(), connection.clone(), &parts));
+    let mut record = Box::new(Record::new(site.clone(), connection.clone(), &parts));
     connection.served.set(connection.served.get() + 1);
     async move {
         let fields = Fields::of(&parts.headers);
+        record.host = fields.host.cloned();
         if connection.served.get() > connection.admitted.get()
             && let Some(rejection) = connection.rejection.take()
         {

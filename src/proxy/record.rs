@@ -35,7 +35,7 @@ pub struct Record {
     method: Method,
     uri: Uri,
     version: Version,
-    host: Option<HeaderValue>,
+    pub host: Option<HeaderValue>,
     referer: Option<HeaderValue>,
     agent: Option<HeaderValue>,
     /// The refused bytes, in place of a target.
@@ -73,7 +73,7 @@ impl Record {
             method: parts.method.clone(),
             uri: parts.uri.clone(),
             version: parts.version,
-            host: parts.headers.get(header::HOST).cloned(),
+            host: None,
             referer: field(header::REFERER),
             agent: field(header::USER_AGENT),
             raw_line: None,

@@ -167,6 +167,7 @@ impl Head {
     }
 
     /// Takes a field: what belongs to the hop is noted, the rest goes on.
+    #[inline]
     pub(crate) fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), LengthFault> {
         if !self.hop.takes(&name, &value)? {
             self.headers.append(name, value);
