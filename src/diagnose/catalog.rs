@@ -11,7 +11,7 @@ use super::cause::Code;
 pub enum Phase {
     /// Reading the client's request.
     Request,
-    /// Choosing an upstream: routes, limits, loops.
+    /// Choosing what answers: routes, limits, loops, the files of a site.
     Route,
     Resolve,
     Connect,
@@ -151,11 +151,11 @@ pub fn entry(code: Code) -> Entry {
         C::RedirectLoop => bad(P::Head, Upstream, "proxy_loop_detected"),
         C::RequestHeaderRefused => bad(P::Head, Client, "http_request_error").status(431),
 
-        C::FileNotFound => client(404, Client),
-        C::FileDenied => Entry { proxy_error: "http_request_denied", ..client(403, Client) },
-        C::FileLinkRefused => Entry { proxy_error: "http_request_denied", ..client(403, Gateway) },
-        C::FileUnreadable => own(500, P::Request, "proxy_internal_error"),
-        C::MethodNotAllowed => client(405, Client),
+        C::FileNotFound => of_file(404, Client, "http_request_error"),
+        C::FileDenied => of_file(403, Client, "http_request_denied"),
+        C::FileLinkRefused => of_file(403, Gateway, "http_request_denied"),
+        C::FileUnreadable => of_file(500, Gateway, "proxy_internal_error"),
+        C::MethodNotAllowed => of_file(405, Client, "http_request_error"),
 
         C::DestinationProhibited => own(502, P::Connect, "destination_ip_prohibited"),
         C::LoopDetected => own(502, P::Route, "proxy_loop_detected"),
@@ -195,6 +195,11 @@ fn late(phase: Phase, blame: Blame, proxy_error: &'static str) -> Entry {
 
 fn own(status: u16, phase: Phase, proxy_error: &'static str) -> Entry {
     Entry { status, ..bad(phase, Blame::Gateway, proxy_error) }
+}
+
+/// The request was read to its end, so that its connection can go on.
+fn of_file(status: u16, blame: Blame, proxy_error: &'static str) -> Entry {
+    Entry { status, ..bad(Phase::Route, blame, proxy_error) }
 }
 
 fn client(status: u16, blame: Blame) -> Entry {
