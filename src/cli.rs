@@ -322,8 +322,17 @@ fn explanation(code: Code) -> String {
             }
         }
     }
+    text.push_str("\nTo see it happen, run `causeway demo` and open:\n");
+    for row in rows(code) {
+        text.push_str(&format!("  {}: {}\n", row.name, row.what));
+    }
     text.push_str(&format!("\nSources: {}\n", sources(&cause.sources).join(", ")));
     text
+}
+
+/// The rows of the demonstration that bring a cause about.
+fn rows(code: Code) -> impl Iterator<Item = &'static demo::Scenario> {
+    demo::scenarios().filter(move |row| row.code == code)
 }
 
 fn sources(names: &[String]) -> Vec<String> {
@@ -336,6 +345,8 @@ fn cause_json(code: Code) -> serde_json::Value {
     let entry = diagnose::entry(code);
     let (phase, blame): (&str, &str) = (entry.phase.into(), entry.blame.into());
     let of_our_own = !diagnose::is_received(code);
+    let row = |row: &demo::Scenario| json!({"row": row.name, "what": row.what});
+    let reproduce: Vec<_> = rows(code).map(row).collect();
     let (status, error) = of_our_own.then_some((entry.status, entry.proxy_error)).unzip();
     let fixes: Vec<_> = diagnose::fix_ids(code)
         .map(|fix| {
@@ -350,6 +361,7 @@ fn cause_json(code: Code) -> serde_json::Value {
     json!({
         "cause": code.name(), "title": cause.title, "visitor": cause.visitor,
         "operator": cause.operator, "recognised": cause.recognised,
+        "reproduce": reproduce,
         "sources": sources(&cause.sources),
         "phase": phase, "blame": blame, "status": status, "proxy_status_error": error,
         "fixes": fixes,

@@ -160,6 +160,9 @@ pub fn entry(code: Code) -> Entry {
         C::DestinationProhibited => own(502, P::Connect, "destination_ip_prohibited"),
         C::LoopDetected => own(502, P::Route, "proxy_loop_detected"),
         C::QueueFull => bad(P::Route, Upstream, "connection_limit_reached").status(503).wait(5),
+        C::NoHealthyUpstream => {
+            bad(P::Route, Upstream, "destination_unavailable").status(503).wait(5)
+        }
         C::NoUpstreamConfigured => own(500, P::Route, "destination_not_found"),
         C::ProxyInternalError => own(500, P::Route, "proxy_internal_error"),
 

@@ -441,6 +441,10 @@ pub enum Cause {
         limit: usize,
         waited: Duration,
     },
+    /// Every server of the block failed a moment ago; each with its last cause, and when.
+    NoHealthyUpstream {
+        servers: Vec<(String, Code, Duration)>,
+    },
     NoUpstreamConfigured {
         host: String,
     },

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::cause::Cause;
+use super::cause::{Cause, Code};
 use super::dns::{self, Lookup};
 use super::facts::Queue;
 use super::faults::{CertFault, UpgradeFault};
@@ -227,6 +227,7 @@ impl Cause {
             }
             C::LoopDetected { via } => rows.text("via", via),
             C::QueueFull { limit, waited } => rows.put("limit", limit).time("waited", *waited),
+            C::NoHealthyUpstream { servers } => rows.servers(servers),
             C::NoUpstreamConfigured { host } => rows.text("host", host),
             C::RequestInvalid { fault } => rows.text("fault", fault.into()),
             C::RequestHeaderTooLarge { limit_bytes } => rows.put("limit_bytes", limit_bytes),
@@ -342,6 +343,15 @@ impl Rows {
                 .put("backlog", backlog),
             None => self.text("reason", "silence"),
         }
+    }
+
+    /// Servers with their last failures.
+    fn servers(self, servers: &[(String, Code, Duration)]) -> Rows {
+        let shown = |(server, code, ago): &(String, Code, Duration)| {
+            format!("{server}: {} {} ago", code.name(), seconds(*ago))
+        };
+        let shown: Vec<_> = servers.iter().map(shown).collect();
+        self.list("servers", &shown)
     }
 
     fn known(self, key: &'static str, value: Option<u64>) -> Rows {

@@ -501,6 +501,10 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
                 Monitor,
             ],
         ),
+        C::NoHealthyUpstream => (
+            WAIT,
+            &[BackendStatus, StartBackend, CheckLogs, CheckMemory, MatchPort, RollBack, Monitor],
+        ),
         C::NoUpstreamConfigured => {
             (&[OtherSite, FlushDns, ChangeDns, ContactSite], &[AddRoute, CheckDns, RestartProxy])
         }

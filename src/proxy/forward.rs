@@ -207,10 +207,11 @@ async fn attempts(
 ) -> Result<Answer, (Cause, Certainty)> {
     let mut upload = Some(upload);
     let mut tried = Vec::new();
+    let looks = &site.looks[record.upstream.expect("chosen by the caller")];
     let mut next = pool.choose(&tried);
     let mut fresh = false;
     loop {
-        let server = next.expect("a block has at least one server, and next is some after that");
+        let Some(server) = next else { return Err(none_left(pool, looks)) };
         // The first begins with the request, unless that had to wait.
         let waited = record.queued.is_some() || record.gathered.is_some();
         let started = match !waited && record.earlier.is_empty() {
@@ -230,7 +231,6 @@ async fn attempts(
             next = pool.choose(&tried).filter(|next| !tried.contains(next));
         }
         let is_last = !again && (next.is_none() || !never_sent(&failure, attempt));
-        let looks = &site.looks[record.upstream.expect("chosen by the caller")];
         let operator = asked.client.is_operator(&asked.parts.headers, &site.config.page);
         let facts = look::facts(looks, pool, &failure, attempt, is_last && operator).await;
         let (mut cause, certainty) = diagnose::classify(&failure, attempt, &facts);
@@ -238,6 +238,10 @@ async fn attempts(
             && let Some(fault) = connection.body_fault.take()
         {
             cause = fault;
+        }
+        if matches!(failure, Failure::Resolve(_) | Failure::Connect(_) | Failure::Tls(_)) {
+            pool.note_unreached(server);
+            looks.note_unreached(server, cause.code());
         }
         if is_last {
             return Err((cause, certainty));
@@ -247,6 +251,14 @@ async fn attempts(
             record.earlier.push((attempt, cause.code()));
         }
     }
+}
+
+/// Nobody is left to be asked.
+fn none_left(pool: &Pool, looks: &look::Looks) -> (Cause, Certainty) {
+    let name = |server: usize| pool.upstream.servers[server].to_string();
+    let unreached = looks.unreached().into_iter();
+    let servers = unreached.map(|(server, code, ago)| (name(server), code, ago)).collect();
+    (Cause::NoHealthyUpstream { servers }, Certainty::Certain)
 }
 
 /// A kept-alive connection that had ended: once more on a fresh one, when doing so cannot double

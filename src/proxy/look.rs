@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use crate::config::Scheme;
-use crate::diagnose::{self, Facts, Probed, Protocol, Queue, probe};
+use crate::diagnose::{self, Code, Facts, Probed, Protocol, Queue, probe};
 use crate::upstream::{Attempt, ConnectFailure, Failure, HeadFailure, Pool, SendFailure};
 
 /// How long what was found answers for the failures that follow.
@@ -25,6 +25,8 @@ pub struct Looks {
     /// Of the server with this position.
     queue: RefCell<Option<(Instant, usize, Option<Queue>)>>,
     neighbor: Cell<Option<(Instant, SocketAddr, bool)>>,
+    /// The last failure of each server that could not be reached.
+    unreached: RefCell<Vec<(usize, Code, Instant)>>,
     fastcgi: Watch<Probed>,
     speaks: Watch<Protocol>,
 }
@@ -103,6 +105,19 @@ fn lasted(attempt: &Attempt) -> Option<Duration> {
 }
 
 impl Looks {
+    /// Notes why a server could not be reached.
+    pub fn note_unreached(&self, server: usize, code: Code) {
+        let mut unreached = self.unreached.borrow_mut();
+        unreached.retain(|(other, ..)| *other != server);
+        unreached.push((server, code, Instant::now()));
+    }
+
+    /// The servers that could not be reached, by position, with the cause and how long ago.
+    pub fn unreached(&self) -> Vec<(usize, Code, Duration)> {
+        let unreached = self.unreached.borrow();
+        unreached.iter().map(|(server, code, at)| (*server, *code, at.elapsed())).collect()
+    }
+
     fn queue(&self, attempt: &Attempt) -> Option<Queue> {
         let now = Instant::now();
         let mut known = self.queue.borrow_mut();

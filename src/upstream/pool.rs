@@ -25,6 +25,11 @@ use super::wire::Wire;
 /// is starting, and the page at once.
 const REFUSAL_MEMORY: Duration = Duration::from_millis(100);
 
+/// How long a server that could not be reached is passed over where the block has others, at first;
+/// twice as long each time that it fails again, up to the most.
+const PASS_OVER_MIN: Duration = Duration::from_millis(250);
+const PASS_OVER_MAX: Duration = Duration::from_secs(8);
+
 /// An idle connection is closed after this time, before the usual keep-alive of backends ends.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
@@ -57,6 +62,8 @@ pub struct Pool {
     v4_first: Vec<Cell<bool>>,
     /// The servers that have answered before.
     answered: Vec<Cell<bool>>,
+    /// The servers that could not be reached, in a block of several.
+    down: Vec<Cell<Option<Down>>>,
     turn: Cell<usize>,
 }
 
@@ -68,6 +75,14 @@ struct Refused {
     address: Option<SocketAddr>,
     errno: i32,
     icmp: Option<Icmp>,
+}
+
+/// A server that is passed over.
+#[derive(Debug, Clone, Copy)]
+struct Down {
+    until: Instant,
+    /// How long it was passed over for.
+    pause: Duration,
 }
 
 /// A place among the requests in flight; given back when dropped.
@@ -112,6 +127,7 @@ impl Pool {
             refused: (0..servers).map(|_| Cell::new(None)).collect(),
             v4_first: (0..servers).map(|_| Cell::new(false)).collect(),
             answered: (0..servers).map(|_| Cell::new(false)).collect(),
+            down: (0..servers).map(|_| Cell::new(None)).collect(),
             turn: Cell::new(0),
         }
     }
@@ -156,15 +172,30 @@ impl Pool {
         (before > 0).then(|| Duration::from_micros(before))
     }
 
-    /// The server whose turn it is: round robin, passing over those that have just refused.
+    /// The server whose turn it is: round robin, passing over those that could not be reached. One
+    /// whose time is up is tried by one request before it is there for all. `None`: nobody is left.
     pub fn choose(&self, tried: &[usize]) -> Option<usize> {
         let count = self.idle.len();
         let first = self.turn.get() % count;
         self.turn.set(first + 1);
         let order = (0..count).map(|step| (first + step) % count);
-        let mut untried = order.filter(|server| !tried.contains(server));
-        let fallback = untried.clone().next();
-        untried.find(|server| self.refusal(*server).is_none()).or(fallback)
+        let server = order.filter(|server| !tried.contains(server)).find(|&server| {
+            self.down[server].get().is_none_or(|down| down.until <= Instant::now())
+        })?;
+        if let Some(down) = self.down[server].get() {
+            let until = Instant::now() + self.upstream.timeouts.connect;
+            self.down[server].set(Some(Down { until, ..down }));
+        }
+        Some(server)
+    }
+
+    /// Notes that a server could not be reached. The only one of a block is never passed over.
+    pub fn note_unreached(&self, server: usize) {
+        if self.down.len() > 1 {
+            let twice = |down: Down| (down.pause * 2).min(PASS_OVER_MAX);
+            let pause = self.down[server].get().map_or(PASS_OVER_MIN, twice);
+            self.down[server].set(Some(Down { until: Instant::now() + pause, pause }));
+        }
     }
 
     /// What its handshakes need; `None` where the block has no use for it, or no authorities.
@@ -251,6 +282,7 @@ impl Pool {
 
     pub(super) fn note_answer(&self, server: usize) {
         self.answered[server].set(true);
+        self.down[server].set(None);
     }
 
     /// Why a name must not lead to an address, if it must not.

@@ -212,6 +212,7 @@ pub fn hostile() -> Vec<Cause> {
         C::DestinationProhibited { address, reason: ProhibitedReason::OwnListener },
         C::LoopDetected { via: text() },
         C::QueueFull { limit: 987_654, waited: WAITED },
+        C::NoHealthyUpstream { servers: vec![(text(), Code::ConnectionRefused, WAITED)] },
         C::NoUpstreamConfigured { host: text() },
         C::ProxyInternalError,
         C::ClientGone,

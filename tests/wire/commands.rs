@@ -87,7 +87,7 @@ fn a_check_tells_programs_every_problem() {
 #[test]
 fn causes_are_explained() {
     let said = text(&causeway(&["explain", "connection_refused"]).stdout);
-    for part in ["connection_refused", "What it means", "Status 502", "Sources"] {
+    for part in ["connection_refused", "What it means", "Status 502", "see it happen", "Sources"] {
         assert!(said.contains(part), "no {part:?} in {said}");
     }
     let output = causeway(&["explain", "conection_refused"]);
@@ -104,6 +104,7 @@ fn causes_are_explained() {
         let name = cause["cause"].as_str().unwrap();
         assert!(said.lines().any(|line| line.split(' ').next() == Some(name)), "{name}");
         assert!(!cause["fixes"].as_array().unwrap().is_empty() || name == "client_gone", "{name}");
+        assert!(!cause["reproduce"].as_array().unwrap().is_empty(), "{name}");
     }
     let one = causeway(&["explain", "connection_refused", "--json"]);
     let one: Value = serde_json::from_slice(&one.stdout).unwrap();

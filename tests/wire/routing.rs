@@ -129,3 +129,36 @@ fn an_upstream_may_be_a_unix_socket() {
     let head = server.join().unwrap();
     assert!(head.starts_with("GET / HTTP/1.1\r\nHost: shop.example\r\n"), "{head}");
 }
+
+/// A server that cannot be reached costs nobody an answer, and not every request a try.
+#[test]
+fn a_server_that_cannot_be_reached_is_passed_over() {
+    let alive = named("alive");
+    let proxy = Proxy::block(&[refusing(), alive.server()], "");
+    for number in 0..20 {
+        assert_eq!(proxy.get(&format!("/{number}")).body, "alive");
+    }
+    let lines: Vec<_> = (0..20).map(|number| proxy.logged(&format!("/{number}"))).collect();
+    let tried_both = lines.iter().filter(|line| line["attempts"] == 2);
+    let causes: Vec<_> = tried_both.map(|line| line["retried_after"].clone()).collect();
+    assert!((1..10).contains(&causes.len()), "{lines:#?}");
+    assert!(causes.iter().all(|causes| *causes == serde_json::json!(["connection_refused"])));
+}
+
+/// Where none is left, nobody is asked, and the page has the cause of each.
+#[test]
+fn a_block_without_a_server_that_can_be_reached_says_so() {
+    let servers = [refusing(), refusing()];
+    let proxy = Proxy::block(&servers, "");
+    let first = proxy.ask("GET /1 HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n");
+    assert_eq!(first.cause(), "connection_refused");
+    let answer = proxy.ask("GET /2 HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n");
+    assert_eq!((answer.status, answer.cause()), (503, "no_healthy_upstream"), "{answer:?}");
+    assert_eq!(answer.field("retry-after"), Some("5"));
+    let problem: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(problem["request"], "not_sent");
+    let shown = problem["evidence"]["servers"].as_str().unwrap();
+    for server in servers {
+        assert!(shown.contains(&format!("{server}: connection_refused")), "{shown}");
+    }
+}

@@ -4,7 +4,7 @@ use crate::config::{Rehearsal, Upstream};
 use crate::demo::scenario::{Ask, Scenario, Sees, Setup, Side, Step, row};
 use crate::diagnose::Code;
 
-use Setup::{Itself, Name, Nothing, Rehearsed, Tcp};
+use Setup::{ClosedPort, Itself, Name, Nothing, Rehearsed, Tcp};
 use Step::{Head, Stall, Wait, Write};
 
 pub(super) const ROWS: &[Scenario] = &[
@@ -113,6 +113,14 @@ pub(super) const ROWS: &[Scenario] = &[
     .ask(Ask::Together)
     .adjust(one_at_a_time),
     row(
+        Code::NoHealthyUpstream,
+        "no_healthy_upstream",
+        "Nothing listens at either of the block's two servers, and both were tried a moment ago.",
+        ClosedPort,
+    )
+    .ask(Ask::Twice)
+    .adjust(two_servers),
+    row(
         Code::ProxyInternalError,
         "proxy_internal_error",
         "The proxy's own code panics over this request (rehearsed).",
@@ -121,6 +129,10 @@ pub(super) const ROWS: &[Scenario] = &[
 ];
 
 const SERVED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nserved\n";
+
+fn two_servers(upstream: &mut Upstream) {
+    upstream.servers.extend(upstream.servers.first().cloned());
+}
 
 fn one_at_a_time(upstream: &mut Upstream) {
     upstream.limits.connections = 1;
