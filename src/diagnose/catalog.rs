@@ -116,6 +116,8 @@ pub fn entry(code: Code) -> Entry {
 
         C::BodyClosedShort => bad(P::Body, Upstream, "http_response_incomplete"),
         C::ChunkedTruncated => bad(P::Body, Upstream, "http_response_incomplete"),
+        C::InvalidTrailer => bad(P::Body, Upstream, "http_protocol_error"),
+        C::TrailerSectionTooLarge => bad(P::Body, Upstream, "http_response_trailer_section_size"),
         C::BadChunk => bad(P::Body, Upstream, "http_response_transfer_coding"),
         C::BodyReset => bad(P::Body, Upstream, "connection_terminated"),
         C::BodyStallTimeout => late(P::Body, Upstream, "connection_read_timeout"),

@@ -275,6 +275,15 @@ pub enum Cause {
     ChunkedTruncated {
         received_bytes: u64,
     },
+    /// Behind the last chunk stands what is no field.
+    InvalidTrailer {
+        received_bytes: u64,
+        line: Vec<u8>,
+    },
+    TrailerSectionTooLarge {
+        received_bytes: u64,
+        limit_bytes: usize,
+    },
     BadChunk {
         received_bytes: u64,
         line: Vec<u8>,

@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::{Scheme, Server, ServerAddress};
+use crate::upstream::http1::body::{ChunkPart, TRAILERS_MAX};
 use crate::upstream::{
     Attempt, BodyFailure, Failure, HeadFailure, HeaderLineFault, LengthFault, SendFailure,
 };
@@ -159,7 +160,16 @@ fn body(failure: &BodyFailure, attempt: &Attempt) -> (Cause, Certainty) {
             Cause::BodyClosedShort { received_bytes, declared_bytes: *declared_bytes }
         }
         BodyFailure::ChunkedTruncated => Cause::ChunkedTruncated { received_bytes },
-        BodyFailure::BadChunk { line } => Cause::BadChunk { received_bytes, line: line.clone() },
+        BodyFailure::BadChunk { part, line } => {
+            let line = line.clone();
+            match part {
+                ChunkPart::Chunk => Cause::BadChunk { received_bytes, line },
+                ChunkPart::Trailer => Cause::InvalidTrailer { received_bytes, line },
+                ChunkPart::TrailerSection => {
+                    Cause::TrailerSectionTooLarge { received_bytes, limit_bytes: TRAILERS_MAX }
+                }
+            }
+        }
         BodyFailure::Io(error) => {
             Cause::BodyReset { received_bytes, errno: error.raw_os_error().unwrap_or_default() }
         }

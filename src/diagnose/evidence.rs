@@ -147,7 +147,10 @@ impl Cause {
                 rows.put("received_bytes", received_bytes).known("declared_bytes", *declared_bytes)
             }
             C::ChunkedTruncated { received_bytes } => rows.put("received_bytes", received_bytes),
-            C::BadChunk { received_bytes, line } => {
+            C::TrailerSectionTooLarge { received_bytes, limit_bytes } => {
+                rows.put("received_bytes", received_bytes).put("limit_bytes", limit_bytes)
+            }
+            C::InvalidTrailer { received_bytes, line } | C::BadChunk { received_bytes, line } => {
                 rows.put("received_bytes", received_bytes).bytes("line", line)
             }
             C::BodyReset { received_bytes, errno } => {

@@ -369,7 +369,10 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
             WAIT,
             &[CheckTruncation, CheckLogs, CheckMemory, FpmTimeouts, BackendStatus, DebugCode],
         ),
-        C::BadChunk => (TELL, &[FixFraming, CheckLogs, UpdateSoftware, DebugCode]),
+        C::TrailerSectionTooLarge => (TELL, &[FixFraming, DebugCode, UpdateSoftware]),
+        C::InvalidTrailer | C::BadChunk => {
+            (TELL, &[FixFraming, CheckLogs, UpdateSoftware, DebugCode])
+        }
         C::BodyStallTimeout => {
             (LATER, &[SlowQueries, CheckLogs, HelperServices, RaiseTimeouts, CheckMemory])
         }

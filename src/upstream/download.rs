@@ -151,9 +151,9 @@ impl Download {
         let input = &mut self.wire.conn.input;
         match &mut self.payload {
             Payload::Done => Ok(Piece::End),
-            Payload::Chunked(chunked) => {
-                chunked.decode(input).map_err(|bad| BodyFailure::BadChunk { line: bad.line })
-            }
+            Payload::Chunked(chunked) => chunked
+                .decode(input)
+                .map_err(|bad| BodyFailure::BadChunk { part: bad.part, line: bad.line }),
             Payload::Records(output) => {
                 let piece = output.decode(input, attempt);
                 if output.is_over() {

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::fastcgi::cgi_head::CgiHeadFault;
 use super::fastcgi::record::{ProtocolStatus, RecordFault};
+use super::http1::body::ChunkPart;
 
 /// The stages of one exchange, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -248,7 +249,7 @@ pub enum BodyFailure {
     #[error("closed inside the chunked coding")]
     ChunkedTruncated,
     #[error("invalid chunk")]
-    BadChunk { line: Vec<u8> },
+    BadChunk { part: ChunkPart, line: Vec<u8> },
     #[error("read fails")]
     Io(#[source] io::Error),
     #[error("TLS fails under the body")]

@@ -154,6 +154,8 @@ pub fn hostile() -> Vec<Cause> {
         C::UpgradeFailed { fault: wrong },
         C::BodyClosedShort { received_bytes: BYTES, declared_bytes: Some(BYTES) },
         C::ChunkedTruncated { received_bytes: BYTES },
+        C::InvalidTrailer { received_bytes: BYTES, line: line() },
+        C::TrailerSectionTooLarge { received_bytes: BYTES, limit_bytes: 987_654 },
         C::BadChunk { received_bytes: BYTES, line: line() },
         C::BodyReset { received_bytes: BYTES, errno: 104 },
         C::BodyStallTimeout { received_bytes: BYTES, waited: WAITED },

@@ -7,7 +7,7 @@ use crate::diagnose::Code;
 use super::APART;
 
 use Setup::{Tcp, Tls};
-use Step::{Cut, Head, Raw, Reset, Stall, Write};
+use Step::{Cut, Head, Raw, Repeat, Reset, Stall, Write};
 
 const OF_1000: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\n";
@@ -76,6 +76,24 @@ pub(super) const ROWS: &[Scenario] = &[
         Tcp(&[Head, Write(CHUNKED), Write(CHUNK), APART, Write(b"PHP Warning: hello\r\n")]),
     )
     .sees(Sees::Cut),
+    row(
+        Code::InvalidTrailer,
+        "invalid_trailer",
+        "Behind the last chunk stands a line without a colon.",
+        Tcp(&[Head, Write(CHUNKED), Write(b"0\r\nPHP Warning\r\n\r\n")]),
+    ),
+    row(
+        Code::TrailerSectionTooLarge,
+        "trailer_section_too_large",
+        "Behind the last chunk comes a field of 20 kB.",
+        Tcp(&[
+            Head,
+            Write(CHUNKED),
+            Write(b"0\r\nX-Sum: "),
+            Repeat(b"0123456789", 2000),
+            Write(b"\r\n\r\n"),
+        ]),
+    ),
     row(
         Code::BodyReset,
         "body_reset",

@@ -39,8 +39,20 @@ pub enum Piece {
 /// A line that is not what the coding calls for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadChunk {
+    pub part: ChunkPart,
     /// Its start, 120 bytes at most.
     pub line: Vec<u8>,
+}
+
+/// The part of the coding that is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChunkPart {
+    /// A size line, or what follows the data.
+    Chunk,
+    /// A line behind the last chunk.
+    Trailer,
+    /// More than [`TRAILERS_MAX`] of those.
+    TrailerSection,
 }
 
 impl Chunked {
@@ -87,20 +99,29 @@ impl Chunked {
             return Ok(Piece::End);
         }
         let Some(end) = memchr::memmem::find(buffer, b"\r\n\r\n") else {
-            return if buffer.len() > TRAILERS_MAX { Err(bad(buffer)) } else { Ok(Piece::More) };
+            return if buffer.len() > TRAILERS_MAX {
+                Err(broken(ChunkPart::TrailerSection, buffer))
+            } else {
+                Ok(Piece::More)
+            };
         };
+        if end > TRAILERS_MAX {
+            return Err(broken(ChunkPart::TrailerSection, buffer));
+        }
         let section = buffer.split_to(end + 4).freeze();
         *self = Chunked::Done;
         let mut lines = [httparse::EMPTY_HEADER; 64];
         let Ok(httparse::Status::Complete((_, lines))) =
             httparse::parse_headers(&section, &mut lines)
         else {
-            return Err(bad(&section));
+            return Err(broken(ChunkPart::Trailer, &section));
         };
         let mut trailers = HeaderMap::with_capacity(lines.len());
         for line in lines {
-            let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| bad(&section))?;
-            let value = HeaderValue::from_bytes(line.value).map_err(|_| bad(&section))?;
+            let name = HeaderName::from_bytes(line.name.as_bytes())
+                .map_err(|_| broken(ChunkPart::Trailer, &section))?;
+            let value = HeaderValue::from_bytes(line.value)
+                .map_err(|_| broken(ChunkPart::Trailer, &section))?;
             trailers.append(name, value);
         }
         Ok(Piece::Trailers(trailers))
@@ -134,7 +155,11 @@ pub(crate) fn chunk_size(line: &[u8]) -> Option<u64> {
 }
 
 fn bad(line: &[u8]) -> BadChunk {
-    BadChunk { line: line[..line.len().min(120)].to_vec() }
+    broken(ChunkPart::Chunk, line)
+}
+
+fn broken(part: ChunkPart, line: &[u8]) -> BadChunk {
+    BadChunk { part, line: line[..line.len().min(120)].to_vec() }
 }
 
 #[cfg(test)]
