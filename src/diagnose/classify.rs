@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::{Scheme, Server, ServerAddress};
+use crate::upstream::fastcgi::record::ProtocolStatus;
 use crate::upstream::http1::body::{ChunkPart, TRAILERS_MAX};
 use crate::upstream::{
     Attempt, BodyFailure, Failure, HeadFailure, HeaderLineFault, LengthFault, SendFailure,
@@ -105,11 +106,14 @@ fn head(failure: &HeadFailure, attempt: &Attempt, facts: &Facts) -> (Cause, Cert
             Cause::ResetBeforeResponse { errno: error.raw_os_error().unwrap_or_default() }
         }
         HeadFailure::TimedOut => return (head_timeout(attempt, partial), Likely),
-        // FastCGI's alone, and decided there.
-        HeadFailure::Record(_)
-        | HeadFailure::Cgi(_)
-        | HeadFailure::NoOutput { .. }
-        | HeadFailure::Rejected { .. } => Cause::ProxyInternalError,
+        HeadFailure::Record(fault) => fastcgi::malformed(*fault),
+        HeadFailure::Cgi(fault) => fastcgi::cgi(fault, attempt),
+        HeadFailure::NoOutput { app_status } => {
+            fastcgi::without_output(ProtocolStatus::Complete, *app_status, attempt)
+        }
+        HeadFailure::Rejected { status, app_status } => {
+            fastcgi::without_output(*status, *app_status, attempt)
+        }
     };
     (cause, Certain)
 }
@@ -178,8 +182,8 @@ fn body(failure: &BodyFailure, attempt: &Attempt) -> (Cause, Certainty) {
             let waited = attempt.upstream.timeouts.idle;
             return (Cause::BodyStallTimeout { received_bytes, waited }, Likely);
         }
-        // FastCGI's alone, and decided there.
-        BodyFailure::Record(_) | BodyFailure::Withdrawn => Cause::ProxyInternalError,
+        BodyFailure::Record(fault) => fastcgi::malformed(*fault),
+        BodyFailure::Withdrawn => fastcgi::without_output(ProtocolStatus::Overloaded, 0, attempt),
     };
     (cause, Certain)
 }

@@ -59,29 +59,15 @@ fn head(failure: &HeadFailure, attempt: &Attempt, facts: &Facts) -> Option<(Caus
             let protocol = fingerprint::protocol(&first_bytes).unwrap_or(Protocol::Unknown);
             Cause::FcgiPeerNotFastcgi { protocol, first_bytes }
         }
-        HeadFailure::Record(fault) => Cause::FcgiMalformedRecord { fault: record_fault(*fault) },
-        HeadFailure::Cgi(CgiHeadFault::TooLarge { limit_bytes }) => Cause::HeaderSectionTooLarge {
-            limit_bytes: *limit_bytes,
-            largest: classify::largest(attempt),
-        },
-        HeadFailure::Cgi(CgiHeadFault::TooManyHeaders { limit }) => {
-            Cause::TooManyHeaders { limit: *limit, largest: classify::largest(attempt) }
-        }
-        HeadFailure::Cgi(CgiHeadFault::Length { fault, .. }) => {
-            Cause::AmbiguousFraming { fault: classify::framing_fault(*fault) }
-        }
-        HeadFailure::Cgi(fault) => cgi(fault, attempt),
-        HeadFailure::NoOutput { app_status } => {
-            Cause::FcgiNoOutput { app_status: *app_status, stderr: stderr(attempt) }
-        }
-        HeadFailure::Rejected { status: ProtocolStatus::Complete, .. } => return None,
-        HeadFailure::Rejected { status, app_status } => {
-            Cause::FcgiRejected { reason: reason(*status), app_status: *app_status }
-        }
         HeadFailure::Closed => return Some(ended(false, attempt, facts)),
         HeadFailure::Io(error) => return Some(ended(is_reset(error), attempt, facts)),
         HeadFailure::TimedOut => return saturated(attempt, facts),
-        HeadFailure::StatusLine { .. }
+        // Whoever said so spoke FastCGI: decided with the rest.
+        HeadFailure::Record(_)
+        | HeadFailure::Cgi(_)
+        | HeadFailure::NoOutput { .. }
+        | HeadFailure::Rejected { .. }
+        | HeadFailure::StatusLine { .. }
         | HeadFailure::Header { .. }
         | HeadFailure::TooLarge { .. }
         | HeadFailure::TooManyHeaders { .. }
@@ -103,11 +89,9 @@ fn body(failure: &BodyFailure, attempt: &Attempt) -> Option<(Cause, Certainty)> 
     let cause = match failure {
         BodyFailure::ClosedShort { declared_bytes: None } => died(false),
         BodyFailure::Io(error) => died(is_reset(error)),
-        BodyFailure::Record(fault) => Cause::FcgiMalformedRecord { fault: record_fault(*fault) },
-        BodyFailure::Withdrawn => {
-            Cause::FcgiRejected { reason: RejectReason::Overloaded, app_status: 0 }
-        }
-        BodyFailure::ClosedShort { declared_bytes: Some(_) }
+        BodyFailure::Record(_)
+        | BodyFailure::Withdrawn
+        | BodyFailure::ClosedShort { declared_bytes: Some(_) }
         | BodyFailure::ChunkedTruncated
         | BodyFailure::BadChunk { .. }
         | BodyFailure::Tls(_)
@@ -197,36 +181,51 @@ fn saturated(attempt: &Attempt, facts: &Facts) -> Option<(Cause, Certainty)> {
     Some((Cause::FcgiPoolSaturated { waited, pending, backlog, in_flight }, Certain))
 }
 
-fn cgi(fault: &CgiHeadFault, attempt: &Attempt) -> Cause {
+/// Output whose beginning is no head that can go on.
+pub(super) fn cgi(fault: &CgiHeadFault, attempt: &Attempt) -> Cause {
     let (fault, line) = match fault {
+        CgiHeadFault::TooLarge { limit_bytes } => {
+            let (limit_bytes, largest) = (*limit_bytes, classify::largest(attempt));
+            return Cause::HeaderSectionTooLarge { limit_bytes, largest };
+        }
+        CgiHeadFault::TooManyHeaders { limit } => {
+            return Cause::TooManyHeaders { limit: *limit, largest: classify::largest(attempt) };
+        }
+        CgiHeadFault::Length { fault, .. } => {
+            return Cause::AmbiguousFraming { fault: classify::framing_fault(*fault) };
+        }
         CgiHeadFault::NoHead { line } => (CgiFault::NoHeaders, line.clone()),
         CgiHeadFault::Header { line, .. } => (CgiFault::Header, line.clone()),
         CgiHeadFault::Status { line } => (CgiFault::Status, line.clone()),
-        CgiHeadFault::Length { .. }
-        | CgiHeadFault::TooLarge { .. }
-        | CgiHeadFault::TooManyHeaders { .. }
-        | CgiHeadFault::Unfinished => (CgiFault::Unfinished, Vec::new()),
+        CgiHeadFault::Unfinished => (CgiFault::Unfinished, Vec::new()),
     };
     Cause::FcgiBadCgiHeaders { fault, line, stderr: stderr(attempt) }
 }
 
-fn record_fault(fault: record::RecordFault) -> RecordFault {
-    match fault {
+/// Bytes that are no answer in FastCGI.
+pub(super) fn malformed(fault: record::RecordFault) -> Cause {
+    let fault = match fault {
         record::RecordFault::Version { .. } => RecordFault::Version,
         record::RecordFault::RequestId { .. } => RecordFault::RequestId,
         record::RecordFault::Type { .. } => RecordFault::Type,
         record::RecordFault::EndLength { .. } => RecordFault::EndLength,
         record::RecordFault::ProtocolStatus { .. } => RecordFault::ProtocolStatus,
         record::RecordFault::Idle { .. } => RecordFault::Idle,
-    }
+    };
+    Cause::FcgiMalformedRecord { fault }
 }
 
-fn reason(status: ProtocolStatus) -> RejectReason {
-    match status {
+/// A request that ended before any output, with the status that its end carried.
+pub(super) fn without_output(status: ProtocolStatus, app_status: u32, attempt: &Attempt) -> Cause {
+    let reason = match status {
+        ProtocolStatus::Complete => {
+            return Cause::FcgiNoOutput { app_status, stderr: stderr(attempt) };
+        }
         ProtocolStatus::CannotMultiplex => RejectReason::CannotMultiplex,
         ProtocolStatus::UnknownRole => RejectReason::UnknownRole,
-        ProtocolStatus::Overloaded | ProtocolStatus::Complete => RejectReason::Overloaded,
-    }
+        ProtocolStatus::Overloaded => RejectReason::Overloaded,
+    };
+    Cause::FcgiRejected { reason, app_status }
 }
 
 fn is_reset(error: &io::Error) -> bool {
