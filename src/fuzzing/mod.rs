@@ -1,6 +1,17 @@
 //! What must hold of the parsers for any bytes at all: they end, they do not panic, and two readers
-//! of the same bytes do not disagree. Called by the targets in `fuzz/` and by the tests below; no
-//! part of the program.
+//! of the same bytes do not disagree. Called by the targets in `fuzz/` and by the tests; no part of
+//! the program.
+//!
+//! Here stand the codecs; `answers` holds the readers of what others say, `diagnosis` the way from
+//! any failure to its page, with `failures` made of bytes by `source`.
+
+mod answers;
+mod diagnosis;
+mod failures;
+mod source;
+
+pub use answers::{extended_errors, received, said, sock_diag};
+pub use diagnosis::{certificates, diagnosis, first_bytes};
 
 use std::path::Path;
 

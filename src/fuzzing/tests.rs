@@ -1,8 +1,16 @@
 //! The properties, held to bytes that are mostly words of each grammar, and to noise.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::sync::LazyLock;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::diagnose::{self, Code, Phase};
+
+use super::diagnosis::cause;
+use super::source::Source;
 use super::*;
 
 /// Bytes that are mostly words of the grammar, so that they come further than noise does.
@@ -228,6 +236,85 @@ const RANGES: &[&str] = &[
     "x",
 ];
 
+const PHP: &[&str] = &[
+    "\0",
+    "PHP message: ",
+    "PHP Fatal error:  ",
+    "Uncaught Error: no",
+    " in /srv/canary.php",
+    " on line 7",
+    "<br />\n<b>Fatal error</b>:  ",
+    " in <b>/srv/canary.php</b>",
+    "</b> on line <b>7</b>",
+    "\nFatal error: ",
+    "Allowed memory size of 1 bytes exhausted",
+    "Maximum execution time of 30 seconds exceeded",
+    "<h1>Error establishing a database connection</h1>",
+    "There has been a critical error on this website",
+    "SQLSTATE[HY000] [2002] ",
+    "Primary script unknown",
+    "File not found.\n",
+    "Access denied.\n",
+    "(see security.limit_extensions)",
+    "Unable to open primary script: /srv/canary.php (Permission denied)",
+    "; ",
+];
+const ANSWERS: &[&str] = &[
+    "Server: nginx\n",
+    "Server: cloudflare\n",
+    "Via: 1.1 varnish\n",
+    "X-Powered-By: PHP/8.2\n",
+    "Proxy-Status: shield; error=destination_unavailable; next-hop=\"10.0.0.1\"\n",
+    "Proxy-Status: causeway; received-status=502, \n",
+    "Retry-After: 5\n",
+    "Location: /a?b\n",
+    "Location: https://canary.test/a?b\n",
+    "X-Forwarded-Proto: https\n",
+    "Host: canary.test\n",
+    "Cookie: canary=1\n",
+    "\n\n",
+    "<center>nginx</center>",
+    "Request Header Or Cookie Too Large",
+    "<html><title>502 Bad Gateway</title>",
+    "503 Service Unavailable\nNo server is available",
+    "error code: 1033",
+];
+/// A message of a resolver with an OPT record, in parts (RFC 1035 section 4.1, RFC 6891).
+const RESOLVERS: &[&str] = &[
+    "\0\x07\0\0\0\x01\0\0\0\0\0\x01\x01a\0\0\x01\0\x01",
+    "\0\x07\0\0\0\0\0\0\0\0\0\x01",
+    "\0\0\x29\x04\0\0\0\0\0\0\x06\0\x0f\0\x02\0\x16",
+    "\0\0\x29\x04\0\0\0\0\0\0\x0a\0\x0f\0\x06\0\x09text",
+    "\0\0\x29\x04\0\0\0\0\0\0\x05\0\x0f\0\x01\0",
+    "\0\x0f",
+    "\0",
+    "a",
+];
+/// Rows of sock_diag(7) in parts, as this host's byte order lays them out.
+const ROWS: &[&str] = &[
+    "\x10\0\0\0\x03\0\x02\0\0\0\0\0\0\0\0\0",
+    "\x20\0\0\0\x14\0\x02\0\0\0\0\0\0\0\0\0\x01\x01\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    "\x14\0\0\0\x14\0",
+    "\x7f\0\0\0\x14\0",
+    "\x02",
+    "\0\0\0\0",
+    "\x01",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(1500)
+    })]
+
+    #[test]
+    fn any_failure_gets_a_cause_and_a_page_that_tells_visitors_nothing(
+        bytes in vec(any::<u8>(), 0..400),
+    ) {
+        diagnosis(&bytes);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
@@ -286,6 +373,40 @@ proptest! {
     }
 
     #[test]
+    fn an_application_is_heard_the_same_twice(status in 100_u16..600, bytes in words(PHP)) {
+        said(&[&(status - 100).to_le_bytes(), bytes.as_slice()].concat());
+    }
+
+    #[test]
+    fn a_failed_answer_is_never_passed_over(status in 100_u16..600, bytes in words(ANSWERS)) {
+        received(&[&(status - 100).to_le_bytes(), bytes.as_slice()].concat());
+    }
+
+    #[test]
+    fn extended_errors_are_bounded(bytes in words(RESOLVERS)) {
+        extended_errors(&[b"\0\x07\x81\x82".as_slice(), &bytes].concat());
+        extended_errors(&bytes);
+    }
+
+    #[test]
+    fn a_datagram_of_sock_diag_leads_nowhere_else(bytes in words(ROWS)) {
+        sock_diag(&bytes);
+    }
+
+    #[test]
+    fn any_certificates_get_their_cause(
+        verdict in vec(any::<u8>(), 5),
+        mut der in Just(certificate()),
+        mutations in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        for (at, byte) in mutations {
+            der[at.index(certificate().len())] = byte;
+        }
+        let length = u16::try_from(der.len()).unwrap().to_le_bytes();
+        certificates(&[verdict.as_slice(), &length, &der, &length, &der].concat());
+    }
+
+    #[test]
     fn noise_is_survived(bytes in vec(any::<u8>(), 0..200)) {
         request_head(&bytes);
         response_head(&bytes);
@@ -298,5 +419,76 @@ proptest! {
         configuration(&bytes);
         site_path(&bytes);
         byte_ranges(&bytes);
+        first_bytes(&bytes);
+        certificates(&bytes);
+        extended_errors(&bytes);
+        said(&bytes);
+        received(&bytes);
+        sock_diag(&bytes);
     }
+}
+
+/// A certificate, so that mutations of it come further than noise.
+fn certificate() -> Vec<u8> {
+    static DER: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let names = vec!["canary.test".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).expect("a name that is one");
+        made.cert.der().to_vec()
+    });
+    DER.clone()
+}
+
+/// Each target of the fuzzer is a property of this folder, and each property a target.
+#[test]
+fn every_property_has_its_target() {
+    let mut properties = Vec::new();
+    for file in ["mod", "answers", "diagnosis"] {
+        let text = std::fs::read_to_string(format!("src/fuzzing/{file}.rs")).unwrap();
+        for line in text.lines() {
+            let Some((_, rest)) = line.split_once("pub fn ") else { continue };
+            let Some((name, rest)) = rest.split_once('(') else { continue };
+            if rest.contains("&[u8])") {
+                properties.push(name.to_owned());
+            }
+        }
+    }
+    let manifest = std::fs::read_to_string("fuzz/Cargo.toml").unwrap();
+    let targets = std::fs::read_dir("fuzz/fuzz_targets").unwrap();
+    let mut targets: Vec<_> =
+        targets.map(|file| file.unwrap().path().file_stem().unwrap().to_owned()).collect();
+    properties.sort_unstable();
+    targets.sort_unstable();
+    assert_eq!(targets, properties.iter().map(OsString::from).collect::<Vec<_>>());
+    for target in properties {
+        assert!(manifest.contains(&format!("name = \"{target}\"\n")), "{target}: no [[bin]]");
+        let text = std::fs::read_to_string(format!("fuzz/fuzz_targets/{target}.rs")).unwrap();
+        assert!(text.contains(&format!("causeway::fuzzing::{target}(bytes)")), "{text}");
+    }
+}
+
+/// The bytes of a fuzzer reach every cause that a failure can have: a property that is held to some
+/// of them only would say little.
+#[test]
+fn every_cause_of_a_failure_is_reached() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut reached = BTreeSet::new();
+    for _ in 0..40_000 {
+        let mut bytes = [0; 320];
+        for piece in bytes.chunks_mut(8) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            piece.copy_from_slice(&state.to_le_bytes());
+        }
+        reached.insert(cause(Source(&bytes)).code());
+    }
+    // A certificate that signed itself is more than chance brings about; it has a test above.
+    reached.insert(Code::TlsCertSelfSigned);
+    let of_failure = |code: &Code| {
+        let received = diagnose::is_received(*code);
+        !received && !matches!(diagnose::entry(*code).phase, Phase::Request | Phase::Route)
+    };
+    let missing: Vec<_> =
+        Code::all().filter(of_failure).filter(|code| !reached.contains(code)).collect();
+    assert_eq!(missing, []);
 }

@@ -35,8 +35,7 @@ use http_body::Frame;
 
 use crate::config::ServerAddress;
 
-use attempt::Reuse;
-pub use attempt::{Attempt, Presented, Tried};
+pub use attempt::{Attempt, Presented, Reuse, Tried};
 pub use failure::{
     AnswerFault, Authority, BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault,
     Icmp, IcmpVersion, LengthFault, NameFault, Prohibited, ResolveFailure, ResolverFault,
@@ -46,6 +45,8 @@ pub use pool::{Permit, Pool, Shared};
 pub use resolve::Resolver;
 pub use resolve_asked::Lookup;
 pub use resolve_extended::Extended;
+#[cfg(any(fuzzing, test))]
+pub use resolve_extended::extended;
 pub use resolve_history::{Before, Named};
 pub use spool::{SpoolFailure, Spooled};
 pub use stream::Conn;

@@ -9,4 +9,6 @@ mod speaks;
 pub use fastcgi::fastcgi;
 pub use neighbor::neighbor_is_silent;
 pub use queue::accept_queue;
+#[cfg(any(fuzzing, test))]
+pub use queue::rows;
 pub use speaks::speaks;

@@ -178,6 +178,15 @@ fn dump(request: SockDiagMessage, mut row: impl FnMut(SockDiagMessage)) -> io::R
     Ok(())
 }
 
+/// How many rows one datagram holds, and whether more are to come: the parser alone, for its
+/// fuzzing.
+#[cfg(any(fuzzing, test))]
+pub fn rows(datagram: &[u8]) -> (usize, bool) {
+    let mut count = 0;
+    let more = read(datagram, &mut |_| count += 1);
+    (count, more)
+}
+
 /// Reads the messages of one datagram; whether more are to come.
 fn read(datagram: &[u8], row: &mut impl FnMut(SockDiagMessage)) -> bool {
     let mut rest = datagram;
