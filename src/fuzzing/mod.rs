@@ -307,4 +307,6 @@ pub fn byte_ranges(bytes: &[u8]) {
 }
 
 #[cfg(test)]
+mod beside_hyper;
+#[cfg(test)]
 mod tests;
