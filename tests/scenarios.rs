@@ -19,6 +19,9 @@ use causeway::diagnose::{Code, entry};
 use causeway::server::{self, Running};
 use tokio::sync::Semaphore;
 
+#[path = "support/causes.rs"]
+mod causes;
+
 const JSON: Accept<'static> = Accept { kind: "application/problem+json", language: "en" };
 
 #[test]
@@ -36,8 +39,10 @@ fn each_row_comes_out_as_its_cause() {
 
     let mut faults = Vec::new();
     for (row, view, heard) in &heard {
-        if let Err(fault) = check(row, *view, heard, &log) {
-            faults.push(format!("{}, {view:?}: {fault}", row.name));
+        match check(row, *view, heard, &log) {
+            Err(fault) => faults.push(format!("{}, {view:?}: {fault}", row.name)),
+            Ok(()) if *view == View::Operator => record(row, heard, &log),
+            Ok(()) => {}
         }
     }
     assert!(faults.is_empty(), "{} rows are wrong:\n{}", faults.len(), faults.join("\n"));
@@ -177,6 +182,32 @@ fn check(row: &Scenario, view: View, heard: &Heard, log: &[Line]) -> Result<(), 
             }
             check_audience(view, &body)
         }
+    }
+}
+
+/// A line of the table of causes.
+fn record(row: &Scenario, heard: &Heard, log: &[Line]) {
+    let status = heard.status().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    let body = String::from_utf8_lossy(heard.body());
+    let code = row.code.name();
+    let said = match row.sees {
+        Sees::Nothing => String::new(),
+        Sees::Cut => format!("{status}, cut"),
+        Sees::Own { .. } => format!("{status}, the upstream's own"),
+        Sees::Page | Sees::Replaced { .. } => {
+            let page = serde_json::from_str::<serde_json::Value>(&body).unwrap_or_default();
+            let word = |member: &str| page[member].as_str().map(str::to_owned);
+            match (word("cause"), word("certainty")) {
+                (Some(cause), Some(certainty)) => format!("{status} {cause}, {certainty}"),
+                // Without a request that could be read, there is nobody to ask for JSON.
+                _ => format!("{status}, a page of ours"),
+            }
+        }
+    };
+    causes::page(code, Some(row.name), &said, heard.header("proxy-status").unwrap_or_default());
+    let right = |line: &&Line| line.path == row.target() && line.cause.as_deref() == Some(code);
+    if log.iter().any(|line| right(&line)) {
+        causes::log(code);
     }
 }
 

@@ -117,6 +117,7 @@ fn errors_of_the_site_have_their_cause_beside_them() {
         let answer = client::get(proxy.port, path, PROBLEM);
         let said = format!("causeway; received-status={status}; details=\"{cause}\"");
         assert_eq!(answer.all("proxy-status"), [said.as_str()], "{path}");
+        answer.record_passed(cause);
         proxy.expect_logged(path, &[cause]);
     }
 }

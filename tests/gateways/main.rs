@@ -100,6 +100,7 @@ fn assert_named(gateway: &Gateway, proxy: &Proxy, path: &str, status: u16, cause
     }
     let said = format!("causeway; received-status={status}; details=\"{cause}\"");
     assert_eq!(through.all("proxy-status"), [said.as_str()]);
+    through.record_passed(cause);
     proxy.expect_logged(path, &[cause]);
     through
 }
@@ -114,6 +115,8 @@ fn assert_replaced(proxy: &Proxy, path: &str, status: u16, cause: &str, hop: &st
     assert_eq!(answer.header("server"), None, "{answer:?}");
     let said = format!("causeway; received-status={status}; details=\"{cause}\"");
     assert_eq!(answer.header("proxy-status"), Some(said.as_str()));
+    answer.record(None);
+    proxy.expect_logged(path, &[cause]);
 }
 
 fn assert_sound(proxy: &Proxy) {

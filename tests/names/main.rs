@@ -2,7 +2,7 @@
 //! server of our own for what dnsmasq does not do. What the page, the log and `Proxy-Status` say.
 //!
 //! Everything is on 127.0.0.1, hence an operator's request. A missing dnsmasq fails these tests;
-//! nothing is skipped. `cargo test --test names -- --nocapture` shows the table.
+//! nothing is skipped. `tests/run` shows the table.
 
 mod dnsmasq;
 #[path = "../support/mod.rs"]
@@ -214,10 +214,8 @@ fn check(how: &str, resolver: u16, rows: &[Row]) {
             let answer = client::get(proxy.port, &path, PROBLEM);
             let problem = answer.problem();
             expect(row, &answer, &problem, resolver);
+            answer.record(Some(&format!("{how}: {}", row.name)));
             proxy.expect_logged(&path, &[row.cause]);
-            if time == "first" {
-                tell(how, row, &answer, &problem);
-            }
         }
     }
 }
@@ -247,15 +245,6 @@ fn expect(row: &Row, answer: &Answer, problem: &Value, resolver: u16) {
         let command = operator_fix(problem)["command"].as_str().unwrap_or_default();
         assert!(command.starts_with(&format!("dig -p {resolver} @127.0.0.1 ")), "{command}");
     }
-}
-
-/// One line of the table.
-fn tell(how: &str, row: &Row, answer: &Answer, problem: &Value) {
-    let status = answer.header("proxy-status").unwrap_or_default();
-    println!(
-        "| {} | {how}: {} | {} {} | {} | {status} |",
-        row.cause, row.name, answer.status, problem["cause"], row.cause
-    );
 }
 
 /// The first of the fixes that are the operator's.
@@ -316,11 +305,8 @@ fn a_host_without_resolver_is_named() {
         assert_eq!(problem["evidence"]["fault"], "no_name_server", "{problem:#}");
         let expected = "causeway; error=proxy_configuration_error; details=\"dns_config_invalid\"";
         assert_eq!(answer.header("proxy-status"), Some(expected));
+        answer.record(None);
         proxy.expect_logged(path, &["dns_config_invalid"]);
-        println!(
-            "| dns_config_invalid | resolv.conf without a name server | {} | {expected} |",
-            answer.status
-        );
     }
     // Mended, and found so without a restart.
     std::fs::write(&file, "nameserver 127.0.0.1\n").expect("the file is written");
@@ -355,7 +341,6 @@ fn healthy_names_raise_no_alarm() {
         assert_eq!((answer.status, answer.body.as_slice()), (200, WELL), "{what}: {answer:?}");
         assert_eq!(answer.header("proxy-status"), None, "{what}");
         proxy.expect_logged_as_sound(&path);
-        println!("| - | healthy: {what} | 200 | - | - |");
     }
 }
 

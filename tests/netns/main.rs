@@ -264,18 +264,17 @@ fn every_way_not_to_connect_is_told_apart() {
         })
         .collect();
     let mut wrong = Vec::new();
-    println!("{:22} {:24} {:26} Proxy-Status", "produced by", "server", "cause on page and in log");
     for (row, answer) in ROWS.iter().zip(asking) {
         let answer = answer.join().expect("an answer");
         let status = answer.header("proxy-status").unwrap_or_default().to_owned();
         let problem = answer.problem();
         let cause = problem["cause"].as_str().unwrap_or_default();
-        println!("{:22} {:24} {cause:26} {status}", row.name, row.server);
         let expected = format!("causeway; error={}; details=\"{}\"", row.proxy_error, row.cause);
         if cause != row.cause || status != expected {
             wrong.push(format!("{}: {problem:#}", row.name));
             continue;
         }
+        answer.record(Some(&format!("{} ({})", row.name, row.server)));
         for (key, value) in row.evidence {
             if problem["evidence"][key] != *value {
                 wrong.push(format!("{}: {key} is not {value}: {problem:#}", row.name));

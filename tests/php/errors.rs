@@ -21,6 +21,7 @@ fn assert_named(proxy: &Proxy, path: &str, status: u16, cause: &str) -> Answer {
     let said =
         (status >= 400).then(|| format!("causeway; received-status={status}; details=\"{cause}\""));
     assert_eq!(answer.header("proxy-status"), said.as_deref(), "{path}: {answer:?}");
+    answer.record_passed(cause);
     proxy.expect_logged(path, &[cause]);
     answer
 }

@@ -10,6 +10,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use super::causes;
+
 /// The host that a request names which brings no other.
 pub const HOST: &str = "shop.example";
 /// Asks for the page that programs read.
@@ -70,6 +72,12 @@ impl Answer {
 
     /// Holds it to be our page that names one of these causes.
     pub fn assert_problem(&self, causes: &[&str], proxy_error: &str) {
+        self.assert_problem_of(None, causes, proxy_error);
+    }
+
+    /// The same, and `how` it was brought about for the table of causes, where that is more than
+    /// the test's name.
+    pub fn assert_problem_of(&self, how: Option<&str>, causes: &[&str], proxy_error: &str) {
         assert_eq!(self.status, 502, "{self:?}");
         assert_eq!(self.end, End::Complete, "{self:?}");
         assert_eq!(self.header("content-type"), Some(PROBLEM), "{self:?}");
@@ -84,6 +92,22 @@ impl Answer {
         assert!(status.contains(&format!("details=\"{cause}\"")), "Proxy-Status: {status}");
         assert_eq!(problem["status"], 502, "{problem:#}");
         assert_ne!(problem["fixes"].as_array().map(Vec::len), Some(0), "{problem:#}");
+        self.record(how);
+    }
+
+    /// Writes the cause that our page names into the table of causes.
+    pub fn record(&self, how: Option<&str>) {
+        let problem = self.problem();
+        let word = |member: &str| problem[member].as_str().unwrap_or_default().to_owned();
+        let said = format!("{} {}, {}", self.status, word("cause"), word("certainty"));
+        let status = self.header("proxy-status").unwrap_or_default();
+        causes::page(&word("cause"), how, &said, status);
+    }
+
+    /// The same for an answer of the upstream's own that passed, with the cause beside it.
+    pub fn record_passed(&self, cause: &str) {
+        let said = format!("{}, the upstream's own", self.status);
+        causes::page(cause, None, &said, self.header("proxy-status").unwrap_or_default());
     }
 
     /// The body as JSON.

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "no crate uses all of it")]
 
+pub mod causes;
 pub mod client;
 pub mod proxy;
 pub mod tools;

@@ -82,14 +82,16 @@ impl Proxy {
     /// Waits for the log line of a path and holds it to one of the causes.
     pub fn expect_logged(&self, path: &str, causes: &[&str]) {
         let line = self.logged(path, |line| line.contains(CAUSE));
-        let named = causes.iter().any(|cause| line.contains(&format!("\"cause\":\"{cause}\"")));
-        assert!(named, "expected one of {causes:?} in {line}");
+        let named = causes.iter().find(|cause| line.contains(&format!("\"cause\":\"{cause}\"")));
+        let named = named.unwrap_or_else(|| panic!("expected one of {causes:?} in {line}"));
+        super::causes::log(named);
     }
 
     /// Waits for the log line of a path, which must name no cause.
     pub fn expect_logged_as_sound(&self, path: &str) {
         let line = self.logged(path, |_| true);
         assert!(!line.contains(CAUSE), "a cause in {line}");
+        super::causes::sound(path);
     }
 
     fn logged(&self, path: &str, wanted: impl Fn(&str) -> bool) -> String {

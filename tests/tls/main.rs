@@ -3,8 +3,8 @@
 //!
 //! The servers are `openssl s_server`, Apache, OpenSSH, Redis and MariaDB, on ports of 127.0.0.1;
 //! where no server misbehaves so, a scripted listener does. A missing server fails these tests;
-//! nothing is skipped. `cargo test --test tls -- --nocapture` shows a line a row: the cause, how it
-//! was produced, what was said.
+//! nothing is skipped. `tests/run` shows a line a row: the cause, how it was produced, what was
+//! said.
 
 mod certificates;
 mod servers;
@@ -65,9 +65,7 @@ fn check_after_a_look(how: &str, server: &str, expected: &Expected<'_>) {
 
 fn check_answer(how: &str, proxy: &Proxy, answer: &Answer, expected: &Expected<'_>) {
     let Expected { cause, proxy_error, evidence } = *expected;
-    let said = answer.header("proxy-status").unwrap_or_default();
-    println!("{cause:26} {how:58} {said}");
-    answer.assert_problem(&[cause], proxy_error);
+    answer.assert_problem_of(Some(how), &[cause], proxy_error);
     let problem = answer.problem();
     for (name, part) in evidence {
         let found = problem["evidence"][*name].as_str();
@@ -86,7 +84,6 @@ fn check_answer(how: &str, proxy: &Proxy, answer: &Answer, expected: &Expected<'
 fn check_sound(how: &str, server: &str, more: &str) {
     let proxy = Proxy::before(server, more);
     let answer = client::get(proxy.port, "/wanted", PROBLEM);
-    println!("{:26} {how:58} {}", "(sound)", answer.status);
     assert_eq!((answer.status, answer.end), (200, End::Complete), "{how}: {answer:?}");
     assert_eq!(answer.header("proxy-status"), None, "{how}: {answer:?}");
     proxy.expect_logged_as_sound("/wanted");

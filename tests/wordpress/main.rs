@@ -369,6 +369,7 @@ fn without_a_database(blog: &mut Blog, picture: &Picture) {
     let status = answer.header("proxy-status").unwrap_or_default();
     assert!(status.contains("received-status=500"), "{answer:?}");
     assert!(status.contains(&format!("details=\"{DATABASE_GONE}\"")), "{answer:?}");
+    answer.record_passed(DATABASE_GONE);
     blog.proxy.expect_logged("/my-post/", &[DATABASE_GONE]);
     // A program is told in its own language.
     let json = [("Accept", "application/json")];
