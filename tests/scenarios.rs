@@ -69,6 +69,9 @@ fn what_is_healthy_stays_so() {
             assert!(text.starts_with("HTTP/1.1 200 OK"), "{path}: {text:.300}");
             assert!(text.contains(expected), "{path}, {name:?}: {text:.300}");
         }
+        if path.starts_with("/healthy") {
+            causes::sound(path);
+        }
     }
     proxies.into_iter().for_each(Running::stop);
 }

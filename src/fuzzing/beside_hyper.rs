@@ -1,9 +1,9 @@
 //! HTTP/1.1 heads, ours beside hyper's: response heads as its client reads them, request heads as
 //! its server does, several hundred of each, with what follows them on the connection.
 //!
-//! The two may differ where the tables below say so, each row with its reason; a difference that is
-//! not listed fails, and so does a row that no head brings about any more. Interim responses are not
-//! compared: neither gives them out.
+//! The two may differ where the tables below say so, each row with its reason; a difference that
+//! is not listed fails, and so does a row that no head brings about any more. Interim responses are
+//! not compared: neither gives them out.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,7 +75,7 @@ const REQUESTS: &[(&str, &str)] = &[
     ),
     (
         "refused by us: ContentLengthConflict",
-        "An error that cannot be recovered from (RFC 9112 section 6.3, item 5), also beside chunks.",
+        "Not to be recovered from (RFC 9112 section 6.3, item 5), also beside chunks.",
     ),
     ("refused by us: ContentLengthInvalid", "The same (RFC 9112 section 6.3, item 5)."),
     (
@@ -541,7 +541,7 @@ fn requests() -> BTreeSet<Vec<u8>> {
         }
     }
     for count in [99, 100] {
-        let lines = [["Host: a"].repeat(1), ["A: b"].repeat(count)].concat();
+        let lines = [["Host: a"].to_vec(), ["A: b"].repeat(count)].concat();
         heads.insert(message("GET / HTTP/1.1", &lines, "\r\n"));
     }
     heads

@@ -14,6 +14,7 @@ use crate::config::{Scheme, Server, ServerAddress, Upstream};
 use crate::diagnose::{Facts, Probed, Protocol, Queue};
 use crate::upstream::fastcgi::cgi_head::CgiHeadFault;
 use crate::upstream::fastcgi::record::{ProtocolStatus, RecordFault};
+use crate::upstream::http1::body::ChunkPart;
 use crate::upstream::{
     AnswerFault, Attempt, Authority, Before, BodyFailure, ConnectFailure, Extended, Failure,
     HeadFailure, HeaderLineFault, Icmp, IcmpVersion, LengthFault, Lookup, NameFault, Named,
@@ -224,7 +225,11 @@ fn body(source: &mut Source<'_>) -> BodyFailure {
     match source.byte() % 8 {
         0 => BodyFailure::ClosedShort { declared_bytes: source.maybe(Source::number) },
         1 => BodyFailure::ChunkedTruncated,
-        2 => BodyFailure::BadChunk { line: source.heard() },
+        2 => {
+            use ChunkPart as P;
+            let part = source.pick(&[P::Chunk, P::Trailer, P::TrailerSection]);
+            BodyFailure::BadChunk { part, line: source.heard() }
+        }
         3 => BodyFailure::Io(source.io_error()),
         4 => BodyFailure::Tls(rustls(source)),
         5 => BodyFailure::TimedOut,
@@ -373,6 +378,7 @@ pub fn facts(source: &mut Source<'_>) -> Facts {
             backlog: u32::from(source.byte()),
         }),
         neighbor_silent: source.flag(),
+        has_answered: source.flag(),
         fastcgi: source.maybe(|source| source.pick(&probed)),
         speaks: source.maybe(|source| source.pick(&spoken)),
         previous_death: source.maybe(Source::time),
