@@ -14,6 +14,7 @@ mod fields;
 mod forwarding;
 mod host;
 mod hygiene;
+mod looks;
 mod proxy;
 mod routing;
 mod service;
