@@ -50,7 +50,9 @@ fn each_row_comes_out_as_its_cause() {
 
 #[test]
 fn what_is_healthy_stays_so() {
-    let (rig, proxies) = started(AccessLog::Off);
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("access.log");
+    let (rig, proxies) = started(AccessLog::File(log.clone()));
     for (path, expected) in [
         ("/", "Every way to fail"),
         ("/healthy", "All is well"),
@@ -69,11 +71,15 @@ fn what_is_healthy_stays_so() {
             assert!(text.starts_with("HTTP/1.1 200 OK"), "{path}: {text:.300}");
             assert!(text.contains(expected), "{path}, {name:?}: {text:.300}");
         }
-        if path.starts_with("/healthy") {
-            causes::sound(path);
-        }
     }
     proxies.into_iter().for_each(Running::stop);
+    let log = read_log(&log);
+    let healthy: Vec<_> = log.iter().filter(|line| line.path.starts_with("/healthy")).collect();
+    assert!(healthy.len() >= 8, "{healthy:?}");
+    for line in healthy {
+        assert_eq!(line.cause, None, "{}", line.path);
+        causes::sound(&line.path);
+    }
 }
 
 /// The demonstration on free ports, and its proxies.

@@ -541,7 +541,7 @@ fn requests() -> BTreeSet<Vec<u8>> {
         }
     }
     for count in [99, 100] {
-        let lines = [["Host: a"].to_vec(), ["A: b"].repeat(count)].concat();
+        let lines = [vec!["Host: a"], ["A: b"].repeat(count)].concat();
         heads.insert(message("GET / HTTP/1.1", &lines, "\r\n"));
     }
     heads
