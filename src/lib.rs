@@ -1,8 +1,8 @@
 //! Causeway: a reverse proxy that says why.
 //!
-//! It forwards HTTP/1.1 to its upstreams, and when one of them fails it names the cause, says how
-//! sure it is, and gives the reader what to do: to visitors without a word about the inside, to
-//! operators with the evidence.
+//! It forwards HTTP/1.1 to its upstreams, or HTTP/2 where they speak that, and when one of them
+//! fails it names the cause, says how sure it is, and gives the reader what to do: to visitors
+//! without a word about the inside, to operators with the evidence.
 //!
 //! # Rooms
 //!
@@ -53,7 +53,8 @@
 //! - The first failure in the order of the stages is the cause; later ones are its echoes.
 //! - `certain` needs a positive observation; timing alone is at most `likely`.
 //! - A request of which bytes may have reached an upstream goes out a second time only when it is
-//!   idempotent, met a kept-alive connection that had gone stale, and can be sent whole again.
+//!   idempotent, met a kept-alive connection that had gone stale, and can be sent whole again; or
+//!   when the upstream vouches that it did nothing with it.
 //! - A response that was cut never looks whole to the client.
 //! - No byte from a client or an upstream stands in a command that is shown to the operator.
 //! - Every wait, buffer and queue has a limit, and a cause that names it when it is hit.

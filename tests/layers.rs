@@ -24,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
 ];
 
 /// Bytes in, values out: no async, no clock, no files, no sockets.
-const PURE: [&str; 42] = [
+const PURE: [&str; 45] = [
     "demo/fastcgi.rs",
     "files/conditions.rs",
     "files/encoding.rs",
@@ -45,6 +45,8 @@ const PURE: [&str; 42] = [
     "upstream/fastcgi/record.rs",
     "upstream/fastcgi/stderr.rs",
     "upstream/http1/head.rs",
+    "upstream/http2/fields.rs",
+    "upstream/http2/watch.rs",
     "upstream/http1/body.rs",
     "server/gate.rs",
     "proxy/route.rs",
@@ -60,6 +62,7 @@ const PURE: [&str; 42] = [
     "diagnose/faults.rs",
     "diagnose/fingerprint.rs",
     "diagnose/fixes.rs",
+    "diagnose/http2.rs",
     "diagnose/look.rs",
     "diagnose/said.rs",
     "diagnose/tls.rs",

@@ -119,6 +119,8 @@ pub struct Server {
 pub enum Scheme {
     Http,
     Https,
+    /// HTTP/2 without TLS, by prior knowledge (RFC 9113 section 3.3).
+    H2c,
     /// FastCGI 1.0, to PHP-FPM.
     FastCgi,
 }
@@ -382,6 +384,7 @@ impl Scheme {
         match self {
             Scheme::Http => "http",
             Scheme::Https => "https",
+            Scheme::H2c => "h2c",
             Scheme::FastCgi => "fastcgi",
         }
     }

@@ -1,5 +1,5 @@
-//! Elements of `servers`: `http://HOST[:PORT]`, `https://HOST[:PORT]`, `http+unix:/path`,
-//! `fastcgi://HOST:PORT`, `fastcgi+unix:/path`.
+//! Elements of `servers`: `http://HOST[:PORT]`, `https://HOST[:PORT]`, `h2c://HOST[:PORT]`,
+//! `http+unix:/path`, `fastcgi://HOST:PORT`, `fastcgi+unix:/path`.
 //!
 //! Pure: decides what is an address and what was probably meant, connects to nothing.
 
@@ -9,12 +9,11 @@ use super::address::unix_path;
 use super::error::Fault;
 use super::host::dns_name;
 use super::nearest::nearest;
-use super::reader::unavailable;
 use super::{Scheme, Server, ServerAddress};
 
-const SHAPE: &str = "\"http://HOST[:PORT]\", \"https://HOST[:PORT]\", \"http+unix:/path\", \
-                     \"fastcgi://HOST:PORT\" or \"fastcgi+unix:/path\"";
-const SCHEMES: [&str; 5] = ["http", "https", "http+unix", "fastcgi", "fastcgi+unix"];
+const SHAPE: &str = "\"http://HOST[:PORT]\", \"https://HOST[:PORT]\", \"h2c://HOST[:PORT]\", \
+                     \"http+unix:/path\", \"fastcgi://HOST:PORT\" or \"fastcgi+unix:/path\"";
+const SCHEMES: [&str; 6] = ["http", "https", "h2c", "http+unix", "fastcgi", "fastcgi+unix"];
 /// Where PHP-FPM listens as its authors ship it.
 const FPM_PORT: &str = "9000";
 
@@ -27,10 +26,10 @@ pub fn server(text: &str) -> Result<Server, Fault> {
     match scheme.to_ascii_lowercase().as_str() {
         "http" => tcp(Scheme::Http, text, rest),
         "https" => tcp(Scheme::Https, text, rest),
+        "h2c" => tcp(Scheme::H2c, text, rest),
         "fastcgi" => tcp(Scheme::FastCgi, text, rest),
         "http+unix" => unix(Scheme::Http, rest),
         "fastcgi+unix" => unix(Scheme::FastCgi, rest),
-        "h2c" => Err(unavailable("h2c://")),
         _ => Err(unknown_scheme(text, scheme, rest)),
     }
 }
@@ -162,7 +161,7 @@ fn probable_scheme(address: &str) -> Scheme {
 
 fn default_port(scheme: Scheme) -> Option<u16> {
     match scheme {
-        Scheme::Http => Some(80),
+        Scheme::Http | Scheme::H2c => Some(80),
         Scheme::Https => Some(443),
         Scheme::FastCgi => None,
     }
@@ -183,6 +182,8 @@ mod tests {
             ("http://localhost", "http://localhost:80"),
             ("http://[::1]", "http://[::1]:80"),
             ("https://[2001:db8::7]:8443/", "https://[2001:db8::7]:8443"),
+            ("h2c://127.0.0.1:50051", "h2c://127.0.0.1:50051"),
+            ("H2C://app", "h2c://app:80"),
             ("http+unix:/run/app.sock", "http+unix:/run/app.sock"),
             ("fastcgi://127.0.0.1:9000", "fastcgi://127.0.0.1:9000"),
             ("FastCGI://php:9000/", "fastcgi://php:9000"),
@@ -221,7 +222,9 @@ mod tests {
             ("http://[x]", "`x` is not an IPv6 address", None),
             ("http+unix://run/a", "`//` after `http+unix:`", Some("http+unix:/run/a")),
             ("http+unix:a", "`a` is not an absolute path", None),
-            ("h2c://a", "`h2c://` is not available in this version of Causeway", None),
+            ("h2c:a", "`h2c:a` lacks `//` after `h2c:`", Some("h2c://a")),
+            ("h2://a", "unknown scheme `h2`", Some("h2c://a")),
+            ("h2c+unix:/a", "unknown scheme `h2c+unix`", None),
             ("fastcgi://a", "`fastcgi://a` has no port", Some("fastcgi://a:9000")),
             ("fastcgi://[::1]", "`fastcgi://[::1]` has no port", Some("fastcgi://[::1]:9000")),
             (

@@ -151,6 +151,10 @@ impl Backstage {
                 rehearse = Some(rehearsal);
                 http(NOWHERE)
             }
+            Setup::Http2(script) => {
+                let address = ServerAddress::Ip(self.tcp(None, script)?);
+                Server { scheme: Scheme::H2c, address }
+            }
             Setup::Itself => http(own),
         };
         let mut upstream = self.block(row.name, server, row.path());

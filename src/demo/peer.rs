@@ -122,6 +122,7 @@ async fn play(mut link: Link, script: &[Step]) -> io::Result<()> {
             Step::Stdout(bytes) => answer.extend(fastcgi::stdout(bytes)),
             Step::Stderr(text) => answer.extend(fastcgi::stderr(text)),
             Step::End(protocol_status) => answer.extend(fastcgi::end(protocol_status)),
+            Step::Stream => link.stream().await?,
             Step::Head => link.head(&mut unused).await?,
             Step::Some => {
                 let mut some = [0; 4096];
@@ -231,6 +232,23 @@ impl Link {
                 Meaning::Part => {}
                 Meaning::End => return Ok(()),
                 Meaning::Question => self.write(fastcgi::VALUES).await?,
+            }
+        }
+    }
+
+    /// Reads frames of HTTP/2 up to the fields of a request (RFC 9113 sections 3.4, 4.1, 6.2).
+    async fn stream(&mut self) -> io::Result<()> {
+        const PREFACE_LEN: usize = 24;
+        const HEADERS: u8 = 1;
+        self.fill(&mut [0; PREFACE_LEN]).await?;
+        loop {
+            let mut header = [0; 9];
+            self.fill(&mut header).await?;
+            let [high, middle, low, kind, ..] = header;
+            let length = u32::from_be_bytes([0, high, middle, low]);
+            self.fill(&mut vec![0; usize::try_from(length).unwrap_or(HEAD_MAX)]).await?;
+            if kind == HEADERS {
+                return Ok(());
             }
         }
     }

@@ -58,6 +58,8 @@ pub enum Setup {
     HttpToFastCgi(&'static [Step]),
     /// A site whose files are on this host; nobody runs its scripts.
     Files,
+    /// A peer on TCP that follows the script, to which HTTP/2 is spoken.
+    Http2(&'static [Step]),
     /// The proxy's own listener.
     Itself,
     /// No block of its own: it is over before an upstream is chosen.
@@ -113,6 +115,8 @@ pub enum Step {
     /// Reads a FastCGI request to the end of its input. On the way it does what PHP-FPM does: it
     /// answers a question about itself, and drops a connection that speaks something else.
     Request,
+    /// Reads an HTTP/2 connection until the fields of a request have come.
+    Stream,
     /// Bytes of a FastCGI answer: the program's output.
     Stdout(&'static [u8]),
     /// What the program writes to its log.

@@ -122,6 +122,11 @@ pub fn entry(code: Code) -> Entry {
         C::BodyReset => bad(P::Body, Upstream, "connection_terminated"),
         C::BodyStallTimeout => late(P::Body, Upstream, "connection_read_timeout"),
 
+        C::H2Goaway => bad(P::Head, Upstream, "connection_terminated").wait(1),
+        C::H2RefusedStream => bad(P::Head, Upstream, "connection_limit_reached").wait(5),
+        C::H2StreamReset => bad(P::Head, Upstream, "connection_terminated"),
+        C::H2ProtocolError => bad(P::Head, Upstream, "http_protocol_error"),
+
         C::FcgiPeerNotFastcgi => bad(P::Head, Upstream, "http_protocol_error"),
         C::FcgiMalformedRecord => bad(P::Head, Upstream, "http_protocol_error"),
         C::FcgiRejected => bad(P::Head, Upstream, "connection_limit_reached").wait(10),

@@ -19,6 +19,7 @@ use super::faults::{
     Protocol, RecordFault, RejectReason, RequestFault, UpgradeFault,
 };
 use super::hop::{Failed, Hop};
+use super::http2::H2Fault;
 use super::unreached::{ConnectFault, IcmpError, ProhibitedReason, UnreachableReason};
 
 /// What is wrong, with the evidence that shows it. Addresses, paths and bytes in it are for
@@ -295,6 +296,25 @@ pub enum Cause {
     BodyStallTimeout {
         received_bytes: u64,
         waited: Duration,
+    },
+
+    // HTTP/2.
+    /// The peer gave the connection up; it processed nothing above `last_stream`.
+    H2Goaway {
+        code: u32,
+        debug: Vec<u8>,
+        last_stream: u32,
+        stream: u32,
+    },
+    /// The peer would not take the request, and vouches that it did nothing with it.
+    H2RefusedStream,
+    H2StreamReset {
+        code: u32,
+        received_bytes: u64,
+    },
+    H2ProtocolError {
+        fault: H2Fault,
+        received_bytes: u64,
     },
 
     // FastCGI.

@@ -21,6 +21,7 @@ use super::facts::Facts;
 use super::fastcgi;
 use super::faults::{FramingFault, HeaderFault, Protocol, UpgradeFault};
 use super::fingerprint;
+use super::http2;
 use super::report::Certainty::{self, Certain, Likely};
 use super::tls;
 
@@ -72,6 +73,7 @@ fn head(failure: &HeadFailure, attempt: &Attempt, facts: &Facts) -> (Cause, Cert
     let cause = match failure {
         HeadFailure::Foreign => return not_http(attempt),
         HeadFailure::Tls(error) => return tls::broken(error, attempt),
+        HeadFailure::Http2(failure) => return http2::classify(failure, attempt),
         HeadFailure::StatusLine { offset } => {
             Cause::InvalidStatusLine { line: line(attempt), offset: *offset }
         }
@@ -137,13 +139,18 @@ fn spoken(protocol: Protocol) -> Cause {
     }
 }
 
-/// Bytes came, and they are no HTTP/1 response.
+/// Bytes came, and they are no response in the HTTP that was spoken.
 fn not_http(attempt: &Attempt) -> (Cause, Certainty) {
     let first = first_bytes(attempt);
-    let plain = attempt.server().scheme == Scheme::Http;
+    let scheme = attempt.server().scheme;
+    let plain = matches!(scheme, Scheme::Http | Scheme::H2c);
     let cause = match fingerprint::protocol(first) {
         Some(Protocol::Tls) if plain && fingerprint::is_tls_alert(first) => {
             Cause::PlainHttpToTlsPort
+        }
+        // HTTP/1 is another protocol there, and so is text.
+        found if scheme == Scheme::H2c => {
+            Cause::PeerIsOtherProtocol { protocol: found.unwrap_or(Protocol::Unknown) }
         }
         Some(Protocol::Http) => {
             let end = memchr::memchr(b'\n', first).unwrap_or(first.len()).min(200);
@@ -178,6 +185,7 @@ fn body(failure: &BodyFailure, attempt: &Attempt) -> (Cause, Certainty) {
             Cause::BodyReset { received_bytes, errno: error.raw_os_error().unwrap_or_default() }
         }
         BodyFailure::Tls(error) => return tls::broken(error, attempt),
+        BodyFailure::Http2(failure) => return http2::classify(failure, attempt),
         BodyFailure::TimedOut => {
             let waited = attempt.upstream.timeouts.idle;
             return (Cause::BodyStallTimeout { received_bytes, waited }, Likely);

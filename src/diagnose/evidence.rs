@@ -13,6 +13,7 @@ use super::facts::Queue;
 use super::faults::{CertFault, UpgradeFault};
 use super::fingerprint::alert_meaning;
 use super::hop::Hop;
+use super::http2::{self, H2Fault};
 use super::print::{
     abridged, errno_name, escaped, extended_error, rcode_name, rfc3339, seconds, visible,
 };
@@ -160,6 +161,22 @@ impl Cause {
                 rows.put("received_bytes", received_bytes).time("waited", *waited)
             }
 
+            C::H2Goaway { code, debug, last_stream, stream } => {
+                let rows = rows.h2_code(*code).bytes("debug", debug);
+                rows.put("last_stream", last_stream).put("stream", stream)
+            }
+            C::H2StreamReset { code, received_bytes } => {
+                rows.h2_code(*code).put("received_bytes", received_bytes)
+            }
+            C::H2ProtocolError { fault, received_bytes } => {
+                let rows = rows.text("fault", fault.into());
+                let rows = match fault {
+                    H2Fault::Frames { code } => rows.h2_code(*code),
+                    H2Fault::PingTimeout { waited } => rows.time("waited", *waited),
+                };
+                rows.put("received_bytes", received_bytes)
+            }
+
             C::FcgiPeerNotFastcgi { protocol, first_bytes } => {
                 rows.text("protocol", protocol.into()).bytes("first_bytes", first_bytes)
             }
@@ -237,6 +254,7 @@ impl Cause {
             C::RequestBodyTooLarge { limit_bytes } => rows.put("limit_bytes", limit_bytes),
             C::ClosedBeforeResponse
             | C::PlainHttpToTlsPort
+            | C::H2RefusedStream
             | C::FileNotFound
             | C::FileDenied
             | C::ProxyInternalError
@@ -300,6 +318,13 @@ impl Rows {
     }
 
     /// Who was asked for a name, and what he said beside the rcode.
+    fn h2_code(self, code: u32) -> Rows {
+        match http2::code_name(code) {
+            Some(name) => self.put("code", format!("{code} ({name})")),
+            None => self.put("code", code),
+        }
+    }
+
     fn lookup(mut self, lookup: &Lookup) -> Rows {
         if let Some(resolver) = lookup.resolver {
             self = self.put("resolver", resolver);

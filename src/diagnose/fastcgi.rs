@@ -75,6 +75,7 @@ fn head(failure: &HeadFailure, attempt: &Attempt, facts: &Facts) -> Option<(Caus
         | HeadFailure::TooManyInterim { .. }
         | HeadFailure::UpgradeUnasked
         | HeadFailure::UpgradeProtocol { .. }
+        | HeadFailure::Http2(_)
         | HeadFailure::Tls(_) => return None,
     };
     Some((cause, Certain))
@@ -95,6 +96,7 @@ fn body(failure: &BodyFailure, attempt: &Attempt) -> Option<(Cause, Certainty)> 
         | BodyFailure::ChunkedTruncated
         | BodyFailure::BadChunk { .. }
         | BodyFailure::Tls(_)
+        | BodyFailure::Http2(_)
         | BodyFailure::TimedOut => return None,
     };
     Some((cause, Certain))

@@ -377,6 +377,13 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
             (LATER, &[SlowQueries, CheckLogs, HelperServices, RaiseTimeouts, CheckMemory])
         }
 
+        C::H2Goaway => {
+            (&[Reload, ContactSite], &[CheckLogs, BackendStatus, KeepaliveTimeouts, LimitTraffic])
+        }
+        C::H2RefusedStream => (WAIT, &[BackendStatus, MoreResources, LimitTraffic, CheckLogs]),
+        C::H2StreamReset => (TELL, &[CheckLogs, DebugCode, ProtocolAgree, UpdateSoftware]),
+        C::H2ProtocolError => (TELL, &[ProtocolAgree, UpdateSoftware, CheckLogs, BackendStatus]),
+
         C::FcgiPeerNotFastcgi => (TELL, &[ProtocolAgree, MatchPort, BackendStatus, RollBack]),
         C::FcgiMalformedRecord => {
             (TELL, &[CheckLogs, UpdateSoftware, ProtocolAgree, BackendStatus, ReportBug])

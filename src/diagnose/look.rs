@@ -125,7 +125,7 @@ fn is_about_routes(code: Code) -> bool {
 /// Whether curl can ask the server: nothing but FastCGI may be said to a FastCGI port.
 fn speaks_http(scheme: Scheme) -> bool {
     match scheme {
-        Scheme::Http | Scheme::Https => true,
+        Scheme::Http | Scheme::Https | Scheme::H2c => true,
         Scheme::FastCgi => false,
     }
 }
@@ -182,7 +182,9 @@ fn tcp_look(phase: Phase, host: &str, port: u16, site: &Site<'_>) -> String {
         | Phase::Head
         | Phase::Body => {
             let scheme = if secure { "https" } else { "http" };
-            format!("curl -v -o /dev/null {}", quote(&format!("{scheme}://{host}:{port}/")))
+            let h2c = site.server.is_some_and(|server| server.scheme == Scheme::H2c);
+            let how = if h2c { "--http2-prior-knowledge " } else { "" };
+            format!("curl -v {how}-o /dev/null {}", quote(&format!("{scheme}://{host}:{port}/")))
         }
     }
 }

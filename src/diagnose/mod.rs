@@ -20,6 +20,7 @@ mod faults;
 mod fingerprint;
 mod fixes;
 mod hop;
+mod http2;
 mod look;
 mod print;
 pub mod probe;
@@ -48,6 +49,7 @@ pub use faults::{
 pub use fingerprint::{alert_name, says_port_is_tls};
 pub use fixes::{Audience, Fix, FixId, Site, fix_ids, fixes};
 pub use hop::{Failed, Hop, Received};
+pub use http2::H2Fault;
 pub use print::{abridged, is_hidden, rcode_name, visible};
 pub use report::{AddressSummary, AttemptSummary, Certainty, Fate, IncidentId, Report};
 pub use said::{Sent, is_quiet, said};

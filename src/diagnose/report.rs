@@ -211,6 +211,7 @@ impl Fate {
             match (answered(attempt), attempt.bytes_sent) {
                 (Some(_), _) => Fate::Processed,
                 (None, 0) => fate,
+                (None, _) if attempt.declined => fate,
                 (None, _) if fate == Fate::Processed => fate,
                 (None, _) => Fate::MayHaveBeenProcessed,
             }

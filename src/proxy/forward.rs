@@ -1,8 +1,8 @@
 //! Forwarding one request: the choice of a server, the exchange, and when to try again.
 //!
 //! Nothing is doubled: a request of which bytes may have reached an upstream goes out again only
-//! when it is idempotent, was met by a connection that had gone stale, and nothing of its body is
-//! used up.
+//! when nothing of its body is used up, and either it is idempotent and was met by a connection
+//! that had gone stale, or the upstream vouches that it did nothing with it (HTTP/2).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -225,12 +225,14 @@ async fn attempts(
             Ok(answer) => return recognise(answer, attempt),
             Err(failure) => failure,
         };
-        let again = is_stale_and_repeatable(&failure, attempt, request, upload.as_ref());
+        let given_back = attempt.declined && upload.as_ref().is_some_and(|upload| !upload.touched);
+        let again = is_stale_and_repeatable(&failure, attempt, request, upload.as_ref())
+            || (given_back && !fresh);
         if !again {
             tried.push(server);
             next = pool.choose(&tried).filter(|next| !tried.contains(next));
         }
-        let is_last = !again && (next.is_none() || !never_sent(&failure, attempt));
+        let is_last = !again && (next.is_none() || !(given_back || never_sent(&failure, attempt)));
         let operator = asked.client.is_operator(&asked.parts.headers, &site.config.page);
         let facts = look::facts(looks, pool, &failure, attempt, is_last && operator).await;
         let (mut cause, certainty) = diagnose::classify(&failure, attempt, &facts);

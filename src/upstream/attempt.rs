@@ -44,6 +44,8 @@ pub struct Attempt {
     pub body_bytes: u64,
     /// The final response's status, once its head was whole and sound.
     pub status: Option<u16>,
+    /// HTTP/2: the peer vouches that it did nothing with the request.
+    pub declined: bool,
     /// FastCGI: the program has printed something.
     pub printed: bool,
     /// FastCGI: what the program wrote to STDERR; `None` while that is nothing.
@@ -135,6 +137,7 @@ impl Attempt {
             bytes_received: 0,
             body_bytes: 0,
             status: None,
+            declined: false,
             printed: false,
             stderr: None,
             remains: None,

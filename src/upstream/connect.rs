@@ -80,7 +80,7 @@ pub(super) async fn connect(
         }
     };
     let stream = match server.scheme {
-        Scheme::Http | Scheme::FastCgi => Stream::Tcp(tcp),
+        Scheme::Http | Scheme::H2c | Scheme::FastCgi => Stream::Tcp(tcp),
         Scheme::Https => {
             attempt.stage = Stage::Tls;
             let setup = pool.tls().ok_or(Failure::Tls(TlsFailure::Trust))?;

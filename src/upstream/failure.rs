@@ -217,6 +217,28 @@ pub enum HeadFailure {
     NoOutput { app_status: u32 },
     #[error("the application server rejects the request")]
     Rejected { status: ProtocolStatus, app_status: u32 },
+    #[error("HTTP/2 fails under the head")]
+    Http2(#[source] Http2Failure),
+}
+
+/// How HTTP/2 itself ends a stream or its connection (RFC 9113).
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Http2Failure {
+    /// The peer gives the connection up (section 6.8). A stream above `last_stream` was not
+    /// processed.
+    #[error("the peer gives the connection up, code {code}")]
+    GoAway { code: u32, debug: Vec<u8>, last_stream: u32, stream: u32 },
+    /// The peer vouches that it did not process the request (section 8.7).
+    #[error("the peer refuses the stream")]
+    Refused,
+    #[error("the peer resets the stream, code {code}")]
+    Reset { code: u32 },
+    /// We refuse what the peer sends; the code is the one that we gave it.
+    #[error("the peer breaks the protocol, code {code}")]
+    Protocol { code: u32 },
+    /// No answer to a PING (section 6.7).
+    #[error("the peer does not answer a ping")]
+    PingTimedOut,
 }
 
 /// The kinds of faults in a header line.
@@ -261,6 +283,22 @@ pub enum BodyFailure {
     /// END_REQUEST took the request back after its answer had begun.
     #[error("the application server gives the request up")]
     Withdrawn,
+    #[error("HTTP/2 fails under the body")]
+    Http2(#[source] Http2Failure),
+}
+
+impl Http2Failure {
+    /// Whether the peer says that it has done nothing with the request: it may go out again,
+    /// whatever it asks for (RFC 9113 section 8.7).
+    pub fn is_unprocessed(&self) -> bool {
+        match self {
+            Http2Failure::GoAway { last_stream, stream, .. } => stream > last_stream,
+            Http2Failure::Refused => true,
+            Http2Failure::Reset { .. }
+            | Http2Failure::Protocol { .. }
+            | Http2Failure::PingTimedOut => false,
+        }
+    }
 }
 
 impl ConnectFailure {

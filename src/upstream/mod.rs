@@ -10,6 +10,7 @@ mod download;
 mod failure;
 pub mod fastcgi;
 pub mod http1;
+mod http2;
 mod icmp;
 mod pool;
 mod prohibited;
@@ -33,13 +34,13 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
 use http_body::Frame;
 
-use crate::config::ServerAddress;
+use crate::config::{Scheme, ServerAddress};
 
 pub use attempt::{Attempt, Presented, Reuse, Tried};
 pub use failure::{
     AnswerFault, Authority, BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault,
-    Icmp, IcmpVersion, LengthFault, NameFault, Prohibited, ResolveFailure, ResolverFault,
-    SendFailure, Stage, TlsFailure,
+    Http2Failure, Icmp, IcmpVersion, LengthFault, NameFault, Prohibited, ResolveFailure,
+    ResolverFault, SendFailure, Stage, TlsFailure,
 };
 pub use pool::{Permit, Pool, Shared};
 pub use resolve::Resolver;
@@ -55,6 +56,7 @@ pub use upload::{Upload, UploadFraming};
 
 use download::Download;
 use http1::head::Head;
+use http2::Receiving;
 use wire::Wire;
 
 /// The largest body that is gathered whole before the head goes on, when it is already here.
@@ -89,10 +91,20 @@ pub enum AnswerBody {
 /// A body that is still coming.
 #[derive(Debug)]
 pub struct Streaming {
-    download: Option<Download>,
+    coming: Option<Coming>,
     begun: Begun,
     pool: Rc<Pool>,
     server: usize,
+}
+
+/// What a body comes over.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the large kind")]
+enum Coming {
+    /// A connection of its own.
+    Wire(Download),
+    /// A stream among others, of HTTP/2.
+    Stream(Receiving),
 }
 
 /// Sends the request to the attempt's server and waits for the answer. `fresh` leaves idle
@@ -109,6 +121,14 @@ pub async fn exchange(
     fresh: bool,
 ) -> Result<Answer, Failure> {
     let server = attempt.server;
+    if attempt.server().scheme == Scheme::H2c {
+        // Boxed, since a request over another protocol would carry its size.
+        let heard = http2::exchange(pool, resolver, request, upload, attempt, fresh);
+        let (head, receiving) = Box::pin(heard).await?;
+        let mut coming = Coming::Stream(receiving);
+        let begun = hold_back(&head, &mut coming, attempt).await?;
+        return Ok(assemble(pool, server, head, coming, begun));
+    }
     let once = !request.method.is_idempotent();
     let mut wire = match (!fresh).then(|| pool.take(server, once)).flatten() {
         Some(wire) => {
@@ -133,45 +153,48 @@ pub async fn exchange(
         check_upgrade(&heard.head, request.upgrade.as_deref()).map_err(Failure::Head)?;
     }
     let Some(upload) = upload.take() else { unreachable!("lent above") };
-    let mut download = Download::new(wire, upload, heard.payload, heard.keep);
+    let download = Download::new(wire, upload, heard.payload, heard.keep);
     if upgraded {
         let conn = Box::new(download.into_tunnel());
         return Ok(Answer { head: heard.head, body: AnswerBody::Tunnel(conn) });
     }
-    // The head is held back until the first of the body, or its end, has come: a cut before it can
-    // still become the page. A stream of events is let go at once, since its first may be an hour
-    // away.
-    let mut begun = Begun::default();
-    if !download.is_done() && !is_unbuffered(&heard.head.headers) {
-        download.begin();
-        let outcome = std::future::poll_fn(|cx| poll_begin(&mut download, cx, attempt)).await;
-        if outcome.is_err() {
-            attempt.stamps.ended = Some(Instant::now());
-        }
-        begun = outcome?;
+    let mut coming = Coming::Wire(download);
+    let begun = hold_back(&heard.head, &mut coming, attempt).await?;
+    Ok(assemble(pool, server, heard.head, coming, begun))
+}
+
+/// The head is held back until the first of the body, or its end, has come: a cut before it can
+/// still become the page. A stream of events is let go at once, since its first may be an hour
+/// away.
+async fn hold_back(
+    head: &Head,
+    coming: &mut Coming,
+    attempt: &mut Attempt,
+) -> Result<Begun, Failure> {
+    if coming.is_done() || is_unbuffered(&head.headers) {
+        return Ok(Begun::default());
     }
-    Ok(assemble(pool, server, heard.head, download, begun))
+    coming.begin();
+    let outcome = std::future::poll_fn(|cx| poll_begin(coming, cx, attempt)).await;
+    if outcome.is_err() {
+        attempt.stamps.ended = Some(Instant::now());
+    }
+    outcome
 }
 
 /// The answer, with its connection already free where the body is here to its end.
-fn assemble(
-    pool: &Rc<Pool>,
-    server: usize,
-    head: Head,
-    download: Download,
-    begun: Begun,
-) -> Answer {
-    let download = match download.is_done() {
+fn assemble(pool: &Rc<Pool>, server: usize, head: Head, coming: Coming, begun: Begun) -> Answer {
+    let coming = match coming.is_done() {
         true => {
-            finish(download, pool, server);
+            finish(coming, pool, server);
             None
         }
-        false => Some(download),
+        false => Some(coming),
     };
-    if download.is_none() && begun.trailers.is_none() {
+    if coming.is_none() && begun.trailers.is_none() {
         return Answer { head, body: AnswerBody::Whole(begun.data) };
     }
-    let streaming = Streaming { download, begun, pool: pool.clone(), server };
+    let streaming = Streaming { coming, begun, pool: pool.clone(), server };
     Answer { head, body: AnswerBody::Stream(Box::new(streaming)) }
 }
 
@@ -227,7 +250,7 @@ struct Begun {
 /// Waits for the first piece, then takes what else is here already: a small chunked body is often
 /// complete, and then its connection is free before the response is written.
 fn poll_begin(
-    download: &mut Download,
+    coming: &mut Coming,
     cx: &mut Context<'_>,
     attempt: &mut Attempt,
 ) -> Poll<Result<Begun, Failure>> {
@@ -235,8 +258,8 @@ fn poll_begin(
     let mut gathered: Option<BytesMut> = None;
     loop {
         let size = gathered.as_ref().map_or(begun.data.len(), BytesMut::len);
-        let enough = size > GATHER_MAX || download.left().is_some_and(|left| left > 0 && size > 0);
-        let frame = match download.poll_frame(cx, attempt) {
+        let enough = size > GATHER_MAX || coming.left().is_some_and(|left| left > 0 && size > 0);
+        let frame = match coming.poll_frame(cx, attempt) {
             Poll::Pending if size == 0 => return Poll::Pending,
             Poll::Pending | Poll::Ready(None) => break,
             Poll::Ready(Some(frame)) => frame?,
@@ -248,7 +271,7 @@ fn poll_begin(
                 .extend_from_slice(&data),
             Err(frame) => begun.trailers = frame.into_trailers().ok(),
         }
-        if enough || begun.trailers.is_some() || download.is_done() {
+        if enough || begun.trailers.is_some() || coming.is_done() {
             break;
         }
     }
@@ -270,9 +293,49 @@ fn is_unbuffered(headers: &HeaderMap) -> bool {
         || starts(header::HeaderName::from_static("x-accel-buffering"), b"no")
 }
 
-fn finish(download: Download, pool: &Pool, server: usize) {
-    if let Some(wire) = download.into_wire() {
-        pool.put(server, wire);
+/// A connection of its own may serve again; a stream is over when it is dropped.
+fn finish(coming: Coming, pool: &Pool, server: usize) {
+    match coming {
+        Coming::Wire(download) => {
+            if let Some(wire) = download.into_wire() {
+                pool.put(server, wire);
+            }
+        }
+        Coming::Stream(receiving) => drop(receiving),
+    }
+}
+
+impl Coming {
+    fn is_done(&self) -> bool {
+        match self {
+            Coming::Wire(download) => download.is_done(),
+            Coming::Stream(receiving) => receiving.is_done(),
+        }
+    }
+
+    fn left(&self) -> Option<u64> {
+        match self {
+            Coming::Wire(download) => download.left(),
+            Coming::Stream(receiving) => receiving.left(),
+        }
+    }
+
+    fn begin(&mut self) {
+        match self {
+            Coming::Wire(download) => download.begin(),
+            Coming::Stream(receiving) => receiving.begin(),
+        }
+    }
+
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        attempt: &mut Attempt,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        match self {
+            Coming::Wire(download) => download.poll_frame(cx, attempt),
+            Coming::Stream(receiving) => receiving.poll_frame(cx, attempt),
+        }
     }
 }
 
@@ -289,18 +352,18 @@ impl Streaming {
         if let Some(trailers) = self.begun.trailers.take() {
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
-        let Some(download) = &mut self.download else { return Poll::Ready(None) };
-        let piece = download.poll_frame(cx, attempt);
+        let Some(coming) = &mut self.coming else { return Poll::Ready(None) };
+        let piece = coming.poll_frame(cx, attempt);
         let over = match &piece {
             Poll::Ready(None | Some(Err(_))) => true,
-            Poll::Ready(Some(Ok(_))) => download.is_done(),
+            Poll::Ready(Some(Ok(_))) => coming.is_done(),
             Poll::Pending => false,
         };
         if matches!(piece, Poll::Ready(Some(Err(_)))) {
             attempt.stamps.ended = Some(Instant::now());
         }
-        if over && let Some(download) = self.download.take() {
-            finish(download, &self.pool, self.server);
+        if over && let Some(coming) = self.coming.take() {
+            finish(coming, &self.pool, self.server);
         }
         piece
     }
@@ -312,7 +375,7 @@ impl Streaming {
 
     /// Whether the last piece was given.
     pub fn is_done(&self) -> bool {
-        self.begun.data.is_empty() && self.begun.trailers.is_none() && self.download.is_none()
+        self.begun.data.is_empty() && self.begun.trailers.is_none() && self.coming.is_none()
     }
 
     /// The bytes still to come, where the upstream declared them. Before trailers no length is
@@ -322,9 +385,9 @@ impl Streaming {
             return None;
         }
         let begun = self.begun.data.len() as u64;
-        match &self.download {
+        match &self.coming {
             None => Some(begun),
-            Some(download) => download.left().map(|left| left + begun),
+            Some(coming) => coming.left().map(|left| left + begun),
         }
     }
 }

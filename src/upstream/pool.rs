@@ -17,6 +17,7 @@ use crate::clock;
 use crate::config::Upstream;
 
 use super::failure::{ConnectFailure, Icmp, Prohibited};
+use super::http2::Links;
 use super::prohibited;
 use super::tls::TlsSetup;
 use super::wire::Wire;
@@ -57,6 +58,8 @@ pub struct Pool {
     #[expect(clippy::vec_box, reason = "a wire moves between pool and exchanges all the time")]
     idle: Vec<RefCell<Vec<Box<Wire>>>>,
     idle_max: usize,
+    /// Connections to servers of HTTP/2.
+    links: Vec<Rc<Links>>,
     refused: Vec<Cell<Option<Refused>>>,
     /// The servers whose name was last reached by IPv4.
     v4_first: Vec<Cell<bool>>,
@@ -124,6 +127,7 @@ impl Pool {
             shared,
             idle: (0..servers).map(|_| RefCell::default()).collect(),
             idle_max,
+            links: (0..servers).map(|_| Rc::default()).collect(),
             refused: (0..servers).map(|_| Cell::new(None)).collect(),
             v4_first: (0..servers).map(|_| Cell::new(false)).collect(),
             answered: (0..servers).map(|_| Cell::new(false)).collect(),
@@ -227,8 +231,16 @@ impl Pool {
         }
     }
 
+    /// The connections to a server of HTTP/2.
+    pub(super) fn links(&self, server: usize) -> &Rc<Links> {
+        &self.links[server]
+    }
+
     /// Closes what has been idle for too long, or was closed by the peer. Once a tick.
     pub fn sweep(&self) {
+        for links in &self.links {
+            links.sweep(IDLE_MAX);
+        }
         for idle in &self.idle {
             let mut idle = idle.borrow_mut();
             if !idle.is_empty() {

@@ -81,37 +81,47 @@ impl Upload {
         cx: &mut Context<'_>,
         outbox: &mut Outbox,
     ) -> Poll<Result<(), Failure>> {
+        if self.body.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        match ready!(self.poll_piece(cx)).transpose()? {
+            None => self.framing.end(outbox, &HeaderMap::new()),
+            Some(frame) => match frame.into_data() {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => self.framing.piece(outbox, data),
+                Err(frame) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    self.framing.end(outbox, &trailers);
+                }
+            },
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes one piece; `None` at the end, and ever after. Trailers are the last.
+    ///
+    /// # Errors
+    /// The client's body ended badly.
+    pub(super) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let frame = match &mut self.body {
-            None => return Poll::Ready(Ok(())),
+            None => return Poll::Ready(None),
             Some(Source::Client(body)) => ready!(Pin::new(body).poll_frame(cx)),
             Some(Source::Spooled(body)) => match ready!(body.poll_piece(cx)) {
                 Some(Err(error)) => {
-                    return Poll::Ready(Err(Failure::Send(SendFailure::Spool(error))));
+                    return Poll::Ready(Some(Err(Failure::Send(SendFailure::Spool(error)))));
                 }
                 Some(Ok(piece)) => Some(Ok(Frame::data(piece))),
                 None => None,
             },
         };
-        match frame {
-            None => {
-                self.body = None;
-                self.framing.end(outbox, &HeaderMap::new());
-            }
-            Some(Err(error)) => return Poll::Ready(Err(Failure::Upload(error))),
-            Some(Ok(frame)) => {
-                self.touched = true;
-                match frame.into_data() {
-                    Ok(data) if data.is_empty() => {}
-                    Ok(data) => self.framing.piece(outbox, data),
-                    Err(frame) => {
-                        self.body = None;
-                        let trailers = frame.into_trailers().unwrap_or_default();
-                        self.framing.end(outbox, &trailers);
-                    }
-                }
-            }
+        self.touched |= matches!(frame, Some(Ok(_)));
+        if frame.as_ref().is_none_or(|frame| frame.as_ref().is_ok_and(Frame::is_trailers)) {
+            self.body = None;
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(frame.map(|frame| frame.map_err(Failure::Upload)))
     }
 }
 

@@ -386,7 +386,8 @@ enum Reader {
 impl Hearing {
     fn new(scheme: Scheme, limits: &Limits) -> Hearing {
         let reader = match scheme {
-            Scheme::Http | Scheme::Https => Reader::Http1(HeadReader::default()),
+            // HTTP/2 has its own way (`http2`).
+            Scheme::Http | Scheme::Https | Scheme::H2c => Reader::Http1(HeadReader::default()),
             Scheme::FastCgi => Reader::FastCgi(Box::new(Responder::new(limits))),
         };
         Hearing { reader, unsendable: None, foreign: false, waits: None, whole_at_once: false }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use causeway::diagnose::{
     AddressSummary, AnswerFault, AttemptSummary, Authority, Before, Cause, CertFault, CertReason,
     Certainty, CgiFault, Code, ConnectFault, DnsConfigFault, Extended, Failed, Fate, Fix, FixId,
-    ForbiddenReason, FramingFault, HeaderFault, Hop, IcmpError, IcmpMessage, IcmpSender,
+    ForbiddenReason, FramingFault, H2Fault, HeaderFault, Hop, IcmpError, IcmpMessage, IcmpSender,
     IncidentId, Lookup, Mismatch, Named, Phase, ProhibitedReason, Protocol, Queue, RecordFault,
     RejectReason, Report, RequestFault, UnreachableReason, UpgradeFault, entry,
 };
@@ -159,6 +159,13 @@ pub fn hostile() -> Vec<Cause> {
         C::BadChunk { received_bytes: BYTES, line: line() },
         C::BodyReset { received_bytes: BYTES, errno: 104 },
         C::BodyStallTimeout { received_bytes: BYTES, waited: WAITED },
+        C::H2Goaway { code: 11, debug: line(), last_stream: 987_653, stream: 987_655 },
+        C::H2RefusedStream,
+        C::H2StreamReset { code: 2, received_bytes: BYTES },
+        C::H2ProtocolError {
+            fault: H2Fault::PingTimeout { waited: WAITED },
+            received_bytes: BYTES,
+        },
         C::FcgiPeerNotFastcgi { protocol: Protocol::Http, first_bytes: line() },
         C::FcgiMalformedRecord { fault: RecordFault::RequestId },
         C::FcgiRejected { reason: RejectReason::Overloaded, app_status: 987_654 },

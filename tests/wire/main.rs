@@ -13,6 +13,7 @@ mod doubled;
 mod fields;
 mod forwarding;
 mod host;
+mod http2;
 mod hygiene;
 mod looks;
 mod proxy;

@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod fastcgi;
 mod files;
+mod http2;
 mod own;
 mod php;
 mod reach;
@@ -22,6 +23,7 @@ pub(super) const ALL: &[&[Scenario]] = &[
     reach::ROWS,
     answer::ROWS,
     body::ROWS,
+    http2::ROWS,
     files::ROWS,
     fastcgi::ROWS,
     php::ROWS,
@@ -29,7 +31,8 @@ pub(super) const ALL: &[&[Scenario]] = &[
 ];
 
 /// The rows of upstreams of every kind; a reader finds them by their stage.
-pub(super) const STAGED: &[&[Scenario]] = &[own::ROWS, reach::ROWS, answer::ROWS, body::ROWS];
+pub(super) const STAGED: &[&[Scenario]] =
+    &[own::ROWS, reach::ROWS, answer::ROWS, body::ROWS, http2::ROWS];
 
 /// The rows that only a PHP site has, in groups of their own.
 pub(super) const FILES: &[Scenario] = files::ROWS;
