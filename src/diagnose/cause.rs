@@ -304,7 +304,7 @@ pub enum Cause {
         code: u32,
         debug: Vec<u8>,
         last_stream: u32,
-        stream: u32,
+        stream: Option<u32>,
     },
     /// The peer would not take the request, and vouches that it did nothing with it.
     H2RefusedStream,

@@ -163,7 +163,7 @@ impl Cause {
 
             C::H2Goaway { code, debug, last_stream, stream } => {
                 let rows = rows.h2_code(*code).bytes("debug", debug);
-                rows.put("last_stream", last_stream).put("stream", stream)
+                rows.put("last_stream", last_stream).known("stream", stream.map(u64::from))
             }
             C::H2StreamReset { code, received_bytes } => {
                 rows.h2_code(*code).put("received_bytes", received_bytes)

@@ -225,9 +225,9 @@ pub enum HeadFailure {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Http2Failure {
     /// The peer gives the connection up (section 6.8). A stream above `last_stream` was not
-    /// processed.
+    /// processed; without `stream`, none had been opened yet.
     #[error("the peer gives the connection up, code {code}")]
-    GoAway { code: u32, debug: Vec<u8>, last_stream: u32, stream: u32 },
+    GoAway { code: u32, debug: Vec<u8>, last_stream: u32, stream: Option<u32> },
     /// The peer vouches that it did not process the request (section 8.7).
     #[error("the peer refuses the stream")]
     Refused,
@@ -292,7 +292,9 @@ impl Http2Failure {
     /// whatever it asks for (RFC 9113 section 8.7).
     pub fn is_unprocessed(&self) -> bool {
         match self {
-            Http2Failure::GoAway { last_stream, stream, .. } => stream > last_stream,
+            Http2Failure::GoAway { last_stream, stream, .. } => {
+                stream.is_none_or(|stream| stream > *last_stream)
+            }
             Http2Failure::Refused => true,
             Http2Failure::Reset { .. }
             | Http2Failure::Protocol { .. }

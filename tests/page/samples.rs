@@ -159,7 +159,7 @@ pub fn hostile() -> Vec<Cause> {
         C::BadChunk { received_bytes: BYTES, line: line() },
         C::BodyReset { received_bytes: BYTES, errno: 104 },
         C::BodyStallTimeout { received_bytes: BYTES, waited: WAITED },
-        C::H2Goaway { code: 11, debug: line(), last_stream: 987_653, stream: 987_655 },
+        C::H2Goaway { code: 11, debug: line(), last_stream: 987_653, stream: Some(987_655) },
         C::H2RefusedStream,
         C::H2StreamReset { code: 2, received_bytes: BYTES },
         C::H2ProtocolError {

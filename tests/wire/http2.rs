@@ -144,7 +144,9 @@ async fn serve(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, s
             stream.send_reset(Reason::CANCEL);
         }
         "/trailers" => {
-            let mut stream = respond.send_response(plain(None), false).unwrap();
+            let mut response = plain(None);
+            response.headers_mut().insert("trailer", "x-sum".parse().unwrap());
+            let mut stream = respond.send_response(response, false).unwrap();
             send(&mut stream, Bytes::from_static(b"body"), false).await;
             let mut trailers = HeaderMap::new();
             trailers.insert("x-sum", "42".parse().unwrap());
@@ -296,6 +298,21 @@ fn fields_go_as_http_2_wants_them() {
 }
 
 #[test]
+fn no_target_is_too_odd() {
+    let server = Server::real(100);
+    let proxy = server.proxy();
+    for target in ["/?q=\"<a>\"", "/a|b?{c}^`\\", "/%zz?%", "/\u{e4}?\u{e4}", "*", "//a//b"] {
+        for host in ["a%20b", "a:", "[::1]", "a_b:80"] {
+            let method = if target == "*" { "OPTIONS" } else { "GET" };
+            let asked = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            let answer = proxy.ask(asked);
+            // What is refused is refused before it.
+            assert!(matches!(answer.status, 200 | 400), "{target} {host}: {}", answer.body);
+        }
+    }
+}
+
+#[test]
 fn bodies_go_both_ways() {
     let server = Server::real(100);
     let proxy = server.proxy();
@@ -329,7 +346,7 @@ fn trailers_reach_a_client_that_takes_them() {
     let asks = "GET /trailers HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE, close\r\n\r\n";
     let (whole, end) = Client::sent(proxy.address, asks).rest();
     assert_ne!(end, End::Open);
-    assert!(whole.contains("body"), "{whole}");
+    assert!(whole.contains("body") && whole.contains("x-sum: 42\r\n"), "{whole}");
     assert_eq!(proxy.get("/trailers").body, "body");
 }
 

@@ -4,6 +4,7 @@
 //! that what belongs to a hop is decided in one place for every protocol.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::Authority;
 use http::{Method, Request, Uri, Version};
 
 use crate::upstream::failure::HeadFailure;
@@ -34,8 +35,10 @@ pub fn request(method: &Method, head: &[u8]) -> Option<Request<()>> {
             }
         }
     }
-    let authority = authority?;
-    let uri = Uri::builder().scheme("http").authority(authority.as_bytes());
+    // A Host may have signs that the type for an authority does not take, such as "%".
+    let authority = authority.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let authority = authority.unwrap_or_else(|| Authority::from_static("localhost"));
+    let uri = Uri::builder().scheme("http").authority(authority);
     let mut request = Request::new(());
     *request.method_mut() = method.clone();
     *request.uri_mut() = uri.path_and_query(parsed.path?).build().ok()?;
@@ -124,6 +127,20 @@ mod tests {
         assert_eq!(request.method(), Method::POST);
         let names: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
         assert_eq!(names, ["cookie", "via", "te"]);
+    }
+
+    #[test]
+    fn whatever_the_gate_lets_through_can_be_said() {
+        for (line, host, uri) in [
+            ("OPTIONS *", "a", "http://a*"),
+            ("GET /", "[::1]:8502", "http://[::1]:8502/"),
+            ("GET /", "a%20b", "http://localhost/"),
+            ("GET /a|b?q={a}", "a:", "http://a:/a|b?q={a}"),
+        ] {
+            let head = format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            let request = request(&Method::GET, head.as_bytes()).expect(host);
+            assert_eq!(request.uri().to_string(), uri);
+        }
     }
 
     #[test]

@@ -294,15 +294,17 @@ impl State {
 
     fn note(&self, error: &io::Error) {
         // h2 takes the error itself; what it makes of it has lost the number.
-        let mut first = self.error.borrow_mut();
-        if first.is_none() {
-            let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            *first = Some(match (error.raw_os_error(), tls) {
-                (Some(errno), _) => io::Error::from_raw_os_error(errno),
-                (None, Some(tls)) => io::Error::new(error.kind(), tls.clone()),
-                (None, None) => error.kind().into(),
-            });
-        }
+        self.error.borrow_mut().get_or_insert_with(|| copy(error));
+    }
+}
+
+/// The same error once more: the kernel's number, what TLS said, or the kind.
+pub(super) fn copy(error: &io::Error) -> io::Error {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match (error.raw_os_error(), tls) {
+        (Some(errno), _) => io::Error::from_raw_os_error(errno),
+        (None, Some(tls)) => io::Error::new(error.kind(), tls.clone()),
+        (None, None) => error.kind().into(),
     }
 }
 

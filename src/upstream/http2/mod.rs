@@ -47,7 +47,7 @@ pub(super) async fn exchange(
     }
     let lent = upload.as_mut().expect("the caller keeps the upload until an answer takes it");
     let head = fields::request(&request.method, &request.head);
-    let head = head.expect("proxy writes a head that can be read, with a Host");
+    let head = head.expect("proxy writes the head, from what has passed its own reader");
     let (timeouts, limits) = (&pool.upstream.timeouts, &pool.upstream.limits);
     let state = lease.link.state.clone();
     let begun = Exchange::begin(lease, head, lent, attempt, timeouts).await;

@@ -24,7 +24,7 @@ use crate::upstream::http1::head::Head;
 use crate::upstream::upload::Upload;
 
 use super::fields;
-use super::link::{Lease, State};
+use super::link::{self, Lease, State};
 
 /// RFC 9113 section 7: what a peer says that refuses a stream.
 const REFUSED_STREAM: u32 = 7;
@@ -93,7 +93,7 @@ impl Exchange {
     ) -> Result<Exchange, Failure> {
         attempt.stage = Stage::Send;
         let state = lease.link.state.clone();
-        let failed = |error: &h2::Error| broken(error, &state, 0).head();
+        let failed = |error: &h2::Error| broken(error, &state, None).head();
         let size = fields::size(request.headers());
         let ready = lease.link.requests().ready().await;
         let mut requests = ready.map_err(|error| failed(&error))?;
@@ -150,7 +150,8 @@ impl Exchange {
         match std::pin::Pin::new(&mut self.response).poll(cx) {
             Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
             Poll::Ready(Err(error)) => {
-                Poll::Ready(Err(broken(&error, &self.lease.link.state, self.stream).head()))
+                let state = &self.lease.link.state;
+                Poll::Ready(Err(broken(&error, state, Some(self.stream)).head()))
             }
             Poll::Pending => {
                 ready!(self.receiving.poll(cx));
@@ -350,7 +351,7 @@ impl Receiving {
     }
 
     fn broken(&self, error: &h2::Error) -> Failure {
-        broken(error, &self.lease.link.state, self.stream).body(self.declared)
+        broken(error, &self.lease.link.state, Some(self.stream)).body(self.declared)
     }
 }
 
@@ -383,7 +384,7 @@ impl Broken {
 
 /// The first cause of a stream's end: what the peer said of the stream, then of the connection,
 /// then what we refused, then what the socket saw. What h2 reports last may be its echo.
-fn broken(error: &h2::Error, state: &State, stream: u32) -> Broken {
+fn broken(error: &h2::Error, state: &State, stream: Option<u32>) -> Broken {
     let code = error.reason().map_or(0, u32::from);
     if error.is_reset() && error.is_remote() {
         return Broken::Http2(match code {
@@ -407,7 +408,9 @@ fn broken(error: &h2::Error, state: &State, stream: u32) -> Broken {
     if error.is_library() {
         return Broken::Http2(Http2Failure::Protocol { code });
     }
-    match state.error.borrow_mut().take().map(io::Error::downcast::<rustls::Error>) {
+    // A copy: each stream of the connection has its own failure.
+    let error = state.error.borrow().as_ref().map(link::copy);
+    match error.map(io::Error::downcast::<rustls::Error>) {
         Some(Ok(tls)) => Broken::Tls(tls),
         Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Broken::Closed,
         Some(Err(error)) => Broken::Io(error),
