@@ -249,6 +249,9 @@ async fn attempts(
             return Err((cause, certainty));
         }
         fresh |= again;
+        if let Some(upload) = &mut upload {
+            upload.rewind();
+        }
         if let Some(attempt) = record.attempt.take() {
             record.earlier.push((attempt, cause.code()));
         }

@@ -16,12 +16,17 @@ use super::spool::Spooled;
 /// Below this, a piece of a request body is copied behind the head and leaves in the same write.
 const FLATTEN_MAX: usize = 4096;
 
+/// The most of a body that is kept for a second attempt: forms, not files.
+const KEPT_MAX: usize = 64 * 1024;
+
 /// The request body on its way; lent to one exchange after another while nothing was taken from it.
 #[derive(Debug)]
 pub struct Upload {
     body: Option<Source>,
     framing: UploadFraming,
-    /// A piece was taken: the request cannot be sent again.
+    /// What was taken and can be had again, where that is kept.
+    kept: Option<Box<Kept>>,
+    /// A piece was taken and not kept: the request cannot be sent again.
     pub touched: bool,
     /// `Expect: 100-continue`: hold the body until the upstream asks for it.
     pub expect_continue: bool,
@@ -31,6 +36,17 @@ pub struct Upload {
 enum Source {
     Client(Incoming),
     Spooled(Spooled),
+    /// The client's was taken to its end, and is had again.
+    Over,
+}
+
+/// The pieces of a body so far, for a second time.
+#[derive(Debug, Default)]
+struct Kept {
+    pieces: Vec<Bytes>,
+    size: usize,
+    /// How many were given again.
+    given: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,19 +69,35 @@ pub(super) struct Outbox {
 impl Upload {
     pub fn new(body: Incoming, framing: UploadFraming) -> Upload {
         let body = (framing != UploadFraming::None).then_some(Source::Client(body));
-        Upload { body, framing, touched: false, expect_continue: false }
+        Upload { body, framing, kept: None, touched: false, expect_continue: false }
     }
 
     /// A gathered body, for FastCGI. Where there is none, the head ends STDIN.
     pub fn spooled(body: Spooled) -> Upload {
         let (body, framing) = (Some(Source::Spooled(body)), UploadFraming::Stdin);
-        Upload { body, framing, touched: false, expect_continue: false }
+        Upload { body, framing, kept: None, touched: false, expect_continue: false }
     }
 
     /// No body.
     pub fn none() -> Upload {
         let framing = UploadFraming::None;
-        Upload { body: None, framing, touched: false, expect_continue: false }
+        Upload { body: None, framing, kept: None, touched: false, expect_continue: false }
+    }
+
+    /// Keeps what is taken from now on, up to a limit: a request that the peer did not process may
+    /// go out again.
+    pub(super) fn keep(&mut self) {
+        if self.body.is_some() && !self.touched {
+            self.kept.get_or_insert_default();
+        }
+    }
+
+    /// Begins anew with what was kept, for another attempt.
+    pub fn rewind(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.given = 0;
+            self.body.get_or_insert(Source::Over);
+        }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -106,8 +138,12 @@ impl Upload {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        if let Some(piece) = self.kept.as_mut().and_then(|kept| kept.again()) {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
         let frame = match &mut self.body {
             None => return Poll::Ready(None),
+            Some(Source::Over) => None,
             Some(Source::Client(body)) => ready!(Pin::new(body).poll_frame(cx)),
             Some(Source::Spooled(body)) => match ready!(body.poll_piece(cx)) {
                 Some(Err(error)) => {
@@ -117,11 +153,39 @@ impl Upload {
                 None => None,
             },
         };
-        self.touched |= matches!(frame, Some(Ok(_)));
+        if let Some(Ok(frame)) = &frame {
+            self.note(frame);
+        }
         if frame.as_ref().is_none_or(|frame| frame.as_ref().is_ok_and(Frame::is_trailers)) {
             self.body = None;
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Failure::Upload)))
+    }
+}
+
+impl Upload {
+    /// A frame is kept, or the body is touched.
+    fn note(&mut self, frame: &Frame<Bytes>) {
+        let kept = self.kept.as_mut().zip(frame.data_ref());
+        if !kept.is_some_and(|(kept, data)| kept.takes(data)) {
+            self.touched = true;
+            self.kept = None;
+        }
+    }
+}
+
+impl Kept {
+    fn takes(&mut self, data: &Bytes) -> bool {
+        self.size += data.len();
+        self.given += 1;
+        self.pieces.push(data.clone());
+        self.size <= KEPT_MAX
+    }
+
+    fn again(&mut self) -> Option<Bytes> {
+        let piece = self.pieces.get(self.given)?.clone();
+        self.given += 1;
+        Some(piece)
     }
 }
 

@@ -132,6 +132,10 @@ async fn serve(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, s
         response.body(()).unwrap()
     };
     match path.as_str() {
+        "/refused-once" if shared.requests.load(Ordering::SeqCst) == 1 => {
+            collect(request.into_body()).await;
+            respond.send_reset(Reason::REFUSED_STREAM);
+        }
         "/reset" => respond.send_reset(Reason::INTERNAL_ERROR),
         "/early" => {
             let mut stream = respond.send_response(plain(Some(5)), false).unwrap();
@@ -156,7 +160,7 @@ async fn serve(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, s
             let mut stream = respond.send_response(plain(None), false).unwrap();
             send(&mut stream, Bytes::from(vec![b'x'; BIG]), true).await;
         }
-        "/echo" => {
+        "/echo" | "/refused-once" => {
             let body = collect(request.into_body()).await;
             let mut stream = respond.send_response(plain(Some(body.len())), false).unwrap();
             send(&mut stream, body, true).await;
@@ -423,6 +427,22 @@ fn what_was_not_processed_goes_again_whatever_it_is() {
         assert_eq!((answered.status, answered.body.as_str()), (200, "ok"));
         assert_eq!(server.connections(), 2);
         assert_eq!(proxy.logged("/")["attempts"], 2);
+    }
+}
+
+#[test]
+fn a_small_body_goes_again_with_its_request() {
+    for (size, attempts) in [(5, 2), (60_000, 2), (200_000, 1)] {
+        let server = Server::real(100);
+        let proxy = server.proxy();
+        let body = "x".repeat(size);
+        let answer = proxy.ask(post("/refused-once", &body));
+        assert_eq!(proxy.logged("/refused-once")["attempts"], attempts);
+        match attempts {
+            1 => assert_eq!(answer.cause(), "h2_refused_stream"),
+            _ => assert!(answer.body == body, "{}", answer.body.len()),
+        }
+        assert_eq!(server.requests.load(Ordering::SeqCst), attempts);
     }
 }
 

@@ -46,6 +46,7 @@ pub(super) async fn exchange(
         attempt.reuse = Some(Reuse { idle, served });
     }
     let lent = upload.as_mut().expect("the caller keeps the upload until an answer takes it");
+    lent.keep();
     let head = fields::request(&request.method, &request.head);
     let head = head.expect("proxy writes the head, from what has passed its own reader");
     let (timeouts, limits) = (&pool.upstream.timeouts, &pool.upstream.limits);
