@@ -32,7 +32,7 @@ servers = ["https://z.example"]
 hosts = ["Z.example", "*.z.example"]
 paths = ["/a", "/b"]
 replace_status = [400, 0x1f6, 599]
-tls = { server_name = "z.internal", verify = false }
+tls = { server_name = "z.internal", verify = false, http2 = true }
 
 [upstream.a]
 servers = ["http+unix:/run/a.sock"]
@@ -214,7 +214,7 @@ fn every_key_arrives() {
     assert_eq!(z.paths, ["/a", "/b"]);
     assert_eq!(z.replace_status, [400, 502, 599]);
     assert_eq!(z.tls.server_name.as_deref(), Some("z.internal"));
-    assert!(!z.tls.verify);
+    assert!(!z.tls.verify && z.tls.http2);
 
     let a = &config.upstreams[1];
     let t = &a.timeouts;

@@ -210,6 +210,8 @@ pub struct UpstreamTls {
     /// The name to verify and to send as SNI; `None`: the server's host.
     pub server_name: Option<String>,
     pub verify: bool,
+    /// HTTP/2 is asked for by ALPN, in place of HTTP/1.1.
+    pub http2: bool,
 }
 
 /// `[client]`: what a client may take.
@@ -325,7 +327,7 @@ impl Default for Limits {
 
 impl Default for UpstreamTls {
     fn default() -> UpstreamTls {
-        UpstreamTls { ca: None, server_name: None, verify: true }
+        UpstreamTls { ca: None, server_name: None, verify: true, http2: false }
     }
 }
 
@@ -374,6 +376,15 @@ impl Upstream {
             files: None,
             replace_status: Vec::new(),
             rehearse: None,
+        }
+    }
+
+    /// Whether HTTP/2 is spoken to a server of this block.
+    pub fn speaks_http2(&self, server: &Server) -> bool {
+        match server.scheme {
+            Scheme::Http | Scheme::FastCgi => false,
+            Scheme::Https => self.tls.http2,
+            Scheme::H2c => true,
         }
     }
 }

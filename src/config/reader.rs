@@ -24,7 +24,7 @@ const SIZE_MAX: usize = 16 << 20;
 const SPOOL_MAX: usize = 1 << 40;
 
 /// Where each key belongs, for those found elsewhere; a test compares it with what is read.
-const PLACES: [(&str, &str); 39] = [
+const PLACES: [(&str, &str); 40] = [
     ("workers", "at the top of the file, before the first table"),
     ("resolvers", "at the top of the file, before the first table"),
     ("drain_timeout", "at the top of the file, before the first table"),
@@ -55,6 +55,7 @@ const PLACES: [(&str, &str); 39] = [
     ("ca", "in `[upstream.NAME.tls]`"),
     ("server_name", "in `[upstream.NAME.tls]`"),
     ("verify", "in `[upstream.NAME.tls]`"),
+    ("http2", "in `[upstream.NAME.tls]`"),
     ("operators", "in `[page]`"),
     ("trusted_proxies", "in `[page]`"),
     ("contact", "in `[page]`"),

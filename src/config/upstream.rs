@@ -167,16 +167,17 @@ fn read_limits(mut table: Table<'_>, fastcgi: Option<bool>) -> Limits {
 }
 
 fn read_tls(mut table: Table<'_>) -> UpstreamTls {
-    let UpstreamTls { mut verify, .. } = UpstreamTls::default();
+    let UpstreamTls { mut verify, mut http2, .. } = UpstreamTls::default();
     let ca = table.parsed("ca", authorities);
     let server_name = table.parsed("server_name", server_name);
     table.flag("verify", &mut verify);
+    table.flag("http2", &mut http2);
     if !verify && table.has("ca") {
         let fault = Fault::new("no authority is asked while `verify = false`");
         table.note_at("ca", fault.expected("`verify = true`, or no `ca`"));
     }
     table.finish();
-    UpstreamTls { ca, server_name, verify }
+    UpstreamTls { ca, server_name, verify, http2 }
 }
 
 /// A readable file that holds at least one certificate in PEM.

@@ -216,7 +216,8 @@ impl Backstage {
         upstream.limits = Limits { connections: 32, queue: 32, ..Limits::default() };
         if secured {
             let server_name = Some(SERVER_NAME.to_owned());
-            upstream.tls = UpstreamTls { ca: Some(self.ca.clone()), server_name, verify: true };
+            let ca = Some(self.ca.clone());
+            upstream.tls = UpstreamTls { ca, server_name, ..UpstreamTls::default() };
         }
         upstream
     }

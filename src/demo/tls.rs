@@ -59,7 +59,7 @@ impl Certificates {
             builder.with_no_client_auth()
         };
         let mut config = builder.with_single_cert(vec![chain], key).map_err(io::Error::other)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
         Ok(Arc::new(config))
     }
 

@@ -142,14 +142,14 @@ fn spoken(protocol: Protocol) -> Cause {
 /// Bytes came, and they are no response in the HTTP that was spoken.
 fn not_http(attempt: &Attempt) -> (Cause, Certainty) {
     let first = first_bytes(attempt);
-    let scheme = attempt.server().scheme;
-    let plain = matches!(scheme, Scheme::Http | Scheme::H2c);
+    let server = attempt.server();
+    let plain = matches!(server.scheme, Scheme::Http | Scheme::H2c);
     let cause = match fingerprint::protocol(first) {
         Some(Protocol::Tls) if plain && fingerprint::is_tls_alert(first) => {
             Cause::PlainHttpToTlsPort
         }
         // HTTP/1 is another protocol there, and so is text.
-        found if scheme == Scheme::H2c => {
+        found if attempt.upstream.speaks_http2(server) => {
             Cause::PeerIsOtherProtocol { protocol: found.unwrap_or(Protocol::Unknown) }
         }
         Some(Protocol::Http) => {

@@ -34,7 +34,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
 use http_body::Frame;
 
-use crate::config::{Scheme, ServerAddress};
+use crate::config::ServerAddress;
 
 pub use attempt::{Attempt, Presented, Reuse, Tried};
 pub use failure::{
@@ -121,7 +121,7 @@ pub async fn exchange(
     fresh: bool,
 ) -> Result<Answer, Failure> {
     let server = attempt.server;
-    if attempt.server().scheme == Scheme::H2c {
+    if pool.upstream.speaks_http2(attempt.server()) {
         // Boxed, since a request over another protocol would carry its size.
         let heard = http2::exchange(pool, resolver, request, upload, attempt, fresh);
         let (head, receiving) = Box::pin(heard).await?;

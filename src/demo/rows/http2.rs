@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::Upstream;
-use crate::demo::scenario::{Scenario, Sees, Setup, Step, row};
+use crate::demo::scenario::{Cert, Scenario, Sees, Setup, Step, row};
 use crate::diagnose::Code;
 
 use super::APART;
@@ -30,6 +30,8 @@ const STRAY_DATA: &[u8] = b"\x00\x00\x02\x00\x00\x00\x00\x00\x00hi";
 const SHORT_END: &[u8] = b"\x00\x00\x02\x00\x01\x00\x00\x00\x01hi";
 /// `:status: 200`, `content-length: 1000` (entry 28, a literal of four bytes).
 const OF_1000: &[u8] = b"\x00\x00\x08\x01\x04\x00\x00\x00\x01\x88\x0f\x0d\x041000";
+/// The alert 120, fatal (RFC 7301 section 3.2).
+const NO_APPLICATION_PROTOCOL: &[u8] = b"\x15\x03\x03\x00\x02\x02\x78";
 const HTTP1: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
 
 pub(super) const ROWS: &[Scenario] = &[
@@ -63,6 +65,20 @@ pub(super) const ROWS: &[Scenario] = &[
         "The backend wants to be asked over HTTP/1.1.",
         Http2(&[Write(SETTINGS), Stream, Write(HTTP_1_1_REQUIRED), Close]),
     ),
+    row(
+        Code::H2StreamReset,
+        "h2_stream_reset-tls",
+        "The backend's program fails, and the stream is reset, inside TLS.",
+        Setup::Tls(Cert::Good, &[Write(SETTINGS), Stream, Write(INTERNAL_ERROR), Close]),
+    )
+    .adjust(over_tls),
+    row(
+        Code::TlsIncompatible,
+        "tls_incompatible-http2",
+        "HTTP/2 is asked for in the handshake, and the backend has HTTP/1.1 only.",
+        Setup::InPlaceOfTls(&[Step::Some, Write(NO_APPLICATION_PROTOCOL), Close]),
+    )
+    .adjust(over_tls),
     row(
         Code::H2StreamReset,
         "h2_stream_reset-mid",
@@ -133,4 +149,8 @@ fn quick_ping(upstream: &mut Upstream) {
 /// The request's time is over before silence is asked about.
 fn late_ping(upstream: &mut Upstream) {
     upstream.timeouts.idle = Duration::from_secs(10);
+}
+
+fn over_tls(upstream: &mut Upstream) {
+    upstream.tls.http2 = true;
 }

@@ -4,7 +4,7 @@
 //! that what belongs to a hop is decided in one place for every protocol.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::uri::Authority;
+use http::uri::{self, Authority};
 use http::{Method, Request, Uri, Version};
 
 use crate::upstream::failure::HeadFailure;
@@ -18,7 +18,7 @@ const LINE_EXTRA: usize = 4;
 /// RFC 9113 section 8.2.2: no field of the connection goes along, and TE only with `trailers`.
 /// Section 8.3.1: Host becomes `:authority`. Expect stays here: the stream's window holds the body
 /// back as well, and the client gets its 100 from us.
-pub fn request(method: &Method, head: &[u8]) -> Option<Request<()>> {
+pub fn request(method: &Method, head: &[u8], scheme: uri::Scheme) -> Option<Request<()>> {
     let mut lines = [httparse::EMPTY_HEADER; head::HEADER_COUNT_MAX];
     let mut parsed = httparse::Request::new(&mut lines);
     parsed.parse(head).ok()?;
@@ -38,7 +38,7 @@ pub fn request(method: &Method, head: &[u8]) -> Option<Request<()>> {
     // A Host may have signs that the type for an authority does not take, such as "%".
     let authority = authority.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let authority = authority.unwrap_or_else(|| Authority::from_static("localhost"));
-    let uri = Uri::builder().scheme("http").authority(authority);
+    let uri = Uri::builder().scheme(scheme).authority(authority);
     let mut request = Request::new(());
     *request.method_mut() = method.clone();
     *request.uri_mut() = uri.path_and_query(parsed.path?).build().ok()?;
@@ -122,8 +122,8 @@ mod tests {
         let head = b"POST /a?b=1 HTTP/1.1\r\nHost: shop.example:81\r\ncookie: a=1\r\n\
             Via: 1.1 causeway\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\
             Connection: TE\r\nTE: trailers\r\n\r\n";
-        let request = request(&Method::POST, head).unwrap();
-        assert_eq!(request.uri().to_string(), "http://shop.example:81/a?b=1");
+        let request = request(&Method::POST, head, uri::Scheme::HTTPS).unwrap();
+        assert_eq!(request.uri().to_string(), "https://shop.example:81/a?b=1");
         assert_eq!(request.method(), Method::POST);
         let names: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
         assert_eq!(names, ["cookie", "via", "te"]);
@@ -138,7 +138,7 @@ mod tests {
             ("GET /a|b?q={a}", "a:", "http://a:/a|b?q={a}"),
         ] {
             let head = format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-            let request = request(&Method::GET, head.as_bytes()).expect(host);
+            let request = request(&Method::GET, head.as_bytes(), uri::Scheme::HTTP).expect(host);
             assert_eq!(request.uri().to_string(), uri);
         }
     }
@@ -147,7 +147,7 @@ mod tests {
     fn truncated_at_each_byte() {
         let head = b"GET / HTTP/1.1\r\nHost: a\r\nb: c\r\n\r\n";
         for end in 0..head.len() {
-            drop(request(&Method::GET, &head[..end]));
+            drop(request(&Method::GET, &head[..end], uri::Scheme::HTTP));
         }
     }
 

@@ -15,6 +15,10 @@ use std::time::Instant;
 pub use link::Links;
 pub use stream::Receiving;
 
+use http::uri;
+
+use crate::config::Scheme;
+
 use super::Outgoing;
 use super::attempt::{Attempt, Reuse};
 use super::failure::{Failure, HeadFailure, Stage};
@@ -47,7 +51,11 @@ pub(super) async fn exchange(
     }
     let lent = upload.as_mut().expect("the caller keeps the upload until an answer takes it");
     lent.keep();
-    let head = fields::request(&request.method, &request.head);
+    let scheme = match attempt.server().scheme {
+        Scheme::Https => uri::Scheme::HTTPS,
+        Scheme::Http | Scheme::H2c | Scheme::FastCgi => uri::Scheme::HTTP,
+    };
+    let head = fields::request(&request.method, &request.head, scheme);
     let head = head.expect("proxy writes the head, from what has passed its own reader");
     let (timeouts, limits) = (&pool.upstream.timeouts, &pool.upstream.limits);
     let state = lease.link.state.clone();
