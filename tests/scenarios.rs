@@ -60,6 +60,8 @@ fn what_is_healthy_stays_so() {
         ("/healthy/unix", "All well"),
         ("/healthy/name", "All is well"),
         ("/healthy/fastcgi", "All well"),
+        ("/healthy/http2", "All well"),
+        ("/healthy/http2-tls", "All well"),
         ("/healthy/slow", "line 6 of 6"),
         ("/healthy/big?mb=2", "...."),
         ("/show/operator/stale_keepalive", "<iframe"),

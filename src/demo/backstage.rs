@@ -173,7 +173,13 @@ impl Backstage {
     pub(super) fn healthy(&mut self, port: u16) -> io::Result<Vec<Upstream>> {
         const ANSWER: &[Step] = &[Step::Head, Step::Write(WELL)];
         const OUTPUT: &[Step] = &[Step::Request, Step::Stdout(WELL_PRINTED), Step::End(0)];
+        const STREAM: &[Step] = &[Step::Stream, Step::Write(WELL_HTTP2)];
         let tls = https(self.tcp(Some(Cert::Good), ANSWER)?);
+        let h2c = ServerAddress::Ip(self.tcp(None, STREAM)?);
+        let h2c = Server { scheme: Scheme::H2c, address: h2c };
+        let h2 = https(self.tcp(Some(Cert::Good), STREAM)?);
+        let mut h2 = self.block("healthy_http2_tls", h2, "/healthy/http2-tls".to_owned());
+        h2.tls.http2 = true;
         let path = self.peer("healthy.sock", ANSWER)?;
         let unix = Server { scheme: Scheme::Http, address: ServerAddress::Unix(path) };
         let address = ServerAddress::Name { host: "healthy.demo".to_owned(), port };
@@ -183,6 +189,8 @@ impl Backstage {
         fastcgi.files = Some(self.files_elsewhere());
         Ok(vec![
             fastcgi,
+            h2,
+            self.block("healthy_http2", h2c, "/healthy/http2".to_owned()),
             self.block("healthy_tls", tls, "/healthy/tls".to_owned()),
             self.block("healthy_unix", unix, "/healthy/unix".to_owned()),
             self.block("healthy_name", name, "/healthy/name".to_owned()),
@@ -358,6 +366,13 @@ impl Backstage {
 
 const WELL: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\
     Connection: close\r\n\r\nAll well\n";
+
+/// The same in frames: SETTINGS; `:status: 200` (RFC 7541 appendix A, entry 8); the body, with
+/// END_STREAM; and a GOAWAY for what comes after it.
+const WELL_HTTP2: &[u8] = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00\
+    \x00\x00\x01\x01\x04\x00\x00\x00\x01\x88\
+    \x00\x00\x09\x00\x01\x00\x00\x00\x01All well\n\
+    \x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00";
 
 /// The same, as a program prints it.
 const WELL_PRINTED: &[u8] = b"Content-Type: text/plain\r\n\r\nAll well\n";

@@ -91,6 +91,7 @@ pub(super) fn index(addresses: &Addresses) -> String {
          <nav aria-label=\"Pages that work\"><a href=\"/healthy\">A healthy page</a>\
          <a href=\"/healthy/slow\">a slow one</a><a href=\"/healthy/big?mb=10\">10 MB</a>\
          <a href=\"/healthy/tls\">over TLS</a><a href=\"/healthy/unix\">over a Unix socket</a>\
+         <a href=\"/healthy/http2\">over HTTP/2</a>\
          <a href=\"/healthy/name\">by name</a><a href=\"/healthy/fastcgi\">over FastCGI</a></nav>",
     );
     for (phase, title, what) in PHASES {

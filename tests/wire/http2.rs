@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -137,6 +138,11 @@ async fn serve(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, s
             respond.send_reset(Reason::REFUSED_STREAM);
         }
         "/reset" => respond.send_reset(Reason::INTERNAL_ERROR),
+        "/slow" => {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            let mut stream = respond.send_response(plain(None), false).unwrap();
+            send(&mut stream, Bytes::from_static(b"at last"), true).await;
+        }
         "/early" => {
             let mut stream = respond.send_response(plain(Some(5)), false).unwrap();
             send(&mut stream, Bytes::from_static(b"early"), true).await;
@@ -144,7 +150,7 @@ async fn serve(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, s
         "/cut" => {
             let mut stream = respond.send_response(plain(None), false).unwrap();
             send(&mut stream, Bytes::from_static(b"the first piece"), false).await;
-            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
             stream.send_reset(Reason::CANCEL);
         }
         "/trailers" => {
@@ -385,6 +391,32 @@ fn a_cut_body_never_looks_whole() {
     assert!(!received.ends_with("0\r\n\r\n"), "{received}");
     assert_ne!(end, End::Open);
     assert_eq!(proxy.logged("/cut")["cause"], "h2_stream_reset");
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_up_no_other() {
+    let server = Server::real(100);
+    let proxy = server.proxy();
+    assert_eq!(proxy.get("/first").status, 200);
+    let stalled: Vec<_> = (0..20).map(|_| Client::sent(proxy.address, get("/big"))).collect();
+    eventually("the requests of those who do not read", || {
+        (server.requests.load(Ordering::SeqCst) == 1 + stalled.len()).then_some(())
+    });
+    assert_eq!(proxy.get("/next").status, 200);
+    assert_eq!(server.connections(), 1);
+    for mut client in stalled {
+        assert_eq!(client.answer("GET").body.len(), BIG);
+    }
+}
+
+#[test]
+fn a_slow_answer_is_no_silent_peer() {
+    let server = Server::real(100);
+    let timeouts = "timeouts = { idle = \"400ms\", first_byte = \"20s\" }";
+    let proxy = Proxy::block(std::slice::from_ref(&server.name), timeouts);
+    let answer = proxy.get("/slow");
+    assert_eq!((answer.status, answer.body.as_str()), (200, "at last"));
+    assert_eq!(proxy.logged("/slow")["attempts"], 1);
 }
 
 #[test]
