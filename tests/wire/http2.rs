@@ -26,12 +26,18 @@ struct Server {
     name: String,
     connections: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+    resets: Arc<AtomicUsize>,
 }
 
 /// What one stream has to do with.
 #[derive(Clone)]
 struct Shared {
     requests: Arc<AtomicUsize>,
+    /// Connections that are over.
+    ended: Arc<AtomicUsize>,
+    /// CANCEL on a stream whose answer nobody waits for any more.
+    resets: Arc<AtomicUsize>,
     together: Arc<Barrier>,
 }
 
@@ -40,9 +46,14 @@ impl Server {
     fn real(streams_max: u32) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let name = format!("h2c://{}", listener.local_addr().unwrap());
-        let (connections, requests) = (Arc::<AtomicUsize>::default(), Arc::default());
-        let shared =
-            Shared { requests: Arc::clone(&requests), together: Arc::new(Barrier::new(TOGETHER)) };
+        let connections = Arc::<AtomicUsize>::default();
+        let shared = Shared {
+            requests: Arc::default(),
+            ended: Arc::default(),
+            resets: Arc::default(),
+            together: Arc::new(Barrier::new(TOGETHER)),
+        };
+        let Shared { requests, ended, resets, .. } = shared.clone();
         let counted = connections.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -56,7 +67,7 @@ impl Server {
                 }
             });
         });
-        Server { name, connections, requests }
+        Server { name, connections, requests, ended, resets }
     }
 
     /// One that reads a request's fields and then writes the script of this connection's number;
@@ -64,7 +75,7 @@ impl Server {
     fn scripted(scripts: Vec<Vec<u8>>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let name = format!("h2c://{}", listener.local_addr().unwrap());
-        let (connections, requests) = (Arc::<AtomicUsize>::default(), Arc::default());
+        let connections = Arc::<AtomicUsize>::default();
         let counted = connections.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -81,7 +92,13 @@ impl Server {
                 });
             }
         });
-        Server { name, connections, requests }
+        Server {
+            name,
+            connections,
+            requests: Arc::default(),
+            ended: Arc::default(),
+            resets: Arc::default(),
+        }
     }
 
     fn proxy(&self) -> Proxy {
@@ -121,6 +138,7 @@ async fn connection(stream: tokio::net::TcpStream, streams_max: u32, shared: Sha
         }
         tokio::spawn(serve(request, respond, shared.clone()));
     }
+    shared.ended.fetch_add(1, Ordering::SeqCst);
 }
 
 async fn serve(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, shared: Shared) {
@@ -138,6 +156,11 @@ async fn serve(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, s
             respond.send_reset(Reason::REFUSED_STREAM);
         }
         "/reset" => respond.send_reset(Reason::INTERNAL_ERROR),
+        "/left" => {
+            let reset = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
+            assert_eq!(reset.unwrap(), Reason::CANCEL);
+            shared.resets.fetch_add(1, Ordering::SeqCst);
+        }
         "/slow" => {
             tokio::time::sleep(Duration::from_millis(1500)).await;
             let mut stream = respond.send_response(plain(None), false).unwrap();
@@ -251,6 +274,11 @@ fn reset(code: u32) -> Vec<u8> {
 fn post(path: &str, body: &str) -> String {
     let length = body.len();
     format!("POST {path} HTTP/1.1\r\nHost: shop.example\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+/// Waits until there are so many.
+fn count(what: &str, counter: &AtomicUsize, expected: usize) {
+    eventually(what, || (counter.load(Ordering::SeqCst) == expected).then_some(()));
 }
 
 #[test]
@@ -399,9 +427,7 @@ fn a_client_that_does_not_read_holds_up_no_other() {
     let proxy = server.proxy();
     assert_eq!(proxy.get("/first").status, 200);
     let stalled: Vec<_> = (0..20).map(|_| Client::sent(proxy.address, get("/big"))).collect();
-    eventually("the requests of those who do not read", || {
-        (server.requests.load(Ordering::SeqCst) == 1 + stalled.len()).then_some(())
-    });
+    count("the requests of those who do not read", &server.requests, 1 + stalled.len());
     assert_eq!(proxy.get("/next").status, 200);
     assert_eq!(server.connections(), 1);
     for mut client in stalled {
@@ -424,14 +450,25 @@ fn a_client_that_leaves_takes_its_stream_along() {
     let server = Server::real(100);
     let proxy = server.proxy();
     assert_eq!(proxy.get("/first").status, 200);
-    let leaving = Client::sent(proxy.address, get("/together"));
-    eventually("the second request", || {
-        (server.requests.load(Ordering::SeqCst) == 2).then_some(())
-    });
+    let leaving = Client::sent(proxy.address, get("/left"));
+    count("the second request", &server.requests, 2);
     drop(leaving);
-    assert_eq!(proxy.logged("/together")["cause"], "client_gone");
+    count("the reset", &server.resets, 1);
+    assert_eq!(proxy.logged("/left")["cause"], "client_gone");
     assert_eq!(proxy.get("/next").status, 200);
     assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn a_connection_that_is_not_to_be_kept_ends_with_its_last_request() {
+    let server = Server::real(100);
+    let proxy =
+        Proxy::block(std::slice::from_ref(&server.name), "limits = { idle_connections = 0 }");
+    for number in 1..4 {
+        assert_eq!(proxy.get("/").status, 200);
+        count("the end of a connection", &server.ended, number);
+        assert_eq!(server.connections(), number);
+    }
 }
 
 #[test]
