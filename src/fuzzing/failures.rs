@@ -17,9 +17,9 @@ use crate::upstream::fastcgi::record::{ProtocolStatus, RecordFault};
 use crate::upstream::http1::body::ChunkPart;
 use crate::upstream::{
     AnswerFault, Attempt, Authority, Before, BodyFailure, ConnectFailure, Extended, Failure,
-    HeadFailure, HeaderLineFault, Icmp, IcmpVersion, LengthFault, Lookup, NameFault, Named,
-    Presented, Prohibited, ResolveFailure, ResolverFault, Reuse, SendFailure, Stage, TlsFailure,
-    Tried,
+    HeadFailure, HeaderLineFault, Http2Failure, Icmp, IcmpVersion, LengthFault, Lookup, NameFault,
+    Named, Presented, Prohibited, ResolveFailure, ResolverFault, Reuse, SendFailure, Stage,
+    TlsFailure, Tried,
 };
 
 use super::source::Source;
@@ -140,8 +140,9 @@ pub fn verdict(source: &mut Source<'_>) -> CertificateError {
 
 fn head(source: &mut Source<'_>) -> HeadFailure {
     let offset = source.size();
-    match source.byte() % 18 {
+    match source.byte() % 19 {
         0 | 1 => HeadFailure::Closed,
+        18 => HeadFailure::Http2(http2(source)),
         2 | 3 => HeadFailure::Io(source.io_error()),
         4 => HeadFailure::TimedOut,
         5 => HeadFailure::Tls(rustls(source)),
@@ -221,8 +222,24 @@ fn cgi_head(source: &mut Source<'_>) -> CgiHeadFault {
     }
 }
 
+fn http2(source: &mut Source<'_>) -> Http2Failure {
+    let code = u32::from(source.byte() % 16);
+    match source.byte() % 5 {
+        0 => Http2Failure::GoAway {
+            code,
+            debug: source.heard(),
+            last_stream: u32::from(source.short()),
+            stream: source.maybe(|source| u32::from(source.short())),
+        },
+        1 => Http2Failure::Refused,
+        2 => Http2Failure::Reset { code },
+        3 => Http2Failure::Protocol { code },
+        _ => Http2Failure::PingTimedOut,
+    }
+}
+
 fn body(source: &mut Source<'_>) -> BodyFailure {
-    match source.byte() % 8 {
+    match source.byte() % 9 {
         0 => BodyFailure::ClosedShort { declared_bytes: source.maybe(Source::number) },
         1 => BodyFailure::ChunkedTruncated,
         2 => {
@@ -234,6 +251,7 @@ fn body(source: &mut Source<'_>) -> BodyFailure {
         4 => BodyFailure::Tls(rustls(source)),
         5 => BodyFailure::TimedOut,
         6 => BodyFailure::Record(record(source)),
+        7 => BodyFailure::Http2(http2(source)),
         _ => BodyFailure::Withdrawn,
     }
 }
@@ -407,6 +425,10 @@ pub fn is_made(failure: &Failure) {
         Failure::Head(H::Cgi(_) | H::NoOutput { .. } | H::Rejected { .. }) => {}
         Failure::Body(B::ClosedShort { .. } | B::ChunkedTruncated | B::BadChunk { .. }) => {}
         Failure::Body(B::Io(_) | B::Tls(_) | B::TimedOut | B::Record(_) | B::Withdrawn) => {}
+        Failure::Head(H::Http2(failure)) | Failure::Body(B::Http2(failure)) => match failure {
+            Http2Failure::GoAway { .. } | Http2Failure::Refused | Http2Failure::Reset { .. } => {}
+            Http2Failure::Protocol { .. } | Http2Failure::PingTimedOut => {}
+        },
         Failure::Upload(_) => {}
     }
 }
