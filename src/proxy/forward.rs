@@ -274,7 +274,10 @@ fn is_stale_and_repeatable(
     request: &Outgoing,
     upload: Option<&Upload>,
 ) -> bool {
+    // A frame that ends the stream is the peer's answer: that connection was alive.
+    let answered = matches!(failure, Failure::Head(upstream::HeadFailure::Http2(_)));
     let at_stage = matches!(failure.stage(), Stage::Send | Stage::Head)
+        && !answered
         && !matches!(failure, Failure::Upload(_));
     let whole = upload.is_some_and(|upload| !upload.touched);
     let unsent = attempt.bytes_sent == 0;

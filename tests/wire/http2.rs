@@ -407,7 +407,9 @@ fn a_reset_stream_harms_no_other() {
     let answer = proxy.get("/reset");
     assert_eq!((answer.status, answer.cause()), (502, "h2_stream_reset"));
     assert_eq!(proxy.get("/next").status, 200);
-    assert_eq!((server.connections(), server.requests.load(Ordering::SeqCst)), (1, 2));
+    // On a connection that was used before, it is no stale one.
+    assert_eq!(proxy.get("/reset?again").cause(), "h2_stream_reset");
+    assert_eq!((server.connections(), server.requests.load(Ordering::SeqCst)), (1, 3));
 }
 
 #[test]

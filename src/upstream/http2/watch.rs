@@ -12,6 +12,8 @@ const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 /// Last stream and error code (RFC 9113 section 6.8).
 const GOAWAY_FIXED: usize = 8;
+/// RFC 9113 section 7.
+const NO_ERROR: u32 = 0;
 /// As much of a GOAWAY's debug data is kept to be shown.
 const DEBUG_MAX: usize = 200;
 
@@ -29,7 +31,7 @@ pub struct Watch {
     farewell: Option<Farewell>,
 }
 
-/// What the last GOAWAY said.
+/// What the peer said with GOAWAY, once or more often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Farewell {
     /// Streams with a higher number were not processed.
@@ -102,9 +104,24 @@ impl Watch {
             // The first bit is reserved.
             let last_stream = u32::from_be_bytes([a & 0x7f, b, c, d]);
             let code = u32::from_be_bytes([e, f, g, h]);
-            self.farewell = Some(Farewell { last_stream, code, debug: debug.to_vec() });
+            self.say_farewell(Farewell { last_stream, code, debug: debug.to_vec() });
         }
         rest
+    }
+}
+
+impl Watch {
+    /// A later GOAWAY may only take back more (RFC 9113 section 6.8), and what it says of the
+    /// reason is often an echo: servers send NO_ERROR behind an error as they close.
+    fn say_farewell(&mut self, mut said: Farewell) {
+        if let Some(before) = self.farewell.take() {
+            let last_stream = said.last_stream.min(before.last_stream);
+            if before.code != NO_ERROR {
+                said = before;
+            }
+            said.last_stream = last_stream;
+        }
+        self.farewell = Some(said);
     }
 }
 
@@ -143,6 +160,24 @@ mod tests {
         let mut watch = Watch::default();
         assert!(SAMPLE.iter().all(|byte| watch.feed(&[*byte])));
         assert_eq!(watch.farewell(), Some(&sample()));
+    }
+
+    #[test]
+    fn the_reason_is_the_first_error_and_the_last_stream_the_lowest() {
+        let goaway = |last_stream: u8, code: u8| {
+            [b"\0\0\x08\x07\0\0\0\0\0\0\0\0".as_slice(), &[last_stream, 0, 0, 0, code]].concat()
+        };
+        for (sent, last_stream, code) in [
+            (vec![goaway(9, 0), goaway(5, 0)], 5, 0),
+            (vec![goaway(9, 0), goaway(5, 2)], 5, 2),
+            (vec![goaway(9, 11), goaway(5, 0)], 5, 11),
+            (vec![goaway(5, 11), goaway(9, 2)], 5, 11),
+        ] {
+            let mut watch = Watch::default();
+            assert!(watch.feed(&sent.concat()));
+            let expected = Farewell { last_stream, code, debug: Vec::new() };
+            assert_eq!(watch.farewell(), Some(&expected));
+        }
     }
 
     #[test]
