@@ -121,68 +121,75 @@ pub async fn exchange(
     fresh: bool,
 ) -> Result<Answer, Failure> {
     let server = attempt.server;
-    if pool.upstream.speaks_http2(attempt.server()) {
-        // Boxed, since a request over another protocol would carry its size.
-        let heard = http2::exchange(pool, resolver, request, upload, attempt, fresh);
-        let (head, receiving) = Box::pin(heard).await?;
-        let mut coming = Coming::Stream(receiving);
-        let begun = hold_back(&head, &mut coming, attempt).await?;
-        return Ok(assemble(pool, server, head, coming, begun));
+    let (head, mut coming) = match pool.upstream.speaks_http2(attempt.server()) {
+        true => {
+            // Boxed, since a request over another protocol would carry its size.
+            let heard = http2::exchange(pool, resolver, request, upload, attempt, fresh);
+            let (head, receiving) = Box::pin(heard).await?;
+            (head, Coming::Stream(receiving))
+        }
+        false => {
+            let mut wire = wire(pool, resolver, request, attempt, fresh).await?;
+            wire.begin(&request.head);
+            let lent = upload.as_mut().expect("the caller keeps the upload until an answer");
+            let limits = &pool.upstream.limits;
+            let heard = wire.head(lent, attempt, &request.method, limits).await?;
+            let upgraded = heard.head.status == StatusCode::SWITCHING_PROTOCOLS;
+            if upgraded {
+                let asked = request.upgrade.as_deref();
+                check_upgrade(&heard.head, asked).map_err(Failure::Head)?;
+            }
+            let Some(upload) = upload.take() else { unreachable!("lent above") };
+            let download = Download::new(wire, upload, heard.payload, heard.keep);
+            if upgraded {
+                let conn = Box::new(download.into_tunnel());
+                return Ok(Answer { head: heard.head, body: AnswerBody::Tunnel(conn) });
+            }
+            (heard.head, Coming::Wire(download))
+        }
+    };
+    pool.note_answer(server);
+    // The head is held back until the first of the body, or its end, has come: a cut before it can
+    // still become the page. A stream of events is let go at once, since its first may be an hour
+    // away.
+    let mut begun = Begun::default();
+    if !coming.is_done() && !is_unbuffered(&head.headers) {
+        coming.begin();
+        let outcome = std::future::poll_fn(|cx| poll_begin(&mut coming, cx, attempt)).await;
+        if outcome.is_err() {
+            attempt.stamps.ended = Some(Instant::now());
+        }
+        begun = outcome?;
     }
+    Ok(assemble(pool, server, head, coming, begun))
+}
+
+/// An idle connection to the attempt's server, or a new one.
+async fn wire(
+    pool: &Pool,
+    resolver: &Resolver,
+    request: &Outgoing,
+    attempt: &mut Attempt,
+    fresh: bool,
+) -> Result<Box<Wire>, Failure> {
     let once = !request.method.is_idempotent();
-    let mut wire = match (!fresh).then(|| pool.take(server, once)).flatten() {
+    match (!fresh).then(|| pool.take(attempt.server, once)).flatten() {
         Some(wire) => {
             let conn = &wire.conn;
             let idle = attempt.stamps.started.saturating_duration_since(conn.idle_since);
             attempt.reuse = Some(Reuse { idle, served: conn.served });
             attempt.address = conn.address;
-            wire
+            Ok(wire)
         }
         None => {
             let conn = open(pool, resolver, attempt).await?;
-            Box::new(Wire::new(conn, &pool.upstream.timeouts))
+            Ok(Box::new(Wire::new(conn, &pool.upstream.timeouts)))
         }
-    };
-    wire.begin(&request.head);
-    let lent = upload.as_mut().expect("the caller keeps the upload until an answer takes it");
-    let limits = &pool.upstream.limits;
-    let heard = wire.head(lent, attempt, &request.method, limits).await?;
-    pool.note_answer(server);
-    let upgraded = heard.head.status == StatusCode::SWITCHING_PROTOCOLS;
-    if upgraded {
-        check_upgrade(&heard.head, request.upgrade.as_deref()).map_err(Failure::Head)?;
     }
-    let Some(upload) = upload.take() else { unreachable!("lent above") };
-    let download = Download::new(wire, upload, heard.payload, heard.keep);
-    if upgraded {
-        let conn = Box::new(download.into_tunnel());
-        return Ok(Answer { head: heard.head, body: AnswerBody::Tunnel(conn) });
-    }
-    let mut coming = Coming::Wire(download);
-    let begun = hold_back(&heard.head, &mut coming, attempt).await?;
-    Ok(assemble(pool, server, heard.head, coming, begun))
-}
-
-/// The head is held back until the first of the body, or its end, has come: a cut before it can
-/// still become the page. A stream of events is let go at once, since its first may be an hour
-/// away.
-async fn hold_back(
-    head: &Head,
-    coming: &mut Coming,
-    attempt: &mut Attempt,
-) -> Result<Begun, Failure> {
-    if coming.is_done() || is_unbuffered(&head.headers) {
-        return Ok(Begun::default());
-    }
-    coming.begin();
-    let outcome = std::future::poll_fn(|cx| poll_begin(coming, cx, attempt)).await;
-    if outcome.is_err() {
-        attempt.stamps.ended = Some(Instant::now());
-    }
-    outcome
 }
 
 /// The answer, with its connection already free where the body is here to its end.
+#[inline]
 fn assemble(pool: &Rc<Pool>, server: usize, head: Head, coming: Coming, begun: Begun) -> Answer {
     let coming = match coming.is_done() {
         true => {
