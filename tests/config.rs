@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use causeway::config::{
-    AccessLog, Config, Files, HostPattern, Level, LoadError, LogFormat, OperatorFixes, Problems,
-    Symlinks, Try, Upstream, load, parse,
+    AccessLog, Config, Files, HostPattern, Level, LoadError, LogFormat, OperatorFixes, Probe,
+    Problems, Symlinks, Try, Upstream, load, parse,
 };
 use proptest::prelude::*;
 
@@ -32,6 +32,7 @@ servers = ["https://z.example"]
 hosts = ["Z.example", "*.z.example"]
 paths = ["/a", "/b"]
 replace_status = [400, 0x1f6, 599]
+probe = "always"
 tls = { server_name = "z.internal", verify = false, http2 = true }
 
 [upstream.a]
@@ -213,6 +214,7 @@ fn every_key_arrives() {
     assert_eq!(z.hosts, [HostPattern::Exact(pattern.clone()), HostPattern::Wildcard(pattern)]);
     assert_eq!(z.paths, ["/a", "/b"]);
     assert_eq!(z.replace_status, [400, 502, 599]);
+    assert_eq!((z.probe, config.upstreams[1].probe), (Probe::Always, Probe::Private));
     assert_eq!(z.tls.server_name.as_deref(), Some("z.internal"));
     assert!(!z.tls.verify && z.tls.http2);
 

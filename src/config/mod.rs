@@ -81,8 +81,18 @@ pub struct Upstream {
     pub files: Option<Files>,
     /// Statuses of complete answers whose page ours replaces: 400 to 599.
     pub replace_status: Vec<u16>,
+    pub probe: Probe,
     /// A failure to act out; no key of the file sets it.
     pub rehearse: Option<Rehearsal>,
+}
+
+/// Which servers are asked questions of our own once a request has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// Those on this host and in private networks.
+    Private,
+    Always,
+    Never,
 }
 
 /// A failure that the demonstration acts out, since the real one would harm the host it runs on.
@@ -375,6 +385,7 @@ impl Upstream {
             tls: UpstreamTls::default(),
             files: None,
             replace_status: Vec::new(),
+            probe: Probe::Private,
             rehearse: None,
         }
     }

@@ -40,6 +40,7 @@ const PLACES: [(&str, &str); 40] = [
     ("deny", "in `[upstream.NAME]`"),
     ("symlinks", "in `[upstream.NAME]`"),
     ("replace_status", "in `[upstream.NAME]`"),
+    ("probe", "in `[upstream.NAME]`"),
     ("resolve", "in `[upstream.NAME.timeouts]`"),
     ("connect", "in `[upstream.NAME.timeouts]`"),
     ("send", "in `[upstream.NAME.timeouts]`"),

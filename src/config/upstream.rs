@@ -16,7 +16,7 @@ use super::error::Fault;
 use super::host::{host_pattern, server_name, url_path};
 use super::reader::Table;
 use super::server::server;
-use super::{Limits, ListenAddress, Scheme, Server, Timeouts, Upstream, UpstreamTls, site};
+use super::{Limits, ListenAddress, Probe, Scheme, Server, Timeouts, Upstream, UpstreamTls, site};
 
 /// More connections than a host has ports towards one address, several times over.
 pub const CONNECTIONS_MAX: usize = 1_000_000;
@@ -85,6 +85,8 @@ fn read(mut table: Table<'_>, name: &str, name_span: Range<usize>) -> Block {
     upstream.limits = limits_for(fastcgi);
     upstream.files = site::files(&mut table, name, fastcgi);
     table.numbers("replace_status", ERROR_STATUSES, &mut upstream.replace_status);
+    let words = [("private", Probe::Private), ("always", Probe::Always), ("never", Probe::Never)];
+    table.choice("probe", &words, &mut upstream.probe);
     if let Some(timeouts) = table.table("timeouts") {
         upstream.timeouts = read_timeouts(timeouts);
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use crate::config::Scheme;
+use crate::config::{Probe, Scheme, ServerAddress};
 use crate::diagnose::{self, Code, Facts, Probed, Protocol, Queue, probe};
 use crate::upstream::{Attempt, ConnectFailure, Failure, HeadFailure, Pool, SendFailure};
 
@@ -75,7 +75,7 @@ pub async fn facts(
             if is_fastcgi(attempt) {
                 facts.previous_death = lasted(attempt).and_then(|lasted| pool.note_death(lasted));
             }
-            let silent = attempt.bytes_received == 0;
+            let silent = attempt.bytes_received == 0 && may_be_asked(attempt);
             let of = (attempt.server, attempt.address);
             if silent && (is_fastcgi(attempt) || diagnose::looks_like_fastcgi(address)) {
                 let (server, at) = (address.clone(), attempt.address);
@@ -145,7 +145,7 @@ impl Looks {
 
     /// What was found lately; sees to it that somebody looks, where that was a while ago.
     fn speaks(&self, of: Asked) -> Option<Protocol> {
-        let address = of.1.filter(|address| is_private(address.ip()))?;
+        let address = of.1?;
         let look = async move { probe::speaks(address).await.filter(|found| !is_http(*found)) };
         self.speaks.look(of, look);
         self.speaks.known(of, SPOKEN)
@@ -191,10 +191,68 @@ fn is_http(protocol: Protocol) -> bool {
     matches!(protocol, Protocol::Http | Protocol::Html | Protocol::Cgi)
 }
 
-/// A host of one's own: others are not asked things that no request needs.
+/// Whether a connection may be opened that no request needs.
+fn may_be_asked(attempt: &Attempt) -> bool {
+    match (attempt.upstream.probe, &attempt.server().address, attempt.address) {
+        (Probe::Always, _, _) => true,
+        (Probe::Never, _, _) => false,
+        (Probe::Private, ServerAddress::Unix(_), _) => true,
+        (Probe::Private, _, address) => address.is_some_and(|address| is_private(address.ip())),
+    }
+}
+
+/// This host, or one of one's own: RFC 1918, RFC 4193, and what reaches no further than the link.
 fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    match address.to_canonical() {
+        IpAddr::V4(ip) => {
+            ip.is_unspecified() || ip.is_loopback() || ip.is_private() || ip.is_link_local()
+        }
+        IpAddr::V6(ip) => {
+            ip.is_unspecified()
+                || ip.is_loopback()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Server, Upstream};
+
+    use super::*;
+
+    #[test]
+    fn servers_of_others_are_asked_only_where_that_is_wished() {
+        for (server, reached, private) in [
+            ("127.0.0.1:80", Some("127.0.0.1:80"), true),
+            ("[::1]:80", Some("[::1]:80"), true),
+            ("0.0.0.0:80", Some("0.0.0.0:80"), true),
+            ("app:80", Some("10.1.2.3:80"), true),
+            ("app:80", Some("172.31.0.1:80"), true),
+            ("app:80", Some("[fd00::7]:80"), true),
+            ("app:80", Some("[::ffff:192.168.0.1]:80"), true),
+            ("app:80", Some("169.254.1.1:80"), true),
+            ("app:80", None, false),
+            ("app:80", Some("172.32.0.1:80"), false),
+            ("app:80", Some("[2001:db8::7]:80"), false),
+            ("203.0.113.7:80", Some("203.0.113.7:80"), false),
+            ("/run/php/fpm.sock", None, true),
+        ] {
+            let address = match (server.parse(), server) {
+                (Ok(address), _) => ServerAddress::Ip(address),
+                (Err(_), "app:80") => ServerAddress::Name { host: "app".to_owned(), port: 80 },
+                (Err(_), path) => ServerAddress::Unix(path.into()),
+            };
+            let server = Server { scheme: Scheme::Http, address };
+            for (probe, expected) in
+                [(Probe::Private, private), (Probe::Always, true), (Probe::Never, false)]
+            {
+                let upstream = Upstream { probe, ..Upstream::new("shop", vec![server.clone()]) };
+                let mut attempt = Attempt::new(Rc::new(upstream), 0, Instant::now());
+                attempt.address = reached.map(|reached| reached.parse().unwrap());
+                assert_eq!(may_be_asked(&attempt), expected, "{probe:?} {server} {reached:?}");
+            }
+        }
     }
 }
