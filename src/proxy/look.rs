@@ -1,54 +1,36 @@
-//! When a failure is worth a look at the host, and how often: once a second an upstream, one at a
-//! time, never while requests succeed.
+//! When a failure is worth a look at the host or a question to its server, and which.
+//!
+//! Nothing is looked for while requests succeed. What costs no connection is looked up once a
+//! second; how often a server is asked is `watch`'s to say.
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
-
 use crate::config::{Probe, Scheme, ServerAddress};
-use crate::diagnose::{self, Code, Facts, Probed, Protocol, Queue, probe};
+use crate::diagnose::{self, Code, Facts, Queue, probe};
 use crate::upstream::{Attempt, ConnectFailure, Failure, HeadFailure, Pool, SendFailure};
 
-/// How long what was found answers for the failures that follow.
+use super::watch::{Asked, Found, Question, Watch};
+
+/// How long what was found on this host answers for the failures that follow.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long the answer to a FastCGI question counts: a pool may be mended at any time.
-const ANSWERED: Duration = Duration::from_secs(3);
-/// How long a protocol that a server was found to speak answers for failures of its kind.
-const SPOKEN: Duration = Duration::from_secs(10);
 
 /// What one worker has found out about one upstream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Looks {
     /// Of the server with this position.
     queue: RefCell<Option<(Instant, usize, Option<Queue>)>>,
     neighbor: Cell<Option<(Instant, SocketAddr, bool)>>,
     /// The last failure of each server that could not be reached.
     unreached: RefCell<Vec<(usize, Code, Instant)>>,
-    fastcgi: Watch<Probed>,
-    speaks: Watch<Protocol>,
+    watch: Arc<Watch>,
 }
 
-/// A question to a server that is asked beside the requests, and the last answer: one at a time,
-/// and none sooner than [`FRESH`] after the one before.
-#[derive(Debug)]
-struct Watch<T: Copy>(Rc<Cell<Option<Seen<T>>>>);
-
-#[derive(Debug, Clone, Copy)]
-struct Seen<T> {
-    at: Instant,
-    of: Asked,
-    found: Option<T>,
-}
-
-/// The server's position, and the address where it has one.
-type Asked = (usize, Option<SocketAddr>);
-
-/// What there is to know beside the failure. An operator waits for a probe, since the page is to
-/// show him what it finds (100 ms at most, once a second); a visitor never does, nor does a request
-/// that is tried again, and both are told what the last one found.
+/// What there is to know beside the failure. An operator waits for the FastCGI question, since the
+/// page is to show him its answer (100 ms at most, once a second); a visitor never does, nor does a
+/// request that is tried again, and both are told what was found before.
 pub async fn facts(
     looks: &Looks,
     pool: &Pool,
@@ -69,30 +51,49 @@ pub async fn facts(
         }
         Failure::Head(HeadFailure::Closed | HeadFailure::Io(_))
         | Failure::Send(SendFailure::Io(_))
-            if !diagnose::is_stale(attempt) =>
+            if is_fastcgi(attempt) && !diagnose::is_stale(attempt) =>
         {
-            let address = &attempt.server().address;
-            if is_fastcgi(attempt) {
-                facts.previous_death = lasted(attempt).and_then(|lasted| pool.note_death(lasted));
-            }
-            let silent = attempt.bytes_received == 0 && may_be_asked(attempt);
-            let of = (attempt.server, attempt.address);
-            if silent && (is_fastcgi(attempt) || diagnose::looks_like_fastcgi(address)) {
-                let (server, at) = (address.clone(), attempt.address);
-                let look = async move { probe::fastcgi(&server, at).await };
-                let looking = looks.fastcgi.look(of, look).filter(|_| waits);
-                if let Some(looking) = looking {
-                    // A look that panicked found nothing.
-                    let _ = looking.await;
-                }
-                facts.fastcgi = looks.fastcgi.known(of, ANSWERED);
-            } else if silent && attempt.server().scheme == Scheme::Http {
-                facts.speaks = looks.speaks(of);
-            }
+            facts.previous_death = lasted(attempt).and_then(|lasted| pool.note_death(lasted));
         }
         _ => {}
     }
+    if let Some(question) = question(failure, attempt)
+        && may_be_asked(attempt)
+    {
+        let (server, address) = (attempt.server, attempt.address);
+        let asked = Asked { question, server, address };
+        let looking = looks.watch.look(asked, &attempt.server().address);
+        if let Some(looking) = looking.filter(|_| waits && question == Question::FastCgi) {
+            // A look that panicked found nothing.
+            let _ = looking.await;
+        }
+        match looks.watch.known(asked) {
+            Some(Found::FastCgi(probed)) => facts.fastcgi = Some(probed),
+            Some(Found::Speaks(protocol)) => facts.speaks = Some(protocol),
+            None => {}
+        }
+    }
     facts
+}
+
+/// What to ask the server after this failure.
+fn question(failure: &Failure, attempt: &Attempt) -> Option<Question> {
+    let silent = attempt.bytes_received == 0;
+    match failure {
+        Failure::Head(HeadFailure::Closed | HeadFailure::Io(_))
+        | Failure::Send(SendFailure::Io(_))
+            if silent && !diagnose::is_stale(attempt) =>
+        {
+            let server = attempt.server();
+            match server.scheme {
+                Scheme::FastCgi => Some(Question::FastCgi),
+                _ if diagnose::looks_like_fastcgi(&server.address) => Some(Question::FastCgi),
+                Scheme::Http => Some(Question::Speaks),
+                Scheme::Https => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 fn is_fastcgi(attempt: &Attempt) -> bool {
@@ -105,6 +106,16 @@ fn lasted(attempt: &Attempt) -> Option<Duration> {
 }
 
 impl Looks {
+    /// `watch` is that of all workers.
+    pub fn new(watch: Arc<Watch>) -> Looks {
+        Looks {
+            queue: RefCell::default(),
+            neighbor: Cell::default(),
+            unreached: RefCell::default(),
+            watch,
+        }
+    }
+
     /// Notes why a server could not be reached.
     pub fn note_unreached(&self, server: usize, code: Code) {
         let mut unreached = self.unreached.borrow_mut();
@@ -142,53 +153,6 @@ impl Looks {
             }
         }
     }
-
-    /// What was found lately; sees to it that somebody looks, where that was a while ago.
-    fn speaks(&self, of: Asked) -> Option<Protocol> {
-        let address = of.1?;
-        let look = async move { probe::speaks(address).await.filter(|found| !is_http(*found)) };
-        self.speaks.look(of, look);
-        self.speaks.known(of, SPOKEN)
-    }
-}
-
-impl<T: Copy> Default for Watch<T> {
-    fn default() -> Watch<T> {
-        Watch(Rc::default())
-    }
-}
-
-impl<T: Copy + 'static> Watch<T> {
-    /// Looks, unless somebody does or did a moment ago. Goes on when nobody waits for it.
-    fn look(
-        &self,
-        of: Asked,
-        look: impl Future<Output = Option<T>> + 'static,
-    ) -> Option<JoinHandle<()>> {
-        let now = Instant::now();
-        let last = self.0.get();
-        if last.is_some_and(|last| now < last.at + FRESH) {
-            return None;
-        }
-        // Nobody else begins while this one is under way; what is known stays so until then.
-        let found = last.filter(|last| last.of == of).and_then(|last| last.found);
-        self.0.set(Some(Seen { at: now, of, found }));
-        let seen = self.0.clone();
-        Some(tokio::task::spawn_local(async move {
-            let found = look.await;
-            seen.set(Some(Seen { at: Instant::now(), of, found }));
-        }))
-    }
-
-    /// What was found of this server no longer ago than this.
-    fn known(&self, of: Asked, limit: Duration) -> Option<T> {
-        let seen = self.0.get().filter(|seen| seen.of == of)?;
-        seen.found.filter(|_| Instant::now() < seen.at + limit)
-    }
-}
-
-fn is_http(protocol: Protocol) -> bool {
-    matches!(protocol, Protocol::Http | Protocol::Html | Protocol::Cgi)
 }
 
 /// Whether a connection may be opened that no request needs.
@@ -218,6 +182,8 @@ fn is_private(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use crate::config::{Server, Upstream};
 
     use super::*;

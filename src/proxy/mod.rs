@@ -16,6 +16,7 @@ mod respond;
 mod route;
 mod tunnel;
 mod verdict;
+mod watch;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -26,6 +27,7 @@ use hyper::body::Incoming;
 
 pub use body::Body;
 pub use client::{Connection, Rejection, Upgrade};
+pub use watch::Watch;
 
 use crate::config::{Config, Server};
 use crate::diagnose::IncidentId;
@@ -60,8 +62,13 @@ pub struct Site {
 }
 
 impl Site {
-    /// `shared` stands in the order of the configuration's upstreams.
-    pub fn new(config: Arc<Config>, shared: &[Arc<Shared>], log: Rc<LineBuffer>) -> Site {
+    /// `shared` and `watches` stand in the order of the configuration's upstreams.
+    pub fn new(
+        config: Arc<Config>,
+        shared: &[Arc<Shared>],
+        watches: &[Arc<Watch>],
+        log: Rc<LineBuffer>,
+    ) -> Site {
         use std::hash::{BuildHasher, Hasher};
         let pools = shared.iter().map(|shared| Rc::new(Pool::new(shared.clone(), config.workers)));
         let names = |upstream: &Arc<crate::config::Upstream>| {
@@ -77,7 +84,7 @@ impl Site {
                 .iter()
                 .map(|block| block.files.as_ref().map(Root::new))
                 .collect(),
-            looks: config.upstreams.iter().map(|_| Looks::default()).collect(),
+            looks: watches.iter().map(|watch| Looks::new(watch.clone())).collect(),
             server_names: config.upstreams.iter().map(names).collect(),
             resolver: Resolver::new(config.resolvers.clone()),
             log,

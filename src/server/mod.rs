@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Ticker;
 use crate::config::{Config, ListenAddress};
+use crate::proxy::Watch;
 use crate::telemetry::AccessWriter;
 use crate::upstream::Shared;
 
@@ -137,6 +138,7 @@ impl Running {
             .iter()
             .map(|upstream| Arc::new(Shared::new(upstream.clone(), own.clone())))
             .collect();
+        let watches: Vec<_> = shared.iter().map(|_| Arc::new(Watch::default())).collect();
         // From here on nothing can fail: every worker takes the new generation.
         let mut applied = Vec::new();
         for ((orders, _), listeners) in self.workers.iter().zip(bound) {
@@ -144,6 +146,7 @@ impl Running {
             let generation = Generation {
                 config: config.clone(),
                 shared: shared.clone(),
+                watches: watches.clone(),
                 listeners,
                 access: access.clone(),
             };

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::clock;
 use crate::config::{self, Config, ListenAddress};
 use crate::diagnose::Cause;
-use crate::proxy::{Connection, Site};
+use crate::proxy::{Connection, Site, Watch};
 use crate::telemetry::{AccessWriter, LineBuffer};
 use crate::upstream::Shared;
 
@@ -44,6 +44,8 @@ pub struct Generation {
     pub config: Arc<Config>,
     /// In the order of the configuration's upstreams.
     pub shared: Vec<Arc<Shared>>,
+    /// In the same order.
+    pub watches: Vec<Arc<Watch>>,
     /// The configuration's listeners in order; a socket for those that are new.
     pub listeners: Vec<(ListenAddress, Option<Bound>)>,
     pub access: AccessWriter,
@@ -206,7 +208,7 @@ fn apply(
     log: &mut Option<Rc<LineBuffer>>,
     generation: Generation,
 ) {
-    let Generation { config, shared, listeners: wanted, access } = generation;
+    let Generation { config, shared, watches, listeners: wanted, access } = generation;
     let format = config.log.format;
     let buffer = match log {
         // Requests that are under way keep the buffer, and only the one in force is flushed each
@@ -215,7 +217,7 @@ fn apply(
         _ => log.insert(Rc::new(access.buffer(format))).clone(),
     };
     worker.client.replace(Rc::new(config.client.clone()));
-    worker.site.replace(Some(Rc::new(Site::new(config, &shared, buffer))));
+    worker.site.replace(Some(Rc::new(Site::new(config, &shared, &watches, buffer))));
     listeners.retain(|address, listening| {
         let stays = wanted.iter().any(|(wanted, _)| wanted == address);
         if !stays {
