@@ -38,7 +38,7 @@ pub fn classify(failure: &Failure, attempt: &Attempt, facts: &Facts) -> (Cause, 
     match failure {
         Failure::Resolve(failure) => dns::classify(failure, attempt),
         Failure::Connect(failure) => connect::classify(failure, attempt, facts),
-        Failure::Tls(failure) => tls::classify(failure, attempt),
+        Failure::Tls(failure) => tls::classify(failure, attempt, facts),
         Failure::Send(failure) => send(failure, attempt, facts),
         Failure::Head(failure) => head(failure, attempt, facts),
         Failure::Body(failure) => body(failure, attempt),

@@ -15,7 +15,8 @@ pub struct Facts {
     pub has_answered: bool,
     /// How the server takes a FastCGI question of its own.
     pub fastcgi: Option<Probed>,
-    /// What the server speaks in place of HTTP, by its answer to a greeting of its own.
+    /// What the server speaks in place of what was spoken to it, by its answer to a greeting of its
+    /// own.
     pub speaks: Option<Protocol>,
     /// How long the exchange before this one lasted that ended by its worker's death.
     pub previous_death: Option<Duration>,

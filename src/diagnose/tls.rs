@@ -13,13 +13,18 @@ use crate::upstream::{self, Attempt, Presented, TlsFailure};
 use super::cause::Cause;
 use super::certificate::{self, Reading};
 use super::classify::first_bytes;
+use super::facts::Facts;
 use super::faults::Protocol;
 use super::faults::{CertFault, CertReason, Mismatch};
 use super::fingerprint;
 use super::report::Certainty::{self, Certain, Likely};
 
 /// The cause of a failed handshake.
-pub(super) fn classify(failure: &TlsFailure, attempt: &Attempt) -> (Cause, Certainty) {
+pub(super) fn classify(
+    failure: &TlsFailure,
+    attempt: &Attempt,
+    facts: &Facts,
+) -> (Cause, Certainty) {
     let first = first_bytes(attempt);
     // The raw bytes before what rustls makes of them.
     if !first.is_empty() && !fingerprint::is_tls_record(first) {
@@ -27,6 +32,10 @@ pub(super) fn classify(failure: &TlsFailure, attempt: &Attempt) -> (Cause, Certa
         return (Cause::TlsPeerSpeaksPlaintext { protocol }, Certain);
     }
     let bytes_received = attempt.bytes_received;
+    let silent = matches!(failure, TlsFailure::Ended(_) | TlsFailure::TimedOut);
+    if let Some(protocol) = facts.speaks.filter(|_| silent && bytes_received == 0) {
+        return (Cause::TlsPeerSpeaksPlaintext { protocol }, Certain);
+    }
     match failure {
         TlsFailure::TimedOut => {
             let waited = attempt.upstream.timeouts.tls;
@@ -255,7 +264,7 @@ mod tests {
             (CertificateError::UnknownIssuer.into(), false, "tls_cert_unknown_issuer", Certain, ""),
         ] {
             let failure = TlsFailure::Rustls(error);
-            let (found, how_sure) = classify(&failure, &attempt(asked));
+            let (found, how_sure) = classify(&failure, &attempt(asked), &Facts::default());
             assert_eq!((found.code().name(), how_sure), (cause, certainty), "{failure:?}");
             let rows = found.evidence();
             let shown = rows.iter().any(|(_, value)| value.contains(evidence));
@@ -273,13 +282,31 @@ mod tests {
             TlsFailure::Ended(io::ErrorKind::UnexpectedEof.into()),
             TlsFailure::TimedOut,
         ] {
-            assert_eq!(classify(&failure, &attempt), (plain.clone(), Certain), "{failure:?}");
+            let found = classify(&failure, &attempt, &Facts::default());
+            assert_eq!(found, (plain.clone(), Certain), "{failure:?}");
         }
         attempt.keep_first_bytes(b"\x16\x03\x03");
         attempt.bytes_received = 3;
         let waited = Duration::from_secs(5);
         let late = Cause::TlsHandshakeTimeout { waited, bytes_received: 3 };
-        assert_eq!(classify(&TlsFailure::TimedOut, &attempt), (late, Likely));
+        let redis = Facts { speaks: Some(Protocol::Redis), ..Facts::default() };
+        for facts in [Facts::default(), redis] {
+            let found = classify(&TlsFailure::TimedOut, &attempt, &facts);
+            assert_eq!(found, (late.clone(), Likely), "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_said_nothing_is_known_by_what_it_speaks_in_the_open() {
+        let attempt = attempt(false);
+        let facts = Facts { speaks: Some(Protocol::Http), ..Facts::default() };
+        let plain = Cause::TlsPeerSpeaksPlaintext { protocol: Protocol::Http };
+        for failure in
+            [TlsFailure::Ended(io::ErrorKind::UnexpectedEof.into()), TlsFailure::TimedOut]
+        {
+            let found = classify(&failure, &attempt, &facts);
+            assert_eq!(found, (plain.clone(), Certain), "{failure:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Probe, Scheme, ServerAddress};
 use crate::diagnose::{self, Code, Facts, Queue, probe};
-use crate::upstream::{Attempt, ConnectFailure, Failure, HeadFailure, Pool, SendFailure};
+use crate::upstream::{
+    Attempt, ConnectFailure, Failure, HeadFailure, Pool, SendFailure, TlsFailure,
+};
 
 use super::watch::{Asked, Found, Question, Watch};
 
@@ -91,6 +93,9 @@ fn question(failure: &Failure, attempt: &Attempt) -> Option<Question> {
                 Scheme::Http => Some(Question::Speaks),
                 Scheme::Https => None,
             }
+        }
+        Failure::Tls(TlsFailure::Ended(_) | TlsFailure::TimedOut) if silent => {
+            Some(Question::SpeaksPlain)
         }
         _ => None,
     }

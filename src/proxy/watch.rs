@@ -56,6 +56,8 @@ pub enum Question {
     FastCgi,
     /// What does it speak, as it hangs up on HTTP?
     Speaks,
+    /// What does it speak in the open, as it does not answer to TLS?
+    SpeaksPlain,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +132,7 @@ impl Question {
     fn counts(self) -> Duration {
         match self {
             Question::FastCgi => Duration::from_secs(3),
-            Question::Speaks => Duration::from_secs(10),
+            Question::Speaks | Question::SpeaksPlain => Duration::from_secs(10),
         }
     }
 }
@@ -143,6 +145,7 @@ impl Asked {
                 let protocol = probe::speaks(self.address?).await?;
                 (!is_http(protocol)).then_some(Found::Speaks(protocol))
             }
+            Question::SpeaksPlain => probe::speaks_plain(self.address?).await.map(Found::Speaks),
         }
     }
 }

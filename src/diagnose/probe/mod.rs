@@ -11,4 +11,4 @@ pub use neighbor::neighbor_is_silent;
 pub use queue::accept_queue;
 #[cfg(any(fuzzing, test))]
 pub use queue::rows;
-pub use speaks::speaks;
+pub use speaks::{speaks, speaks_plain};

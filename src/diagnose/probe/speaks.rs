@@ -1,7 +1,8 @@
-//! The counter-probe of a server that hung up on HTTP without a word: does it speak TLS, or a
-//! protocol of lines? A greeting on each of two connections, the first bytes of the answer.
+//! The counter-probe of a server that met HTTP, or the greeting of TLS, without a word: does it
+//! speak the other of the two, or a protocol of lines? A greeting on each of two connections, the
+//! first bytes of the answer.
 //!
-//! Neither greeting asks a server to do anything: a ClientHello, and a PING.
+//! No greeting asks a server to do anything: a ClientHello, a PING, and OPTIONS.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,15 +21,34 @@ const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\0\x39\x01\0\0\x35\x03\x03\
     \0\0\x0e\x13\x01\x13\x02\xc0\x2b\xc0\x2f\xc0\x2c\xc0\x30\0\x2f\x01\0";
 /// Redis answers it, and hangs up on the `Host` of a request; memcached complains of it.
 const PING: &[u8] = b"PING\r\n";
-/// For each greeting.
+/// Asks for nothing of any resource (RFC 9110 section 9.3.7).
+const OPTIONS: &[u8] = b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+/// For each greeting where HTTP was expected.
 const LIMIT: Duration = Duration::from_millis(500);
+/// For each where TLS was.
+const PLAIN_LIMIT: Duration = Duration::from_millis(100);
 /// As many bytes name every protocol that is known.
 const ENOUGH: usize = 64;
 
-/// What the server turns out to speak; `None` where it does not show it.
+/// What a server of HTTP turns out to speak; `None` where it does not show it.
 pub async fn speaks(address: SocketAddr) -> Option<Protocol> {
-    for greeting in [CLIENT_HELLO, PING] {
-        let answer = clock::within(LIMIT, answer(address, greeting)).await.flatten();
+    first_answer(address, [CLIENT_HELLO, PING], LIMIT).await
+}
+
+/// What a server of TLS turns out to speak in the open; `None` where it does not show it.
+pub async fn speaks_plain(address: SocketAddr) -> Option<Protocol> {
+    let protocol = first_answer(address, [OPTIONS, PING], PLAIN_LIMIT).await?;
+    // An alert to a plain request is TLS all the same.
+    (protocol != Protocol::Tls).then_some(protocol)
+}
+
+async fn first_answer(
+    address: SocketAddr,
+    greetings: [&[u8]; 2],
+    limit: Duration,
+) -> Option<Protocol> {
+    for greeting in greetings {
+        let answer = clock::within(limit, answer(address, greeting)).await.flatten();
         if let Some(protocol) = answer.and_then(|answer| fingerprint::protocol(&answer)) {
             return Some(protocol);
         }
@@ -79,6 +99,18 @@ mod tests {
             (PING, b"", None),
         ] {
             assert_eq!(speaks(server(greeting, answer)).await, expected, "{answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_of_tls_shows_what_it_speaks_in_the_open() {
+        for (greeting, answer, expected) in [
+            (OPTIONS, &b"HTTP/1.1 200 OK\r\n"[..], Some(Protocol::Http)),
+            (OPTIONS, b"-ERR unknown command 'OPTIONS'\r\n", Some(Protocol::Redis)),
+            (PING, b"+PONG\r\n", Some(Protocol::Redis)),
+            (OPTIONS, b"\x15\x03\x01\x00\x02\x02\x46", None),
+        ] {
+            assert_eq!(speaks_plain(server(greeting, answer)).await, expected, "{answer:?}");
         }
     }
 
