@@ -91,7 +91,7 @@ fn question(failure: &Failure, attempt: &Attempt) -> Option<Question> {
                 Scheme::FastCgi => Some(Question::FastCgi),
                 _ if diagnose::looks_like_fastcgi(&server.address) => Some(Question::FastCgi),
                 Scheme::Http => Some(Question::Speaks),
-                Scheme::Https => None,
+                Scheme::Https | Scheme::H2c => None,
             }
         }
         Failure::Tls(TlsFailure::Ended(_) | TlsFailure::TimedOut) if silent => {

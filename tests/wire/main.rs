@@ -17,6 +17,7 @@ mod http2;
 mod hygiene;
 mod looks;
 mod proxy;
+mod questions;
 mod routing;
 mod service;
 mod status;
