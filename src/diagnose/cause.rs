@@ -78,6 +78,8 @@ pub enum Cause {
     ConnectionRefused {
         address: SocketAddr,
         remembered: bool,
+        /// Where somebody listens at the same port, by the other family.
+        other_family: Option<SocketAddr>,
     },
     /// A device on the way, or the host itself, says by ICMP that it will not let us through.
     TcpRejectedByFirewall {

@@ -72,7 +72,11 @@ pub(super) fn classify(
         let reason = UnreachableReason::NeighborUnreachable;
         return (Cause::HostUnreachable { address, reason, icmp: None }, Likely);
     }
-    tcp(failure, address, took, attempt, facts.queue)
+    let (mut cause, certainty) = tcp(failure, address, took, attempt, facts.queue);
+    if let Cause::ConnectionRefused { other_family, .. } = &mut cause {
+        *other_family = facts.other_family;
+    }
+    (cause, certainty)
 }
 
 /// The cause that one address alone would have.
@@ -121,7 +125,9 @@ fn tcp(
         return (Cause::TcpRejectedByFirewall { address, icmp }, Certain);
     }
     let cause = match failure.errno() {
-        Some(errno::ECONNREFUSED) => Cause::ConnectionRefused { address, remembered },
+        Some(errno::ECONNREFUSED) => {
+            Cause::ConnectionRefused { address, remembered, other_family: None }
+        }
         Some(errno::EHOSTUNREACH | errno::EHOSTDOWN | errno::ENONET) => {
             let at_once = took.is_some_and(|took| took < AT_ONCE);
             let reason = match said {
@@ -323,6 +329,19 @@ mod tests {
             assert_eq!(named(&cause), (code, reason.to_owned()), "{errno} {icmp:?}");
             assert_eq!(certainty, Certain, "{errno} {icmp:?}");
         }
+    }
+
+    #[test]
+    fn a_refusal_tells_who_listens_by_the_other_family() {
+        let listens = "[::1]:80".parse().unwrap();
+        let facts = Facts { other_family: Some(listens), ..Facts::default() };
+        let (cause, certainty) = decide(io(111, None), Duration::ZERO, &facts);
+        let rows = cause.evidence();
+        assert!(rows.contains(&("other_family", "listening at [::1]:80".to_owned())), "{rows:?}");
+        assert_eq!(certainty, Certain);
+        // A firewall's refusal is none of the port's.
+        let (cause, _) = decide(io(111, icmp(3, 3, "10.9.0.2")), Duration::ZERO, &facts);
+        assert_eq!(cause.code(), Code::TcpRejectedByFirewall);
     }
 
     #[test]

@@ -50,8 +50,12 @@ impl Cause {
                 rows.text("name", name).text("fault", fault.into()).errno(*errno)
             }
 
-            C::ConnectionRefused { address, remembered } => {
-                rows.put("address", address).put("remembered", remembered)
+            C::ConnectionRefused { address, remembered, other_family } => {
+                let rows = rows.put("address", address).put("remembered", remembered);
+                match other_family {
+                    Some(other) => rows.put("other_family", format!("listening at {other}")),
+                    None => rows,
+                }
             }
             C::TcpRejectedByFirewall { address, icmp } => {
                 rows.put("address", address).icmp(Some(icmp))

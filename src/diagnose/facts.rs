@@ -1,5 +1,6 @@
 //! What a look at the host found beside the failure itself. Data only; `probe` looks.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::faults::Protocol;
@@ -18,6 +19,9 @@ pub struct Facts {
     /// What the server speaks in place of what was spoken to it, by its answer to a greeting of its
     /// own.
     pub speaks: Option<Protocol>,
+    /// The server refuses us at its loopback address, and somebody listens at the same port of this
+    /// one, of the other family.
+    pub other_family: Option<SocketAddr>,
     /// How long the exchange before this one lasted that ended by its worker's death.
     pub previous_death: Option<Duration>,
     /// Requests of ours that the upstream has in hand.

@@ -155,7 +155,7 @@ pub struct Site<'a> {
 pub fn fixes(cause: &Cause, site: &Site<'_>) -> Vec<Fix> {
     let (visitor, operator) = table(cause.code());
     let command = look(cause, site);
-    let operator = operators(operator, site.moved);
+    let operator = operators(operator, first(cause, site));
     let mut list = Vec::with_capacity(visitor.len() + operator.len());
     list.extend(visitor.iter().map(|id| Fix { id: *id, audience: id.audience(), command: None }));
     list.extend(operator.iter().map(|id| Fix { id: *id, audience: id.audience(), command: None }));
@@ -166,9 +166,15 @@ pub fn fixes(cause: &Cause, site: &Site<'_>) -> Vec<Fix> {
     list
 }
 
-/// The operator's fixes in their order: after a move the record of the name comes first.
-fn operators(listed: &[FixId], moved: bool) -> Vec<FixId> {
-    let first = moved.then_some(FixId::CheckDns);
+/// What the evidence puts in front of the table's order: after a move the record of the name, and
+/// where the port is open by the other family the address that is listened at.
+fn first(cause: &Cause, site: &Site<'_>) -> Option<FixId> {
+    let elsewhere = matches!(cause, Cause::ConnectionRefused { other_family: Some(_), .. });
+    if site.moved { Some(FixId::CheckDns) } else { elsewhere.then_some(FixId::MatchPort) }
+}
+
+/// The operator's fixes in their order, this one in front.
+fn operators(listed: &[FixId], first: Option<FixId>) -> Vec<FixId> {
     let others = listed.iter().copied().filter(|id| Some(*id) != first);
     first.into_iter().chain(others).collect()
 }
@@ -543,12 +549,26 @@ mod tests {
     #[test]
     fn after_a_move_the_name_comes_first() {
         let (_, refused) = table(Code::ConnectionRefused);
-        assert_eq!(operators(refused, false), refused);
-        let moved = operators(refused, true);
+        assert_eq!(operators(refused, None), refused);
+        let moved = operators(refused, Some(FixId::CheckDns));
         assert_eq!((moved[0], &moved[1..]), (FixId::CheckDns, refused));
         let (_, unreachable) = table(Code::HostUnreachable);
-        let moved = operators(unreachable, true);
+        let moved = operators(unreachable, Some(FixId::CheckDns));
         assert_eq!((moved[0], moved.len()), (FixId::CheckDns, unreachable.len()));
+    }
+
+    #[test]
+    fn a_listener_of_the_other_family_puts_the_address_first() {
+        let site = Site { server: None, server_name: "", moved: false };
+        let refused = |other_family| Cause::ConnectionRefused {
+            address: "127.0.0.1:80".parse().unwrap(),
+            remembered: false,
+            other_family,
+        };
+        assert_eq!(first(&refused(None), &site), None);
+        let elsewhere = refused("[::1]:80".parse().ok());
+        assert_eq!(first(&elsewhere, &site), Some(FixId::MatchPort));
+        assert_eq!(first(&elsewhere, &Site { moved: true, ..site }), Some(FixId::CheckDns));
     }
 
     #[test]

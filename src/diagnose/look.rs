@@ -262,6 +262,7 @@ mod tests {
         let refused = Cause::ConnectionRefused {
             address: "192.0.2.1:80".parse().unwrap(),
             remembered: false,
+            other_family: None,
         };
         for (cause, moved, command) in [
             (asked("192.0.2.53:53"), false, "dig @192.0.2.53 app.internal A app.internal AAAA"),

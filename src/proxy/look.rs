@@ -4,6 +4,7 @@
 //! second; how often a server is asked is `watch`'s to say.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,7 +60,7 @@ pub async fn facts(
         }
         _ => {}
     }
-    if let Some(question) = question(failure, attempt)
+    if let Some(question) = question(pool, failure, attempt)
         && may_be_asked(attempt)
     {
         let (server, address) = (attempt.server, attempt.address);
@@ -72,6 +73,7 @@ pub async fn facts(
         match looks.watch.known(asked) {
             Some(Found::FastCgi(probed)) => facts.fastcgi = Some(probed),
             Some(Found::Speaks(protocol)) => facts.speaks = Some(protocol),
+            Some(Found::Listening(address)) => facts.other_family = Some(address),
             None => {}
         }
     }
@@ -79,7 +81,7 @@ pub async fn facts(
 }
 
 /// What to ask the server after this failure.
-fn question(failure: &Failure, attempt: &Attempt) -> Option<Question> {
+fn question(pool: &Pool, failure: &Failure, attempt: &Attempt) -> Option<Question> {
     let silent = attempt.bytes_received == 0;
     match failure {
         Failure::Head(HeadFailure::Closed | HeadFailure::Io(_))
@@ -97,12 +99,31 @@ fn question(failure: &Failure, attempt: &Attempt) -> Option<Question> {
         Failure::Tls(TlsFailure::Ended(_) | TlsFailure::TimedOut) if silent => {
             Some(Question::SpeaksPlain)
         }
+        Failure::Connect(failure) if is_refused(failure) => {
+            let other = probe::other_loopback(attempt.address?)?;
+            let tried = attempt.tried.iter().any(|tried| tried.address == other);
+            // A listener of our own is not the server.
+            (!tried && pool.prohibits(other).is_none()).then_some(Question::OtherFamily)
+        }
         _ => None,
     }
 }
 
 fn is_fastcgi(attempt: &Attempt) -> bool {
     attempt.server().scheme == Scheme::FastCgi
+}
+
+fn is_refused(failure: &ConnectFailure) -> bool {
+    match failure {
+        ConnectFailure::Io { error, icmp: None }
+        | ConnectFailure::Remembered { error, icmp: None } => {
+            error.kind() == io::ErrorKind::ConnectionRefused
+        }
+        ConnectFailure::Io { .. }
+        | ConnectFailure::Remembered { .. }
+        | ConnectFailure::TimedOut
+        | ConnectFailure::Prohibited(_) => false,
+    }
 }
 
 fn lasted(attempt: &Attempt) -> Option<Duration> {

@@ -58,12 +58,16 @@ pub enum Question {
     Speaks,
     /// What does it speak in the open, as it does not answer to TLS?
     SpeaksPlain,
+    /// Does anybody listen at its port by the other family?
+    OtherFamily,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     FastCgi(Probed),
     Speaks(Protocol),
+    /// Somebody listens here.
+    Listening(SocketAddr),
 }
 
 impl Watch {
@@ -131,7 +135,7 @@ impl Question {
     /// How long its answer counts: a pool may be mended at any time, a protocol is rarely changed.
     fn counts(self) -> Duration {
         match self {
-            Question::FastCgi => Duration::from_secs(3),
+            Question::FastCgi | Question::OtherFamily => Duration::from_secs(3),
             Question::Speaks | Question::SpeaksPlain => Duration::from_secs(10),
         }
     }
@@ -146,6 +150,10 @@ impl Asked {
                 (!is_http(protocol)).then_some(Found::Speaks(protocol))
             }
             Question::SpeaksPlain => probe::speaks_plain(self.address?).await.map(Found::Speaks),
+            Question::OtherFamily => {
+                let other = probe::other_loopback(self.address?)?;
+                probe::connects(other).await.then_some(Found::Listening(other))
+            }
         }
     }
 }

@@ -298,7 +298,7 @@ impl Pool {
     }
 
     /// Why a name must not lead to an address, if it must not.
-    pub(super) fn prohibits(&self, address: SocketAddr) -> Option<Prohibited> {
+    pub fn prohibits(&self, address: SocketAddr) -> Option<Prohibited> {
         prohibited::prohibits(&self.shared.listeners, address)
     }
 }

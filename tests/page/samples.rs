@@ -91,7 +91,7 @@ pub fn hostile() -> Vec<Cause> {
             fault: DnsConfigFault::ResolvConfUnreadable,
             errno: Some(13),
         },
-        C::ConnectionRefused { address, remembered: false },
+        C::ConnectionRefused { address, remembered: false, other_family: None },
         C::TcpRejectedByFirewall { address, icmp },
         C::ConnectTimeout { address, waited: WAITED, queue },
         C::HostUnreachable { address, reason: U::NeighborUnreachable, icmp: Some(icmp) },
@@ -253,7 +253,11 @@ pub fn plausible() -> Vec<Cause> {
                 ..Lookup::default()
             }),
         },
-        C::ConnectionRefused { address: "127.0.0.1:8080".parse().unwrap(), remembered: true },
+        C::ConnectionRefused {
+            address: "127.0.0.1:8080".parse().unwrap(),
+            remembered: true,
+            other_family: None,
+        },
         C::UnixSocketMissing { path: PathBuf::from("/run/php/php8.2-fpm.sock"), errno: 2 },
         C::TlsCertExpired {
             not_after: Some(1_795_000_000),

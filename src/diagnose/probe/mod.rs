@@ -1,11 +1,13 @@
 //! The look at the host after a failure, each look bounded; when one is taken and how long it is
 //! good for is the caller's. The only part of this room that opens anything.
 
+mod connects;
 mod fastcgi;
 mod neighbor;
 mod queue;
 mod speaks;
 
+pub use connects::{connects, other_loopback};
 pub use fastcgi::fastcgi;
 pub use neighbor::neighbor_is_silent;
 pub use queue::accept_queue;
