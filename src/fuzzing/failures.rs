@@ -397,6 +397,7 @@ pub fn facts(source: &mut Source<'_>) -> Facts {
         }),
         neighbor_silent: source.flag(),
         has_answered: source.flag(),
+        other_family: source.maybe(Source::address),
         fastcgi: source.maybe(|source| source.pick(&probed)),
         speaks: source.maybe(|source| source.pick(&spoken)),
         previous_death: source.maybe(Source::time),

@@ -90,3 +90,16 @@ fn a_healthy_server_is_asked_nothing() {
     }
     assert_eq!((backend.requests("/"), backend.connections()), (50, 1));
 }
+
+#[test]
+fn a_listener_by_ipv6_alone_is_found_behind_a_refusal_by_ipv4() {
+    let listener = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let proxy = Proxy::block(&[format!("http://127.0.0.1:{port}")], "");
+    let expected = format!("listening at [::1]:{port}");
+    eventually("the proxy has looked", || {
+        let answer = proxy.ask(problem("/"));
+        assert!(answer.body.contains("\"connection_refused\""), "{}", answer.body);
+        answer.body.contains(&expected).then_some(())
+    });
+}
