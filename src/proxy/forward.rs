@@ -230,9 +230,12 @@ async fn attempts(
             || (given_back && !fresh);
         if !again {
             tried.push(server);
-            next = pool.choose(&tried).filter(|next| !tried.contains(next));
+            // Only for a request that goes on: choosing takes a turn, and the one trial of a server
+            // that was passed over.
+            let goes_on = given_back || never_sent(&failure, attempt);
+            next = if goes_on { pool.choose(&tried) } else { None };
         }
-        let is_last = !again && (next.is_none() || !(given_back || never_sent(&failure, attempt)));
+        let is_last = next.is_none();
         let operator = asked.client.is_operator(&asked.parts.headers, &site.config.page);
         let facts = look::facts(looks, pool, &failure, attempt, is_last && operator).await;
         let (mut cause, certainty) = diagnose::classify(&failure, attempt, &facts);

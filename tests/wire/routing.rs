@@ -162,3 +162,16 @@ fn a_block_without_a_server_that_can_be_reached_says_so() {
         assert!(shown.contains(&format!("{server}: connection_refused")), "{shown}");
     }
 }
+
+/// A request that must not go out again takes no turn from the next one.
+#[test]
+fn a_failure_takes_no_turn_from_the_other_server() {
+    let alive = named("alive");
+    let hangs_up = Backend::scripted(|peer| {
+        let _ = peer.stream.read(&mut [0; 4096]);
+    });
+    let proxy = Proxy::block(&[hangs_up.server(), alive.server()], "");
+    let post = "POST /order HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+    let statuses: Vec<_> = (0..4).map(|_| proxy.ask(post).status).collect();
+    assert_eq!(statuses, [502, 200, 502, 200]);
+}
