@@ -498,7 +498,7 @@ pub enum Cause {
     TooManyClientConnections {
         limit: usize,
     },
-    /// A body without declared length that had to be gathered first is larger than that may be.
+    /// A body that has to be gathered first is larger than that may be.
     RequestBodyTooLarge {
         limit_bytes: u64,
     },
