@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, AccessLog, Config, Level, LoadError, Log};
 use crate::demo::{self, Ports};
-use crate::diagnose::{self, Audience, Code};
+use crate::diagnose::{self, Audience, Code, Step};
 use crate::server::{self, Running, StartError};
 
 const EX_USAGE: u8 = 64;
@@ -318,7 +318,7 @@ fn explanation(code: Code) -> String {
             let fix_words = words.fix(fix);
             text.push_str(&format!("  {} ({})\n", fix_words.title, fix.name()));
             for step in &fix_words.steps {
-                text.push_str(&format!("    - {step}\n"));
+                text.push_str(&format!("    - {}\n", step.for_any()));
             }
         }
     }
@@ -326,17 +326,13 @@ fn explanation(code: Code) -> String {
     for row in rows(code) {
         text.push_str(&format!("  {}: {}\n", row.name, row.what));
     }
-    text.push_str(&format!("\nSources: {}\n", sources(&cause.sources).join(", ")));
+    text.push_str(&format!("\nSources: {}\n", diagnose::cause_sources(code).join(", ")));
     text
 }
 
 /// The rows of the demonstration that bring a cause about.
 fn rows(code: Code) -> impl Iterator<Item = &'static demo::Scenario> {
     demo::scenarios().filter(move |row| row.code == code)
-}
-
-fn sources(names: &[String]) -> Vec<String> {
-    names.iter().map(|name| diagnose::source(name)).collect()
 }
 
 fn cause_json(code: Code) -> serde_json::Value {
@@ -352,9 +348,10 @@ fn cause_json(code: Code) -> serde_json::Value {
         .map(|fix| {
             let audience: &str = fix.audience().into();
             let text = words.fix(fix);
+            let steps: Vec<_> = text.steps.iter().map(Step::for_any).collect();
             json!({
-                "id": fix.name(), "audience": audience, "title": text.title, "steps": text.steps,
-                "sources": sources(&text.sources),
+                "id": fix.name(), "audience": audience, "title": text.title, "steps": steps,
+                "sources": diagnose::fix_sources(fix),
             })
         })
         .collect();
@@ -362,7 +359,7 @@ fn cause_json(code: Code) -> serde_json::Value {
         "cause": code.name(), "title": cause.title, "visitor": cause.visitor,
         "operator": cause.operator, "recognised": cause.recognised,
         "reproduce": reproduce,
-        "sources": sources(&cause.sources),
+        "sources": diagnose::cause_sources(code),
         "phase": phase, "blame": blame, "status": status, "proxy_status_error": error,
         "fixes": fixes,
     })

@@ -53,7 +53,10 @@ pub use http2::H2Fault;
 pub use print::{abridged, is_hidden, rcode_name, visible};
 pub use report::{AddressSummary, AttemptSummary, Certainty, Fate, IncidentId, Report};
 pub use said::{Sent, is_quiet, said};
-pub use text::{CauseWords, FixWords, PageWords, Words, english, source};
+pub use text::{
+    CauseWords, Counted, FixWords, PageWords, Step, System, Words, cause_sources, english,
+    fix_sources, languages, source,
+};
 pub use unreached::{
     ConnectFault, IcmpError, IcmpMessage, IcmpSender, ProhibitedReason, UnreachableReason,
 };

@@ -185,10 +185,10 @@ fn one_fix(out: &mut String, fix: &Fix, words: &Words, view: &View<'_>) {
     text(out, &fix_words.title);
     out.push_str("</h3>\n");
     match fix_words.steps.as_slice() {
-        [step] => element(out, "p", step),
+        [step] => element(out, "p", &step.for_any()),
         steps => {
             out.push_str("<ul>\n");
-            steps.iter().for_each(|step| element(out, "li", step));
+            steps.iter().for_each(|step| element(out, "li", &step.for_any()));
             out.push_str("</ul>\n");
         }
     }

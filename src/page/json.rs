@@ -3,13 +3,14 @@
 //! The members are part of the surface: a member that is renamed breaks somebody's monitoring.
 //! Evidence, attempts and commands are there for operators only. Pure.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::View;
 use crate::diagnose::{
-    AddressSummary, AttemptSummary, Audience, Fix, Phase, Report, Words, visible,
+    AddressSummary, AttemptSummary, Audience, Fix, Phase, Report, Step, Words, visible,
 };
 
 /// The members of the object, in the order they are written.
@@ -37,7 +38,7 @@ struct FixMember<'a> {
     id: &'static str,
     audience: &'static str,
     title: &'a str,
-    steps: &'a [String],
+    steps: Vec<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<String>,
 }
@@ -111,7 +112,7 @@ fn member<'a>(fix: &'a Fix, words: &'a Words, view: &View<'_>) -> FixMember<'a> 
         id: fix.id.name(),
         audience: fix.audience.into(),
         title: &text.title,
-        steps: &text.steps,
+        steps: text.steps.iter().map(Step::for_any).collect(),
         command: view.command(fix).map(str::to_owned),
     }
 }

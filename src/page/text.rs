@@ -107,7 +107,7 @@ fn numbered<'f>(
         let _ = write!(out, "{:2}. ", i + 1);
         wrap(out, "", 4, 4, &text.title);
         for step in &text.steps {
-            wrap(out, "    - ", 6, 6, step);
+            wrap(out, "    - ", 6, 6, &step.for_any());
         }
         if let Some(command) = view.command(fix) {
             out.push_str("    $ ");

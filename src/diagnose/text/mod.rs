@@ -1,15 +1,25 @@
 //! The words: titles, explanations and fixes, by id.
 //!
-//! Each language is one TOML file, compiled in and read once; a test proves it complete. No words
-//! of a page stand anywhere else. Pure.
+//! Each language is a folder of three TOML files, compiled in and read once; a test proves it
+//! complete. No words of a page stand anywhere else. `plural` puts a number into words, `sources`
+//! says where each entry comes from. Pure.
 
+mod plural;
+mod sources;
+
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::catalog::Phase;
 use super::cause::Code;
 use super::fixes::FixId;
+
+pub use plural::Counted;
+pub use sources::{cause_sources, fix_sources, source};
 
 /// The words of one language.
 #[derive(Debug)]
@@ -34,8 +44,6 @@ pub struct CauseWords {
     pub operator: String,
     /// How Causeway recognises it.
     pub recognised: String,
-    /// Where it comes from: seed document ids, RFC sections.
-    pub sources: Vec<String>,
 }
 
 /// The words of one fix.
@@ -45,37 +53,87 @@ pub struct FixWords {
     /// What to do, in the imperative.
     pub title: String,
     /// One to four steps; a look before a change.
-    pub steps: Vec<String>,
-    /// Documents that name it.
-    pub sources: Vec<String>,
+    pub steps: Vec<Step>,
 }
 
-/// The words of the page around a cause.
+/// One step of a fix.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Step {
+    /// For everyone.
+    Any(String),
+    /// For one kind of computer; the others are shown it too where theirs is not known.
+    On { system: System, text: String },
+}
+
+/// What a visitor's computer runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, strum::IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum System {
+    Windows,
+    Macos,
+    Linux,
+}
+
+/// The words of the page around a cause; what each is for stands in the English file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PageWords {
     pub you: String,
     pub gateway: String,
     pub site: String,
-    /// Below a hop that works.
-    pub hop_working: String,
-    /// Below the hop that failed.
-    pub hop_broken: String,
-    /// Below a hop behind the broken one.
-    pub hop_unknown: String,
     pub where_it_broke: String,
+    pub hop_working: String,
+    pub hop_broken: String,
+    pub hop_unknown: String,
+    broken_request: String,
+    broken_route: String,
+    broken_resolve: String,
+    broken_connect: String,
+    broken_tls: String,
+    broken_send: String,
+    broken_head: String,
+    broken_body: String,
     pub fate_not_sent: String,
     pub fate_may_have_been_processed: String,
     pub fate_processed: String,
     /// Added to the fate of a request that must not be repeated blindly (POST and the like).
     pub check_before_resending: String,
+    pub now: String,
+    pub others_served: String,
+    pub others_not_served: String,
+    pub failing_since: String,
+    pub last_worked: String,
+    pub expected_back: String,
+    pub retry_in: String,
+    pub retry_now: String,
+    pub retry_stopped: String,
+    pub retry_never: String,
+    pub retry_back: String,
+    pub try_again: String,
     pub what_you_can_do: String,
     pub more_to_try: String,
+    pub archived_copy: String,
     pub it_is_my_site: String,
     /// Above the operator's fixes.
     pub what_to_do: String,
+    pub reasons: String,
+    pub because: String,
+    pub look: String,
+    pub run: String,
+    pub edit: String,
+    pub check: String,
     pub evidence: String,
     pub attempts: String,
+    pub only_operators: String,
+    pub command: String,
+    pub report: String,
+    pub report_why: String,
+    pub report_copy: String,
+    pub report_copied: String,
+    pub report_steps: String,
+    pub address: String,
     pub cause: String,
     pub certainty: String,
     pub certain: String,
@@ -84,58 +142,59 @@ pub struct PageWords {
     pub incident: String,
     pub contact: String,
     pub time: String,
-    pub command: String,
     pub request: String,
-    pub only_operators: String,
+    seconds_ago: Counted,
+    minutes_ago: Counted,
+    hours_ago: Counted,
+    days_ago: Counted,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    page: PageWords,
-    cause: HashMap<String, CauseWords>,
-    fix: HashMap<String, FixWords>,
+/// A language as it is compiled in: its tag, then the files of its folder.
+struct Source {
+    language: &'static str,
+    page: &'static str,
+    causes: &'static str,
+    fixes: &'static str,
 }
 
-static ENGLISH: LazyLock<Words> = LazyLock::new(|| {
-    Words::read("en", include_str!("en.toml")).expect("a test reads every language")
+macro_rules! sources {
+    ($($language:literal),*) => {
+        [$(Source {
+            language: $language,
+            page: include_str!(concat!($language, "/page.toml")),
+            causes: include_str!(concat!($language, "/causes.toml")),
+            fixes: include_str!(concat!($language, "/fixes.toml")),
+        }),*]
+    };
+}
+
+/// Every language that is compiled in; the first is shown where nothing better is known.
+const SOURCES: [Source; 1] = sources!["en"];
+
+static BUILT_IN: LazyLock<[Words; SOURCES.len()]> = LazyLock::new(|| {
+    SOURCES.map(|source| Words::read(&source).expect("a test reads every language"))
 });
+
+/// Every language that is compiled in, English first.
+pub fn languages() -> &'static [Words] {
+    &*BUILT_IN
+}
 
 /// The English words.
 pub fn english() -> &'static Words {
-    &ENGLISH
-}
-
-/// A source as it is shown: letters stand for documents, by publisher and id; RFCs for themselves.
-pub fn source(name: &str) -> String {
-    let (publisher, id) = match name {
-        "A" => ("REG.RU", "dff67a5166156c1f"),
-        "B" => ("GeekBrains", "dff67a5166156c1f"),
-        "C" => ("Kinsta", "dff67a5166156c1f"),
-        "D" => ("502 Bad Gateway Nginx", "dff67a5166156c1f"),
-        "E" => ("Lifewire", "dff67a5166156c1f"),
-        "F" => ("document F", "28e78e17e0f44ea5"),
-        "G" => ("document G", "d87a1fb301c20683"),
-        "H" => ("document H", "9ff47232f53675bc"),
-        "I" => ("document I", "1ca70d9f55f43455"),
-        other => return other.to_owned(),
-    };
-    format!("{publisher} ({id})")
+    &BUILT_IN[0]
 }
 
 impl Words {
-    fn read(language: &'static str, source: &str) -> Result<Words, String> {
-        let file: File = toml::from_str(source).map_err(|error| error.to_string())?;
-        let mut words =
-            Words { language, causes: HashMap::new(), fixes: HashMap::new(), page: file.page };
-        for (name, text) in file.cause {
-            let code = name.parse().map_err(|_| format!("no cause is called {name}"))?;
-            words.causes.insert(code, text);
-        }
-        for (name, text) in file.fix {
-            let id = name.parse().map_err(|_| format!("no fix is called {name}"))?;
-            words.fixes.insert(id, text);
-        }
+    fn read(source: &Source) -> Result<Words, String> {
+        let Source { language, page, causes, fixes } = *source;
+        let within = |error: toml::de::Error| format!("{language}: {error}");
+        let words = Words {
+            language,
+            page: toml::from_str(page).map_err(within)?,
+            causes: named(causes, "cause").map_err(|error| format!("{language}: {error}"))?,
+            fixes: named(fixes, "fix").map_err(|error| format!("{language}: {error}"))?,
+        };
         let no_cause = Code::all().find(|code| !words.causes.contains_key(code));
         let no_fix = FixId::all().find(|id| !words.fixes.contains_key(id));
         match (no_cause, no_fix) {
@@ -152,6 +211,84 @@ impl Words {
     pub fn fix(&self, id: FixId) -> &FixWords {
         self.fixes.get(&id).expect("read() proves every fix to be there")
     }
+
+    /// How long ago something was, to the largest unit that fits.
+    pub fn ago(&self, time: Duration) -> String {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        const DAY: u64 = 24 * HOUR;
+        let seconds = time.as_secs();
+        let (words, unit) = match seconds {
+            0..MINUTE => (&self.page.seconds_ago, 1),
+            MINUTE..HOUR => (&self.page.minutes_ago, MINUTE),
+            HOUR..DAY => (&self.page.hours_ago, HOUR),
+            DAY.. => (&self.page.days_ago, DAY),
+        };
+        words.of(self.language, seconds / unit)
+    }
+}
+
+/// A table by id: every key must name one.
+fn named<Id, W>(file: &str, kind: &str) -> Result<HashMap<Id, W>, String>
+where
+    Id: std::str::FromStr + std::hash::Hash + Eq,
+    W: serde::de::DeserializeOwned,
+{
+    let table: HashMap<String, W> = toml::from_str(file).map_err(|error| error.to_string())?;
+    let id = |name: &str| name.parse().map_err(|_| format!("no {kind} is called {name}"));
+    table.into_iter().map(|(name, words)| Ok((id(&name)?, words))).collect()
+}
+
+impl PageWords {
+    /// What failed at the broken hop, by the stage of the request.
+    pub fn broken(&self, phase: Phase) -> &str {
+        match phase {
+            Phase::Request => &self.broken_request,
+            Phase::Route => &self.broken_route,
+            Phase::Resolve => &self.broken_resolve,
+            Phase::Connect => &self.broken_connect,
+            Phase::Tls => &self.broken_tls,
+            Phase::Send => &self.broken_send,
+            Phase::Head => &self.broken_head,
+            Phase::Body => &self.broken_body,
+        }
+    }
+}
+
+impl System {
+    /// Its maker's name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            System::Windows => "Windows",
+            System::Macos => "macOS",
+            System::Linux => "Linux",
+        }
+    }
+}
+
+impl Step {
+    /// What to do.
+    pub fn text(&self) -> &str {
+        match self {
+            Step::Any(text) | Step::On { text, .. } => text,
+        }
+    }
+
+    /// The step for a reader whose computer is not known.
+    pub fn for_any(&self) -> Cow<'_, str> {
+        match self.system() {
+            None => self.text().into(),
+            Some(system) => format!("{}: {}", system.name(), self.text()).into(),
+        }
+    }
+
+    /// The kind of computer it is for, where it is for one alone.
+    pub fn system(&self) -> Option<System> {
+        match self {
+            Step::Any(_) => None,
+            Step::On { system, .. } => Some(*system),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +296,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn english_is_complete() {
-        Words::read("en", include_str!("en.toml")).unwrap();
+    fn every_language_is_complete() {
+        for source in &SOURCES {
+            let words = Words::read(source).unwrap_or_else(|error| panic!("{error}"));
+            let page = &words.page;
+            for counted in [&page.seconds_ago, &page.minutes_ago, &page.hours_ago, &page.days_ago] {
+                counted.proven(words.language);
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_is_told_in_the_largest_unit_that_fits() {
+        for (seconds, told) in [
+            (0, "0 seconds ago"),
+            (1, "1 second ago"),
+            (59, "59 seconds ago"),
+            (60, "1 minute ago"),
+            (3599, "59 minutes ago"),
+            (3600, "1 hour ago"),
+            (86_399, "23 hours ago"),
+            (86_400, "1 day ago"),
+            (200_000, "2 days ago"),
+        ] {
+            assert_eq!(english().ago(Duration::from_secs(seconds)), told);
+        }
     }
 }

@@ -1,0 +1,68 @@
+//! Where each cause and each fix comes from: documents and specifications, for `explain`. Pure.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::{Code, FixId};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sources {
+    cause: HashMap<String, Vec<String>>,
+    fix: HashMap<String, Vec<String>>,
+}
+
+static SOURCES: LazyLock<Sources> =
+    LazyLock::new(|| toml::from_str(include_str!("sources.toml")).expect("a test reads the file"));
+
+/// The sources of a cause.
+pub fn cause_sources(code: Code) -> Vec<String> {
+    shown(&SOURCES.cause, code.name())
+}
+
+/// The sources of a fix.
+pub fn fix_sources(id: FixId) -> Vec<String> {
+    shown(&SOURCES.fix, id.name())
+}
+
+fn shown(table: &HashMap<String, Vec<String>>, name: &str) -> Vec<String> {
+    table.get(name).into_iter().flatten().map(|name| source(name)).collect()
+}
+
+/// A source as it is shown: letters stand for documents, by publisher and id; RFCs for themselves.
+pub fn source(name: &str) -> String {
+    let (publisher, id) = match name {
+        "A" => ("REG.RU", "dff67a5166156c1f"),
+        "B" => ("GeekBrains", "dff67a5166156c1f"),
+        "C" => ("Kinsta", "dff67a5166156c1f"),
+        "D" => ("502 Bad Gateway Nginx", "dff67a5166156c1f"),
+        "E" => ("Lifewire", "dff67a5166156c1f"),
+        "F" => ("document F", "28e78e17e0f44ea5"),
+        "G" => ("document G", "d87a1fb301c20683"),
+        "H" => ("document H", "9ff47232f53675bc"),
+        "I" => ("document I", "1ca70d9f55f43455"),
+        other => return other.to_owned(),
+    };
+    format!("{publisher} ({id})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_and_fix_has_sources_and_nothing_else_has() {
+        let mut causes: Vec<_> = SOURCES.cause.keys().map(String::as_str).collect();
+        let mut fixes: Vec<_> = SOURCES.fix.keys().map(String::as_str).collect();
+        let (mut codes, mut ids): (Vec<_>, Vec<_>) =
+            (Code::all().map(Code::name).collect(), FixId::all().map(FixId::name).collect());
+        for list in [&mut causes, &mut fixes, &mut codes, &mut ids] {
+            list.sort_unstable();
+        }
+        assert_eq!((causes, fixes), (codes, ids));
+        let all = SOURCES.cause.values().chain(SOURCES.fix.values());
+        assert!(all.into_iter().all(|names| !names.is_empty()));
+    }
+}
