@@ -11,7 +11,10 @@ use std::path::Path;
 
 use causeway::diagnose::{Audience, Cause, Code, Extended, Fate, FixId, Lookup, Report, english};
 use causeway::page::{Format, Page, View, render};
-use samples::{CANARIES, INCIDENT, TIME, hostile, hostile_report, mild_report, plausible};
+use samples::{
+    CANARIES, FAILING, INCIDENT, TIME, TIME_READ, WORKED, hostile, hostile_report, mild_report,
+    plausible,
+};
 
 const FORMATS: [(Format, &str); 3] =
     [(Format::Html, "html"), (Format::ProblemJson, "json"), (Format::Text, "txt")];
@@ -23,6 +26,7 @@ fn visitor(format: Format) -> View<'static> {
         contact: Some("mailto:admin@shop.example"),
         show_operator_fixes: true,
         repeatable: true,
+        again: true,
     }
 }
 
@@ -82,6 +86,9 @@ fn a_visitors_words_name_no_address_port_path_or_version() {
             let seen = body(&page)
                 .replace("ipconfig /flushdns", "")
                 .replace(TIME, "")
+                .replace(TIME_READ, "")
+                .replace(FAILING, "")
+                .replace(WORKED, "")
                 .replace(INCIDENT, "")
                 .replace(&status, "");
             let seen = if format == Format::Html { without_markup(&seen) } else { seen };
@@ -119,9 +126,11 @@ fn an_operator_sees_all_evidence_escaped() {
                 };
                 assert!(body.contains(&value), "{name} of {code:?} lacks {value}:\n{body}");
             }
+            let body = &without_style(body.to_owned());
             let steered = body.chars().any(|c| c.is_control() && c != '\n');
             assert!(!steered, "{name} of {code:?} holds a control character");
-            assert!(!(format == Format::Html && body.contains("<script")), "{code:?} holds markup");
+            let markup = format == Format::Html && body.matches("<script").count() != 1;
+            assert!(!markup, "{code:?} holds markup");
         }
     }
 }
@@ -190,7 +199,7 @@ fn headers_are_those_of_the_surface() {
             assert_eq!(header(&page, "content-length"), page.body.len().to_string());
             assert_eq!(header(&page, "content-language"), "en");
             assert_eq!(header(&page, "cache-control"), "no-store");
-            assert_eq!(header(&page, "vary"), "Accept, Accept-Language");
+            assert_eq!(header(&page, "vary"), "Accept, Accept-Language, Accept-Encoding");
             assert_eq!(header(&page, "x-content-type-options"), "nosniff");
             assert_eq!(header(&page, "x-robots-tag"), "noindex");
             let wait = report.entry.retry_after.map_or(String::new(), |wait| wait.to_string());
@@ -288,6 +297,7 @@ fn html_is_balanced() {
 
 /// Every element that opens closes in order; void elements apart.
 fn balanced(html: &str) {
+    let html = &without_style(html.to_owned());
     let mut open = Vec::new();
     for piece in html.split('<').skip(1) {
         let tag = &piece[..piece.find('>').unwrap()];
@@ -309,7 +319,7 @@ fn lines_of_text_fit_a_terminal() {
             let page = render(&report, english(), &view);
             let lines = body(&page).lines().filter(|line| !line.starts_with("    $ "));
             for line in lines {
-                assert!(line.chars().count() <= 100, "{line}");
+                assert!(line.chars().count() <= 80, "{line}");
             }
         }
     }
@@ -367,7 +377,8 @@ fn goldens_of_representative_causes() {
         let code = report.cause.code();
         for (format, extension) in FORMATS {
             for (view, reader) in [(visitor(format), "visitor"), (operator(format), "operator")] {
-                let page = render(&report, english(), &View { repeatable: false, ..view });
+                let page =
+                    render(&report, english(), &View { repeatable: false, again: false, ..view });
                 let seen = without_style(whole(&page));
                 golden(&format!("{}.{reader}.{extension}", code.name()), &seen);
             }
@@ -405,9 +416,16 @@ fn golden(name: &str, seen: &str) {
     );
 }
 
-/// An answer without what a change of the style sheet alone would change.
+/// An answer without what a change of style sheet or script alone would change.
 fn without_style(mut answer: String) -> String {
-    for (start, end) in [("content-length: ", "\n"), ("'sha256-", "'; "), ("<style>", "</style>")] {
+    let places = [
+        ("content-length: ", "\n"),
+        ("style-src 'sha256-", "'"),
+        ("script-src 'sha256-", "'"),
+        ("<style>", "</style>"),
+        ("<script>", "</script>"),
+    ];
+    for (start, end) in places {
         if let Some(i) = answer.find(start) {
             let from = i + start.len();
             let to = from + answer[from..].find(end).unwrap();
@@ -417,12 +435,10 @@ fn without_style(mut answer: String) -> String {
     answer
 }
 
-/// The text of a page, without style sheet, tags and attributes.
+/// The text of a page, without style sheet, script, tags and attributes.
 fn without_markup(html: &str) -> String {
-    let (before, after) = html.split_once("<style>").unwrap();
-    let (_, after) = after.split_once("</style>").unwrap();
     let mut text = String::new();
-    for piece in [before, after].concat().split('<').skip(1) {
+    for piece in without_style(html.to_owned()).split('<').skip(1) {
         text += &piece[piece.find('>').unwrap() + 1..];
         text.push(' ');
     }

@@ -51,7 +51,9 @@ pub use fixes::{Audience, Fix, FixId, Site, fix_ids, fixes};
 pub use hop::{Failed, Hop, Received};
 pub use http2::H2Fault;
 pub use print::{abridged, is_hidden, rcode_name, visible};
-pub use report::{AddressSummary, AttemptSummary, Certainty, Fate, IncidentId, Report};
+pub use report::{
+    AddressSummary, AttemptSummary, Certainty, Fate, IncidentId, Report, Standing, site_name,
+};
 pub use said::{Sent, is_quiet, said};
 pub use text::{
     CauseWords, Counted, FixWords, PageWords, Step, System, Words, cause_sources, english,

@@ -41,7 +41,39 @@ pub struct Report {
     pub method: http::Method,
     /// Path without query.
     pub path: String,
+    pub standing: Standing,
 }
+
+/// How the site fares beside this request, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Whether other requests are answered just now.
+    pub others_served: Option<bool>,
+    /// The first failure since the site last answered, where it is not this one.
+    pub failing_since: Option<SystemTime>,
+    /// When the site last answered.
+    pub last_worked: Option<SystemTime>,
+}
+
+impl Report {
+    /// The site's name as the client asked for it, where it is one: an address, a port or worse
+    /// is nothing that a visitor should read on a page.
+    pub fn site(&self) -> Option<&str> {
+        site_name(&self.host)
+    }
+}
+
+/// The name in a Host field that a page may show.
+pub fn site_name(host: &str) -> Option<&str> {
+    let name = host.split_once(':').map_or(host, |(name, _)| name);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    let lettered = name.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let fits = !name.is_empty() && name.len() <= SITE_BYTES;
+    (fits && lettered && name.bytes().all(plain)).then_some(name)
+}
+
+/// The longest name that DNS holds in print (RFC 1035 section 2.3.4).
+const SITE_BYTES: usize = 253;
 
 /// How sure a diagnosis is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
@@ -228,5 +260,22 @@ mod tests {
         assert_eq!(IncidentId::new(0).to_string(), "0000-0000");
         assert_eq!(IncidentId::new(u64::MAX).to_string(), "ZZZZ-ZZZZ");
         assert_eq!(IncidentId::new(32).to_string(), "0000-0010");
+    }
+
+    #[test]
+    fn a_site_is_shown_by_its_name_alone() {
+        for (host, site) in [
+            ("shop.example", Some("shop.example")),
+            ("shop.example:8080", Some("shop.example")),
+            ("xn--e1afmkfd.example", Some("xn--e1afmkfd.example")),
+            ("192.0.2.1", None),
+            ("[2001:db8::1]:80", None),
+            ("<script>", None),
+            ("", None),
+            (":80", None),
+        ] {
+            assert_eq!(site_name(host), site, "{host}");
+        }
+        assert_eq!(site_name(&"a".repeat(254)), None);
     }
 }

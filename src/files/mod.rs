@@ -20,6 +20,7 @@ pub mod rules;
 
 pub use answer::{ALLOWED, Answer, MethodRefused, answer};
 pub use body::FileBody;
+pub use encoding::{Coding, wanted};
 pub use path::{PathFault, SitePath};
 pub use resolve::{Refusal, Script, Target, resolve};
 pub use root::{Closed, Found, Kind, Opened, Root};

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use http::Method;
 
 use crate::diagnose::{
-    self, AttemptSummary, Audience, Cause, Certainty, Code, Fate, IncidentId, Report,
+    self, AttemptSummary, Audience, Cause, Certainty, Code, Fate, IncidentId, Report, Standing,
 };
-use crate::page::{self, Format, Kind, Page, Plates, View};
+use crate::page::{self, Format, Fresh, Kind, Page, Plates, View};
 use crate::upstream::{self, Attempt, Failure, HeadFailure, TlsFailure};
 
 use super::failures;
@@ -102,6 +102,7 @@ pub fn shown(cause: Cause, certainty: Certainty, attempt: &Attempt, source: &mut
                 contact: Some("https://help.example/"),
                 show_operator_fixes,
                 repeatable: true,
+                again: true,
             };
             let page = page::render(&report, words, &view);
             check(&report, &page, &view);
@@ -143,6 +144,7 @@ fn report(
         host: source.word(),
         method: Method::GET,
         path: source.word(),
+        standing: Standing::default(),
         cause,
     }
 }
@@ -150,20 +152,11 @@ fn report(
 /// The page as the second visitor gets it: printed from the first one's.
 fn again(report: &Report, view: &View<'_>) -> Page {
     let words = diagnose::english();
-    let kind = Kind {
-        code: report.cause.code(),
-        certainty: report.certainty,
-        fate: report.fate,
-        status: report.status,
-        format: view.format,
-        repeatable: view.repeatable,
-        moved: diagnose::has_moved(report.named.as_ref()),
-        language: words.language,
-    };
+    let kind = Kind::of(report, words, view, diagnose::has_moved(report.named.as_ref()));
     PLATES.with_borrow_mut(|plates| {
-        let (cause, entry) = (&report.cause, &report.entry);
-        let printed = plates.print(&kind, cause, entry, report.incident, report.time);
-        printed.unwrap_or_else(|| plates.cut(kind, report, words, view))
+        let (cause, entry, fresh) = (&report.cause, &report.entry, Fresh::of(report));
+        let printed = plates.print(&kind, cause, entry, &fresh, words, None);
+        printed.unwrap_or_else(|| plates.cut(kind, report, words, view, None))
     })
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::View;
+use super::values::{Value, Values};
 use crate::diagnose::{
     AddressSummary, AttemptSummary, Audience, Fix, Phase, Report, Step, Words, visible,
 };
@@ -72,7 +73,7 @@ struct Address {
 struct Stages(Vec<(Phase, Duration)>);
 
 /// The body for a report.
-pub fn json(report: &Report, words: &Words, view: &View<'_>) -> Vec<u8> {
+pub fn json(report: &Report, words: &Words, view: &View<'_>, values: &Values) -> String {
     let cause = words.cause(report.cause.code());
     let name = report.cause.code().name();
     let problem = Problem {
@@ -83,7 +84,7 @@ pub fn json(report: &Report, words: &Words, view: &View<'_>) -> Vec<u8> {
             Audience::Visitor => &cause.visitor,
             Audience::Operator => &cause.operator,
         },
-        instance: format!("urn:causeway:incident:{}", report.incident),
+        instance: format!("urn:causeway:incident:{}", values.get(Value::Incident)),
         cause: name,
         phase: report.entry.phase.into(),
         certainty: report.certainty.into(),
@@ -92,11 +93,10 @@ pub fn json(report: &Report, words: &Words, view: &View<'_>) -> Vec<u8> {
         evidence: view.evidence(report).map(Evidence),
         attempts: view.discloses().then(|| report.attempts.iter().map(attempt).collect()),
     };
-    let mut body = Vec::with_capacity(2048);
-    // Strings, numbers and objects with string keys always serialize, and a Vec takes every byte.
-    let written = serde_json::to_writer(&mut body, &problem);
-    debug_assert!(written.is_ok());
-    body.push(b'\n');
+    // Strings, numbers and objects with string keys always serialize.
+    let mut body = serde_json::to_string(&problem).unwrap_or_default();
+    debug_assert!(!body.is_empty());
+    body.push('\n');
     body
 }
 

@@ -3,17 +3,19 @@
 //! [`render`] cannot fail, reads no clock and waits for nothing. What a visitor may see is decided
 //! here, in [`View`], and nowhere else: evidence, attempts, commands and configured names are for
 //! operators. `negotiate` chooses the format; `html`, `json` and `text` write it; `escape` alone
-//! escapes. Imports `diagnose`.
+//! escapes; `plates` keeps what was rendered, `coding` packs it. Imports `diagnose`.
 
+mod assets;
+mod coding;
 mod escape;
 mod html;
 mod json;
 mod negotiate;
+mod operator;
 mod plates;
 mod proxy_status;
 mod text;
-
-use std::time::SystemTime;
+mod values;
 
 use bytes::Bytes;
 use http::header::{
@@ -21,12 +23,16 @@ use http::header::{
     HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 
+pub use coding::Coding;
 pub use negotiate::{Format, negotiate};
 pub use plates::{Kind, Plates};
 pub use proxy_status::proxy_status;
+pub use values::Fresh;
+
+use values::Values;
 
 use crate::diagnose::{
-    Audience, Certainty, Fate, Fix, PageWords, Report, Words, named_rows, visible,
+    Audience, Blame, Certainty, Fate, Fix, PageWords, Report, Words, named_rows, visible,
 };
 
 /// To whom a report is shown, and how.
@@ -41,6 +47,8 @@ pub struct View<'a> {
     pub show_operator_fixes: bool,
     /// Whether the request may be repeated without thought: its method is safe or idempotent.
     pub repeatable: bool,
+    /// Whether a browser that loads the page again repeats the request: its method is GET.
+    pub again: bool,
 }
 
 /// An answer, ready to be sent. To HEAD it is sent without its body, all headers unchanged.
@@ -53,15 +61,27 @@ pub struct Page {
 
 /// Renders a report in the language of the words.
 pub fn render(report: &Report, words: &Words, view: &View<'_>) -> Page {
-    let body = match view.format {
-        Format::Html => Bytes::from(html::html(report, words, view)),
-        Format::ProblemJson => Bytes::from(json::json(report, words, view)),
-        Format::Text => Bytes::from(text::text(report, words, view)),
-    };
-    Page { status: report.status, headers: headers(report, words, view, body.len()), body }
+    let body = Bytes::from(body(report, words, view, &Values::of(&Fresh::of(report), words)));
+    let mut headers = headers(report, words, view);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    headers.insert(PROXY_STATUS, proxy_status(&report.cause, &report.entry, report.status));
+    Page { status: report.status, headers, body }
 }
 
-fn headers(report: &Report, words: &Words, view: &View<'_>, length: usize) -> HeaderMap {
+/// The body, with these values in their places.
+fn body(report: &Report, words: &Words, view: &View<'_>, values: &Values) -> String {
+    match view.format {
+        Format::Html => html::html(report, words, view, values),
+        Format::ProblemJson => json::json(report, words, view, values),
+        Format::Text => text::text(report, words, view, values),
+    }
+}
+
+/// RFC 9209.
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// The fields that every page of a kind has, but for its length and RFC 9209's.
+fn headers(report: &Report, words: &Words, view: &View<'_>) -> HeaderMap {
     let content_type = match view.format {
         Format::Html => "text/html; charset=utf-8",
         // RFC 9457 defines no charset parameter; JSON is UTF-8 (RFC 8259 section 8.1).
@@ -70,14 +90,10 @@ fn headers(report: &Report, words: &Words, view: &View<'_>, length: usize) -> He
     };
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(words.language));
-    headers.insert(
-        HeaderName::from_static("proxy-status"),
-        proxy_status(&report.cause, &report.entry, report.status),
-    );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Language"));
+    let vary = HeaderValue::from_static("Accept, Accept-Language, Accept-Encoding");
+    headers.insert(VARY, vary);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
     if let Some(seconds) = report.entry.retry_after {
@@ -85,7 +101,7 @@ fn headers(report: &Report, words: &Words, view: &View<'_>, length: usize) -> He
     }
     match view.format {
         Format::Html => {
-            let policy = HeaderValue::from_static(html::CONTENT_SECURITY_POLICY);
+            let policy = HeaderValue::from_static(assets::policy());
             headers.insert(CONTENT_SECURITY_POLICY, policy);
         }
         Format::ProblemJson | Format::Text => {}
@@ -138,6 +154,12 @@ impl View<'_> {
         Some(rows)
     }
 
+    /// Whether the page may try again by itself: it must not repeat what might count, and what the
+    /// client itself has to mend would fail again.
+    fn tries_again(&self, report: &Report) -> bool {
+        self.again && report.status >= 500 && report.entry.blame != Blame::Client
+    }
+
     /// Whether the reader must look before he sends the request again.
     fn warns(&self, report: &Report) -> bool {
         report.fate != Fate::NotSent && !self.repeatable
@@ -165,10 +187,4 @@ fn certainty(certainty: Certainty, page: &PageWords) -> &str {
 /// A contact as it is read: a `mailto:` shows its address alone.
 fn address(contact: &str) -> &str {
     contact.strip_prefix("mailto:").unwrap_or(contact)
-}
-
-/// A time to the second in UTC as RFC 3339; the epoch for one that no calendar holds.
-fn rfc3339(time: SystemTime) -> String {
-    let time = jiff::Timestamp::try_from(time).unwrap_or_default();
-    format!("{time:.0}")
 }

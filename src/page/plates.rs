@@ -1,32 +1,44 @@
 //! Visitors' pages kept as printing plates: in an outage the page is the hot path.
 //!
-//! To visitors a cause looks the same each time, but for the incident's number and the hour. The
-//! first page of a kind is rendered and kept with the places of those two; the next ones are copies
-//! with other numbers in them. Operators' pages carry evidence and are rendered each time.
+//! To visitors a cause looks the same each time, but for a few values. The first page of a kind is
+//! rendered with marks in their places and kept, and packed when somebody first wants it packed;
+//! the next ones are copies with other values in them. Operators' pages carry evidence and are
+//! rendered each time.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
 
-use crate::diagnose::{Audience, Cause, Certainty, Code, Entry, Fate, IncidentId, Report, Words};
+use crate::diagnose::{Audience, Cause, Certainty, Code, Entry, Fate, Report, Standing, Words};
 
-use super::{Format, Page, View, proxy_status, render, rfc3339};
+use super::coding::{self, Coding, Packed, Part};
+use super::values::{Fresh, Value, Values};
+use super::{Format, PROXY_STATUS, Page, View, body, headers, proxy_status};
 
-/// More kinds than there are causes, certainties, fates and formats that occur together; a bound
-/// only.
-const KINDS_MAX: usize = 1024;
+/// More kinds than an outage has, with all languages; a bound only.
+const KINDS_MAX: usize = 512;
 
 /// The plates of one site: its contact and its words are on them.
 #[derive(Debug, Default)]
 pub struct Plates {
     plates: HashMap<Kind, Plate>,
-    /// The last second that was laid out.
-    clock: (u64, String),
+    /// What was printed last: within one second nearly all values stay.
+    last: Option<Last>,
 }
 
-/// All that tells one visitor's page from another, beside incident and time.
+#[derive(Debug)]
+struct Last {
+    language: &'static str,
+    second: u64,
+    standing: Standing,
+    values: Values,
+}
+
+/// All that tells one visitor's page from another, beside [`Values`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Kind {
     pub code: Code,
@@ -35,62 +47,164 @@ pub struct Kind {
     pub status: u16,
     pub format: Format,
     pub repeatable: bool,
+    pub again: bool,
     /// Fixes stand in another order after a move.
     pub moved: bool,
+    /// Whether the site has a name that may be shown.
+    pub named: bool,
+    pub others_served: Option<bool>,
+    pub is_failing: bool,
+    pub has_worked: bool,
     pub language: &'static str,
 }
 
 #[derive(Debug)]
 struct Plate {
     headers: HeaderMap,
-    body: Bytes,
-    /// Where the incident's number and the time stand.
-    incidents: Vec<usize>,
-    times: Vec<usize>,
+    parts: Vec<Part>,
+    brotli: OnceCell<Packed>,
+    gzip: OnceCell<Packed>,
+}
+
+impl Kind {
+    /// The kind of a report's page.
+    pub fn of(report: &Report, words: &Words, view: &View<'_>, moved: bool) -> Kind {
+        let Standing { others_served, failing_since, last_worked } = report.standing;
+        Kind {
+            code: report.cause.code(),
+            certainty: report.certainty,
+            fate: report.fate,
+            status: report.status,
+            format: view.format,
+            repeatable: view.repeatable,
+            again: view.again,
+            moved,
+            named: report.site().is_some(),
+            others_served,
+            is_failing: failing_since.is_some(),
+            has_worked: last_worked.is_some(),
+            language: words.language,
+        }
+    }
 }
 
 impl Plates {
-    /// The page of a kind that was seen before, with this incident's number and time in it.
+    /// The page of a kind that was seen before, with these values in it.
     pub fn print(
         &mut self,
         kind: &Kind,
         cause: &Cause,
         entry: &Entry,
-        incident: IncidentId,
-        time: SystemTime,
+        fresh: &Fresh<'_>,
+        words: &Words,
+        coding: Option<Coding>,
     ) -> Option<Page> {
         let plate = self.plates.get(kind)?;
-        let second = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        if self.clock.0 != second || self.clock.1.is_empty() {
-            self.clock = (second, rfc3339(time));
-        }
-        let mut body = Vec::from(plate.body.as_ref());
-        for at in &plate.incidents {
-            body[*at..at + IncidentId::PRINTED].copy_from_slice(&incident.printed());
-        }
-        for at in &plate.times {
-            body[*at..at + self.clock.1.len()].copy_from_slice(self.clock.1.as_bytes());
-        }
-        let mut headers = plate.headers.clone();
+        let values = Last::values(&mut self.last, fresh, words);
+        let mut page = plate.print(values, coding);
+        page.status = kind.status;
         // Its parameters are evidence that RFC 9209 shows to everybody.
-        headers.insert("proxy-status", proxy_status(cause, entry, kind.status));
-        Some(Page { status: kind.status, headers, body: body.into() })
+        page.headers.insert(PROXY_STATUS, proxy_status(cause, entry, kind.status));
+        Some(page)
     }
 
-    /// Renders a report for a visitor and keeps the plate.
-    pub fn cut(&mut self, kind: Kind, report: &Report, words: &Words, view: &View<'_>) -> Page {
+    /// Renders a report for a visitor, and keeps the plate.
+    pub fn cut(
+        &mut self,
+        kind: Kind,
+        report: &Report,
+        words: &Words,
+        view: &View<'_>,
+        coding: Option<Coding>,
+    ) -> Page {
         let view = View { audience: Audience::Visitor, ..*view };
-        let page = render(report, words, &view);
+        let plate = Plate {
+            headers: headers(report, words, &view),
+            parts: parts(&body(report, words, &view, &Values::marks())),
+            brotli: OnceCell::new(),
+            gzip: OnceCell::new(),
+        };
+        let values = Values::of(&Fresh::of(report), words);
+        let mut page = plate.print(&values, coding);
+        page.status = report.status;
+        let proxy_status = proxy_status(&report.cause, &report.entry, report.status);
+        page.headers.insert(PROXY_STATUS, proxy_status);
         if self.plates.len() < KINDS_MAX {
-            let incidents = places(&page.body, &report.incident.printed());
-            let times = places(&page.body, rfc3339(report.time).as_bytes());
-            let (headers, body) = (page.headers.clone(), page.body.clone());
-            self.plates.insert(kind, Plate { headers, body, incidents, times });
+            self.plates.insert(kind, plate);
         }
         page
     }
 }
 
-fn places(body: &[u8], text: &[u8]) -> Vec<usize> {
-    memchr::memmem::find_iter(body, text).collect()
+impl Last {
+    /// The values of a failure, made from the last ones where that is possible.
+    fn values<'a>(last: &'a mut Option<Last>, fresh: &Fresh<'_>, words: &Words) -> &'a Values {
+        let second = fresh.time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let (language, standing) = (words.language, fresh.standing);
+        let kept = last.take().filter(|last| {
+            (last.language, last.second, last.standing) == (language, second, standing)
+        });
+        let values = match kept {
+            Some(mut kept) => {
+                kept.values.renew(fresh);
+                kept.values
+            }
+            None => Values::of(fresh, words),
+        };
+        &last.insert(Last { language, second, standing, values }).values
+    }
 }
+
+impl Plate {
+    fn print(&self, values: &Values, coding: Option<Coding>) -> Page {
+        let packed = |kept: &OnceCell<Packed>, coding| {
+            kept.get_or_init(|| Packed::new(coding, &self.parts)).print(&values.texts())
+        };
+        let body = match coding {
+            Some(Coding::Brotli) => packed(&self.brotli, Coding::Brotli),
+            Some(Coding::Gzip) => packed(&self.gzip, Coding::Gzip),
+            None => coding::plain(&self.parts, &values.texts()).into_bytes(),
+        };
+        let mut headers = self.headers.clone();
+        if let Some(coding) = coding {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        }
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        Page { status: 0, headers, body: Bytes::from(body) }
+    }
+}
+
+/// A body with marks in it, cut at them.
+fn parts(body: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut rest = body;
+    while let Some((at, number)) = next_mark(rest) {
+        let (before, behind) = rest.split_at(at);
+        if !before.is_empty() {
+            parts.push(Part::Text(before.to_owned()));
+        }
+        parts.push(Part::Value(number));
+        let mark = behind.chars().next().unwrap_or_default();
+        rest = behind.trim_start_matches(mark);
+    }
+    parts.push(Part::Text(rest.to_owned()));
+    parts
+}
+
+/// Where the first mark stands, and of which value.
+fn next_mark(text: &str) -> Option<(usize, usize)> {
+    // Their first byte in UTF-8 stands for nothing else that is ever on a page.
+    let mut from = 0;
+    while let Some(step) = memchr::memchr(MARK_BYTE, &text.as_bytes()[from..]) {
+        let at = from + step;
+        let number = text.get(at..).and_then(|rest| Value::marked(rest.chars().next()?));
+        match number {
+            Some(number) => return Some((at, number)),
+            None => from = at + 1,
+        }
+    }
+    None
+}
+
+/// The first byte of every mark in UTF-8.
+const MARK_BYTE: u8 = 0xf4;

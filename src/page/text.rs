@@ -5,17 +5,18 @@
 
 use std::fmt::Write;
 
-use super::{View, address, certainty, escape, fate, rfc3339};
-use crate::diagnose::{AttemptSummary, Audience, Fix, Report, Words};
+use super::values::{Value, Values};
+use super::{View, address, certainty, escape, fate};
+use crate::diagnose::{AttemptSummary, Audience, Fix, PageWords, Report, Standing, Words};
 
 /// The width of a line.
-const COLUMNS: usize = 100;
+const COLUMNS: usize = 80;
 /// Marks that end no line, and marks that begin none.
 const OPENING: &str = "（「『《【“‘";
 const CLOSING: &str = "、。，．：；？！）」』》】”’";
 
 /// The body for a report.
-pub fn text(report: &Report, words: &Words, view: &View<'_>) -> String {
+pub fn text(report: &Report, words: &Words, view: &View<'_>, values: &Values) -> String {
     let mut out = String::with_capacity(4096);
     let cause = words.cause(report.cause.code());
     let page = &words.page;
@@ -28,6 +29,7 @@ pub fn text(report: &Report, words: &Words, view: &View<'_>) -> String {
     if view.warns(report) {
         paragraph(&mut out, &page.check_before_resending);
     }
+    standing(&mut out, report, page, values);
     // Each reader finds first what is for him.
     if view.discloses() {
         operator_part(&mut out, report, words, view);
@@ -41,12 +43,38 @@ pub fn text(report: &Report, words: &Words, view: &View<'_>) -> String {
     out.push('\n');
     labelled(&mut out, &page.cause, report.cause.code().name());
     labelled(&mut out, &page.certainty, certainty(report.certainty, page));
-    labelled(&mut out, &page.incident, &report.incident.to_string());
-    labelled(&mut out, &page.time, &rfc3339(report.time));
+    labelled(&mut out, &page.incident, values.get(Value::Incident));
+    labelled(&mut out, &page.time, values.get(Value::Time));
+    if report.site().is_some() {
+        labelled(&mut out, &page.site, values.get(Value::Site));
+    }
     if let Some(contact) = view.contact {
         labelled(&mut out, &page.contact, address(contact));
     }
     out
+}
+
+/// Whether it is only this reader, and since when it fails.
+fn standing(out: &mut String, report: &Report, page: &PageWords, values: &Values) {
+    let Standing { others_served, failing_since, last_worked } = report.standing;
+    if report.standing != Standing::default() {
+        out.push('\n');
+    }
+    match others_served {
+        Some(true) => paragraph(out, &page.others_served),
+        Some(false) => paragraph(out, &page.others_not_served),
+        None => {}
+    }
+    let filled = |words: &str, time: Value, ago: Value| {
+        words.replace("{time}", values.get(time)).replace("{ago}", values.get(ago))
+    };
+    if failing_since.is_some() {
+        let since = filled(&page.failing_since, Value::FailingTime, Value::FailingAgo);
+        paragraph(out, &since);
+    }
+    if last_worked.is_some() {
+        paragraph(out, &filled(&page.last_worked, Value::WorkedTime, Value::WorkedAgo));
+    }
 }
 
 fn visitor_part(out: &mut String, report: &Report, words: &Words, view: &View<'_>) {
@@ -264,7 +292,7 @@ mod tests {
         let words = "word ".repeat(30);
         assert!(wrapped(&words).lines().all(|line| width_of(line) <= COLUMNS));
         assert!(wrapped(&words).lines().nth(1).unwrap().starts_with("  word"));
-        assert_eq!(wrapped(&"x".repeat(150)).lines().count(), 2);
+        assert_eq!(wrapped(&"x".repeat(120)).lines().count(), 2);
         let chinese = "网关无法连接到网站，".repeat(12);
         let wrapped = wrapped(&chinese);
         assert!(wrapped.lines().all(|line| width_of(line) <= COLUMNS));

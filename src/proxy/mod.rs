@@ -11,6 +11,7 @@ mod forward;
 mod headers;
 mod local;
 mod look;
+mod pulse;
 mod record;
 mod respond;
 mod route;
@@ -27,6 +28,7 @@ use hyper::body::Incoming;
 
 pub use body::Body;
 pub use client::{Connection, Rejection, Upgrade};
+pub use pulse::Pulse;
 pub use watch::Watch;
 
 use crate::config::{Config, Server};
@@ -38,6 +40,7 @@ use crate::upstream::{Pool, Resolver, Shared};
 
 use headers::Fields;
 use look::Looks;
+use pulse::Finger;
 use record::Record;
 use route::Routes;
 
@@ -51,6 +54,7 @@ pub struct Site {
     /// The files of each upstream that has some.
     roots: Vec<Option<Root>>,
     looks: Vec<Looks>,
+    fingers: Vec<Finger>,
     /// The servers of each upstream as the log names them.
     server_names: Vec<Vec<String>>,
     resolver: Resolver,
@@ -62,11 +66,12 @@ pub struct Site {
 }
 
 impl Site {
-    /// `shared` and `watches` stand in the order of the configuration's upstreams.
+    /// `shared`, `watches` and `pulses` stand in the order of the configuration's upstreams.
     pub fn new(
         config: Arc<Config>,
         shared: &[Arc<Shared>],
         watches: &[Arc<Watch>],
+        pulses: &[Arc<Pulse>],
         log: Rc<LineBuffer>,
     ) -> Site {
         use std::hash::{BuildHasher, Hasher};
@@ -85,6 +90,7 @@ impl Site {
                 .map(|block| block.files.as_ref().map(Root::new))
                 .collect(),
             looks: watches.iter().map(|watch| Looks::new(watch.clone())).collect(),
+            fingers: pulses.iter().map(|pulse| Finger::new(pulse.clone())).collect(),
             server_names: config.upstreams.iter().map(names).collect(),
             resolver: Resolver::new(config.resolvers.clone()),
             log,

@@ -7,14 +7,14 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Method, Uri, Version};
 
 use crate::config::LogFormat;
-use crate::diagnose::{self, Cause, Code, Facts, IncidentId, Sent};
+use crate::diagnose::{self, Cause, Code, Facts, IncidentId, Sent, Standing};
 use crate::telemetry::{Line, Stages};
 use crate::upstream::{Attempt, Failure, Permit};
 
@@ -140,6 +140,18 @@ impl Record {
 }
 
 impl Record {
+    /// The upstream gave an answer that is no failure.
+    pub fn worked(&self) {
+        if let Some(number) = self.upstream {
+            self.site.fingers[number].worked();
+        }
+    }
+
+    /// No answer of the upstream goes out; how it stood until now.
+    pub fn failed_site(&self, now: SystemTime) -> Standing {
+        self.upstream.map(|number| self.site.fingers[number].failed(now)).unwrap_or_default()
+    }
+
     /// The upstream block's name; empty when none was chosen.
     pub fn upstream_name(&self) -> &str {
         self.upstream.map_or("", |number| &self.site.config.upstreams[number].name)

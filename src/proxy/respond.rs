@@ -10,8 +10,8 @@ use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::config::OperatorFixes;
 use crate::diagnose::{
-    self, AttemptSummary, Audience, Cause, Certainty, Code, Entry, Fate, IncidentId, Named, Phase,
-    Report,
+    self, AttemptSummary, Audience, Blame, Cause, Certainty, Code, Entry, Fate, IncidentId, Named,
+    Phase, Report, Standing,
 };
 use crate::files;
 use crate::page::{self, View};
@@ -37,6 +37,8 @@ pub fn answered(
     let refused = head.status.is_client_error() && record.cause.is_some();
     if head.status.is_server_error() || refused {
         fields.append("proxy-status", received_status(head.status, record.cause));
+    } else {
+        record.worked();
     }
     let body = match body {
         AnswerBody::Whole(_) if *method == Method::HEAD => Body::empty(record),
@@ -195,8 +197,16 @@ fn page_of(
         contact: page.contact.as_deref(),
         show_operator_fixes: page.operator_fixes == OperatorFixes::Everyone,
         repeatable: asked.parts.method.is_idempotent(),
+        again: asked.parts.method == Method::GET,
     };
-    let failed = Failed { incident, time: SystemTime::now(), certainty, fate, entry, status };
+    let time = SystemTime::now();
+    // What the client has to mend says nothing of the site.
+    let of_the_site = status >= 500 && entry.blame != Blame::Client;
+    let standing = match of_the_site {
+        true => record.failed_site(time),
+        false => Standing::default(),
+    };
+    let failed = Failed { incident, time, certainty, fate, entry, status, standing };
     let allowed = match &cause {
         Cause::MethodNotAllowed { allowed } => Some(*allowed),
         _ => None,
@@ -229,6 +239,7 @@ struct Failed {
     fate: Fate,
     entry: Entry,
     status: u16,
+    standing: Standing,
 }
 
 /// A copy of the page that the last visitor with such a failure got, or a first one.
@@ -241,21 +252,34 @@ fn for_visitor(
     view: &View<'_>,
 ) -> page::Page {
     let words = diagnose::english();
+    let host = asked.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let site_name = host.and_then(diagnose::site_name);
+    let Failed { incident, time, certainty, fate, entry, status, standing } = failed;
     let kind = page::Kind {
         code: cause.code(),
-        certainty: failed.certainty,
-        fate: failed.fate,
-        status: failed.status,
+        certainty,
+        fate,
+        status,
         format: view.format,
         repeatable: view.repeatable,
+        again: view.again,
         moved: diagnose::has_moved(named(record)),
+        named: site_name.is_some(),
+        others_served: standing.others_served,
+        is_failing: standing.failing_since.is_some(),
+        has_worked: standing.last_worked.is_some(),
         language: words.language,
     };
+    let coding = files::wanted(&asked.parts.headers).next().map(|coding| match coding {
+        files::Coding::Brotli => page::Coding::Brotli,
+        files::Coding::Gzip => page::Coding::Gzip,
+    });
+    let fresh = page::Fresh { incident, time, site: site_name, standing };
     let mut plates = site.plates.borrow_mut();
-    if let Some(page) = plates.print(&kind, &cause, &failed.entry, failed.incident, failed.time) {
+    if let Some(page) = plates.print(&kind, &cause, &entry, &fresh, words, coding) {
         return page;
     }
-    plates.cut(kind, &report(record, failed, cause, asked), words, view)
+    plates.cut(kind, &report(record, failed, cause, asked), words, view, coding)
 }
 
 fn report(record: &Record, failed: Failed, cause: Cause, asked: &Asked<'_>) -> Report {
@@ -281,6 +305,7 @@ fn report(record: &Record, failed: Failed, cause: Cause, asked: &Asked<'_>) -> R
         host: host.and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned(),
         method: asked.parts.method.clone(),
         path: asked.parts.uri.path().to_owned(),
+        standing: failed.standing,
         cause,
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Ticker;
 use crate::config::{Config, ListenAddress};
-use crate::proxy::Watch;
+use crate::proxy::{Pulse, Watch};
 use crate::telemetry::AccessWriter;
 use crate::upstream::Shared;
 
@@ -139,6 +139,7 @@ impl Running {
             .map(|upstream| Arc::new(Shared::new(upstream.clone(), own.clone())))
             .collect();
         let watches: Vec<_> = shared.iter().map(|_| Arc::new(Watch::default())).collect();
+        let pulses: Vec<_> = shared.iter().map(|_| Arc::new(Pulse::default())).collect();
         // From here on nothing can fail: every worker takes the new generation.
         let mut applied = Vec::new();
         for ((orders, _), listeners) in self.workers.iter().zip(bound) {
@@ -147,6 +148,7 @@ impl Running {
                 config: config.clone(),
                 shared: shared.clone(),
                 watches: watches.clone(),
+                pulses: pulses.clone(),
                 listeners,
                 access: access.clone(),
             };

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::clock;
 use crate::config::{self, Config, ListenAddress};
 use crate::diagnose::Cause;
-use crate::proxy::{Connection, Site, Watch};
+use crate::proxy::{Connection, Pulse, Site, Watch};
 use crate::telemetry::{AccessWriter, LineBuffer};
 use crate::upstream::Shared;
 
@@ -46,6 +46,8 @@ pub struct Generation {
     pub shared: Vec<Arc<Shared>>,
     /// In the same order.
     pub watches: Vec<Arc<Watch>>,
+    /// In the same order.
+    pub pulses: Vec<Arc<Pulse>>,
     /// The configuration's listeners in order; a socket for those that are new.
     pub listeners: Vec<(ListenAddress, Option<Bound>)>,
     pub access: AccessWriter,
@@ -208,7 +210,7 @@ fn apply(
     log: &mut Option<Rc<LineBuffer>>,
     generation: Generation,
 ) {
-    let Generation { config, shared, watches, listeners: wanted, access } = generation;
+    let Generation { config, shared, watches, pulses, listeners: wanted, access } = generation;
     let format = config.log.format;
     let buffer = match log {
         // Requests that are under way keep the buffer, and only the one in force is flushed each
@@ -217,7 +219,7 @@ fn apply(
         _ => log.insert(Rc::new(access.buffer(format))).clone(),
     };
     worker.client.replace(Rc::new(config.client.clone()));
-    worker.site.replace(Some(Rc::new(Site::new(config, &shared, &watches, buffer))));
+    worker.site.replace(Some(Rc::new(Site::new(config, &shared, &watches, &pulses, buffer))));
     listeners.retain(|address, listening| {
         let stays = wanted.iter().any(|(wanted, _)| wanted == address);
         if !stays {

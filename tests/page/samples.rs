@@ -9,7 +9,7 @@ use causeway::diagnose::{
     Certainty, CgiFault, Code, ConnectFault, DnsConfigFault, Extended, Failed, Fate, Fix, FixId,
     ForbiddenReason, FramingFault, H2Fault, HeaderFault, Hop, IcmpError, IcmpMessage, IcmpSender,
     IncidentId, Lookup, Mismatch, Named, Phase, ProhibitedReason, Protocol, Queue, RecordFault,
-    RejectReason, Report, RequestFault, UnreachableReason, UpgradeFault, entry,
+    RejectReason, Report, RequestFault, Standing, UnreachableReason, UpgradeFault, entry,
 };
 
 /// What no visitor may see: each is in the evidence of some cause, or around it in the report.
@@ -32,6 +32,10 @@ pub const CANARIES: &[&str] = &[
 /// The incident of every sample, and its time, as they are printed.
 pub const INCIDENT: &str = "7K3F-9QXM";
 pub const TIME: &str = "2026-11-20T14:05:31Z";
+pub const TIME_READ: &str = "2026-11-20 14:05:31 UTC";
+/// Since when it fails in every sample, and when it last worked.
+pub const FAILING: &str = "2026-11-20 14:02:01 UTC";
+pub const WORKED: &str = "2026-11-20 13:02:11 UTC";
 
 const EVIL: &str = "evil<script>alert(1)</script>\u{1b}[2J canary";
 const EVIL_BYTES: &[u8] = b"X-Hidden: evil<script>alert(1)</script>\x1b[2J\xff canary";
@@ -342,6 +346,11 @@ pub fn mild_report(cause: Cause) -> Report {
         host: "shop.example".to_owned(),
         method: http::Method::POST,
         path: "/cart".to_owned(),
+        standing: Standing {
+            others_served: Some(false),
+            failing_since: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_183_321)),
+            last_worked: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_179_731)),
+        },
     }
 }
 

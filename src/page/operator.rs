@@ -1,0 +1,84 @@
+//! The operator's part of the page for people: folded for visitors, open for himself. Pure.
+
+use super::View;
+use super::html::{element, steps, text};
+use crate::diagnose::{AttemptSummary, Audience, Fix, PageWords, Report, Words};
+
+/// The part, as much of it as this reader may see.
+pub fn part(out: &mut String, report: &Report, words: &Words, view: &View<'_>) {
+    let page = &words.page;
+    out.push_str(if view.discloses() { "<details open>" } else { "<details>" });
+    out.push_str("<summary><h2>");
+    text(out, &page.it_is_my_site);
+    out.push_str("</h2></summary>\n");
+    if view.discloses() {
+        element(out, "p", &words.cause(report.cause.code()).operator);
+    }
+    let mut fixes = view.fixes(report, Audience::Operator).peekable();
+    if fixes.peek().is_some() {
+        out.push_str("<ol class=\"fixes\">\n");
+        fixes.for_each(|fix| one_fix(out, fix, words, view));
+        out.push_str("</ol>\n");
+    }
+    if let Some(rows) = view.evidence(report) {
+        element(out, "h3", &page.evidence);
+        element(out, "p", &page.only_operators);
+        out.push_str("<dl translate=\"no\">\n");
+        rows.iter().for_each(|(key, value)| code_row(out, key, value));
+        out.push_str("</dl>\n");
+        attempts(out, &report.attempts, page);
+    }
+    out.push_str("</details>\n");
+}
+
+fn one_fix(out: &mut String, fix: &Fix, words: &Words, view: &View<'_>) {
+    out.push_str("<li>");
+    steps(out, fix.id, words);
+    if let Some(command) = view.command(fix) {
+        element(out, "p", &words.page.command);
+        out.push_str("<pre translate=\"no\"><code>");
+        text(out, command);
+        out.push_str("</code></pre>\n");
+    }
+    out.push_str("</li>\n");
+}
+
+/// What was tried, with the names that the JSON uses.
+fn attempts(out: &mut String, attempts: &[AttemptSummary], page: &PageWords) {
+    if attempts.is_empty() {
+        return;
+    }
+    element(out, "h3", &page.attempts);
+    out.push_str("<ol translate=\"no\">\n");
+    for attempt in attempts {
+        out.push_str("<li><dl>\n");
+        code_row(out, "server", &attempt.server);
+        if let Some(address) = attempt.address {
+            code_row(out, "address", &address.to_string());
+        }
+        code_row(out, "cause", attempt.code.name());
+        code_row(out, "phase", attempt.phase.into());
+        code_row(out, "reused", if attempt.reused { "true" } else { "false" });
+        for tried in attempt.several_addresses() {
+            let (milliseconds, code) = (tried.took.as_secs_f64() * 1000.0, tried.code.name());
+            let outcome = format!("{} {code} {milliseconds:.1} ms", tried.address);
+            code_row(out, "tried", &outcome);
+        }
+        for (phase, time) in &attempt.stages {
+            let milliseconds = time.as_secs_f64() * 1000.0;
+            code_row(out, phase.into(), &format!("{milliseconds:.1} ms"));
+        }
+        code_row(out, "bytes_sent", &attempt.bytes_sent.to_string());
+        code_row(out, "bytes_received", &attempt.bytes_received.to_string());
+        out.push_str("</dl></li>\n");
+    }
+    out.push_str("</ol>\n");
+}
+
+fn code_row(out: &mut String, key: &str, value: &str) {
+    out.push_str("<dt><code>");
+    text(out, key);
+    out.push_str("</code></dt><dd><code>");
+    text(out, value);
+    out.push_str("</code></dd>\n");
+}
