@@ -309,6 +309,11 @@ fn explanation(code: Code) -> String {
             entry.status, entry.proxy_error
         ),
     });
+    text.push_str("\nWhat usually lies behind it:\n");
+    for id in diagnose::reasons(code) {
+        let reason = words.reason(*id);
+        text.push_str(&format!("  {} ({}): {}\n", reason.title, id.name(), reason.text));
+    }
     for (audience, heading) in [
         (Audience::Visitor, "What a visitor can do"),
         (Audience::Operator, "What the operator can do"),
@@ -317,8 +322,12 @@ fn explanation(code: Code) -> String {
         for fix in diagnose::fix_ids(code).filter(|fix| fix.audience() == audience) {
             let fix_words = words.fix(fix);
             text.push_str(&format!("  {} ({})\n", fix_words.title, fix.name()));
+            text.push_str(&format!("    {}\n", fix_words.why));
             for step in &fix_words.steps {
                 text.push_str(&format!("    - {}\n", step.for_any()));
+            }
+            if let Some(check) = &fix_words.check {
+                text.push_str(&format!("    {}: {check}\n", words.page.check));
             }
         }
     }
@@ -350,8 +359,19 @@ fn cause_json(code: Code) -> serde_json::Value {
             let text = words.fix(fix);
             let steps: Vec<_> = text.steps.iter().map(Step::for_any).collect();
             json!({
-                "id": fix.name(), "audience": audience, "title": text.title, "steps": steps,
+                "id": fix.name(), "audience": audience, "title": text.title, "why": text.why,
+                "steps": steps, "check": text.check,
                 "sources": diagnose::fix_sources(fix),
+            })
+        })
+        .collect();
+    let reasons: Vec<_> = diagnose::reasons(code)
+        .iter()
+        .map(|id| {
+            let reason = words.reason(*id);
+            json!({
+                "id": id.name(), "title": reason.title, "text": reason.text,
+                "sources": diagnose::reason_sources(*id),
             })
         })
         .collect();
@@ -361,7 +381,7 @@ fn cause_json(code: Code) -> serde_json::Value {
         "reproduce": reproduce,
         "sources": diagnose::cause_sources(code),
         "phase": phase, "blame": blame, "status": status, "proxy_status_error": error,
-        "fixes": fixes,
+        "reasons": reasons, "fixes": fixes,
     })
 }
 

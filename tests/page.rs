@@ -161,8 +161,8 @@ fn json_has_the_members_of_the_surface() {
         assert_eq!(sorted(names(&seen)), members);
         assert_eq!(seen["cause"], report.cause.code().name());
         assert_eq!(seen["instance"], format!("urn:causeway:incident:{INCIDENT}"));
-        assert_eq!(sorted(names(&seen["fixes"][0])), ["audience", "id", "steps", "title"]);
-        members.extend(["attempts", "evidence"]);
+        assert_eq!(sorted(names(&seen["fixes"][0])), ["audience", "id", "steps", "title", "why"]);
+        members.extend(["attempts", "evidence", "reasons"]);
         members.sort_unstable();
         let seen = read(operator(Format::ProblemJson));
         assert_eq!(sorted(names(&seen)), members);

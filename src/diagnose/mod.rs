@@ -1,8 +1,8 @@
 //! ROOM 3: from failure to report.
 //!
 //! `cause` is the list, `faults` parts of its evidence, `catalog` its meaning, `evidence` its
-//! values in print, `fixes` what to do, `look` how to see it for oneself, `text` the words,
-//! `report` the result. `classify`, `connect`, `dns`, `tls` and `fastcgi` decide from failures,
+//! values in print, `reasons` what lies behind it, `fixes` what to do, `look` how to see it for
+//! oneself, `text` the words, `report` the result. `classify`, `connect`, `dns`, `tls` and `fastcgi` decide from failures,
 //! `said` and `answer` from answers that are whole, `hop` finds who made one by its `signs`;
 //! `facts` are what `probe` found on this host. Nothing but `probe` opens anything or waits.
 
@@ -24,6 +24,7 @@ mod http2;
 mod look;
 mod print;
 pub mod probe;
+mod reasons;
 mod report;
 mod said;
 mod signs;
@@ -51,13 +52,14 @@ pub use fixes::{Audience, Fix, FixId, Site, fix_ids, fixes};
 pub use hop::{Failed, Hop, Received};
 pub use http2::H2Fault;
 pub use print::{abridged, is_hidden, rcode_name, visible};
+pub use reasons::{ReasonId, reasons};
 pub use report::{
     AddressSummary, AttemptSummary, Certainty, Fate, IncidentId, Report, Standing, site_name,
 };
 pub use said::{Sent, is_quiet, said};
 pub use text::{
-    CauseWords, Counted, FixWords, PageWords, Step, System, Words, cause_sources, english,
-    fix_sources, languages, source,
+    CauseWords, Counted, FixWords, PageWords, ReasonWords, Step, System, Words, cause_sources,
+    english, fix_sources, languages, reason_sources, source,
 };
 pub use unreached::{
     ConnectFault, IcmpError, IcmpMessage, IcmpSender, ProhibitedReason, UnreachableReason,

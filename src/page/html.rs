@@ -290,12 +290,14 @@ fn visitor_fixes(
     out.push_str("</section>\n");
 }
 
-/// A fix's title and steps.
+/// A fix's title, when it is the right one, and its steps.
 pub fn steps(out: &mut String, id: FixId, words: &Words) {
     let fix_words = words.fix(id);
     out.push_str("<h3>");
     text(out, &fix_words.title);
-    out.push_str("</h3>\n");
+    out.push_str("</h3>\n<p class=\"soft\">");
+    prose(out, &fix_words.why);
+    out.push_str("</p>\n");
     match fix_words.steps.as_slice() {
         [step] => element(out, "p", &step.for_any()),
         steps => {

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::View;
 use super::values::{Value, Values};
 use crate::diagnose::{
-    AddressSummary, AttemptSummary, Audience, Fix, Phase, Report, Step, Words, visible,
+    self, AddressSummary, AttemptSummary, Audience, Fix, Phase, Report, Step, Words, visible,
 };
 
 /// The members of the object, in the order they are written.
@@ -27,6 +27,8 @@ struct Problem<'a> {
     phase: &'static str,
     certainty: &'static str,
     request: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasons: Option<Vec<Reason<'a>>>,
     fixes: Vec<FixMember<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<Evidence>,
@@ -35,11 +37,20 @@ struct Problem<'a> {
 }
 
 #[derive(Serialize)]
+struct Reason<'a> {
+    id: &'static str,
+    title: &'a str,
+}
+
+#[derive(Serialize)]
 struct FixMember<'a> {
     id: &'static str,
     audience: &'static str,
     title: &'a str,
+    why: &'a str,
     steps: Vec<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<String>,
 }
@@ -89,6 +100,7 @@ pub fn json(report: &Report, words: &Words, view: &View<'_>, values: &Values) ->
         phase: report.entry.phase.into(),
         certainty: report.certainty.into(),
         request: report.fate.into(),
+        reasons: view.discloses().then(|| reasons(report, words)),
         fixes: fixes(report, words, view),
         evidence: view.evidence(report).map(Evidence),
         attempts: view.discloses().then(|| report.attempts.iter().map(attempt).collect()),
@@ -98,6 +110,11 @@ pub fn json(report: &Report, words: &Words, view: &View<'_>, values: &Values) ->
     debug_assert!(!body.is_empty());
     body.push('\n');
     body
+}
+
+fn reasons<'a>(report: &Report, words: &'a Words) -> Vec<Reason<'a>> {
+    let reasons = diagnose::reasons(report.cause.code()).iter();
+    reasons.map(|id| Reason { id: id.name(), title: &words.reason(*id).title }).collect()
 }
 
 fn fixes<'a>(report: &'a Report, words: &'a Words, view: &View<'_>) -> Vec<FixMember<'a>> {
@@ -112,7 +129,9 @@ fn member<'a>(fix: &'a Fix, words: &'a Words, view: &View<'_>) -> FixMember<'a> 
         id: fix.id.name(),
         audience: fix.audience.into(),
         title: &text.title,
+        why: &text.why,
         steps: text.steps.iter().map(Step::for_any).collect(),
+        check: text.check.as_deref(),
         command: view.command(fix).map(str::to_owned),
     }
 }

@@ -1,8 +1,8 @@
 //! The operator's part of the page for people: folded for visitors, open for himself. Pure.
 
 use super::View;
-use super::html::{element, steps, text};
-use crate::diagnose::{AttemptSummary, Audience, Fix, PageWords, Report, Words};
+use super::html::{element, prose, steps, text};
+use crate::diagnose::{self, AttemptSummary, Audience, Fix, PageWords, Report, Words};
 
 /// The part, as much of it as this reader may see.
 pub fn part(out: &mut String, report: &Report, words: &Words, view: &View<'_>) {
@@ -13,6 +13,8 @@ pub fn part(out: &mut String, report: &Report, words: &Words, view: &View<'_>) {
     out.push_str("</h2></summary>\n");
     if view.discloses() {
         element(out, "p", &words.cause(report.cause.code()).operator);
+        reasons(out, report, words);
+        element(out, "h3", &page.what_to_do);
     }
     let mut fixes = view.fixes(report, Audience::Operator).peekable();
     if fixes.peek().is_some() {
@@ -40,7 +42,29 @@ fn one_fix(out: &mut String, fix: &Fix, words: &Words, view: &View<'_>) {
         text(out, command);
         out.push_str("</code></pre>\n");
     }
+    if let Some(check) = &words.fix(fix.id).check {
+        out.push_str("<p><b>");
+        text(out, &words.page.check);
+        out.push_str(":</b> ");
+        prose(out, check);
+        out.push_str("</p>\n");
+    }
     out.push_str("</li>\n");
+}
+
+/// What usually lies behind the cause.
+fn reasons(out: &mut String, report: &Report, words: &Words) {
+    element(out, "h3", &words.page.reasons);
+    out.push_str("<ul>\n");
+    for id in diagnose::reasons(report.cause.code()) {
+        let reason = words.reason(*id);
+        out.push_str("<li><b>");
+        text(out, &reason.title);
+        out.push_str("</b><br>");
+        prose(out, &reason.text);
+        out.push_str("</li>\n");
+    }
+    out.push_str("</ul>\n");
 }
 
 /// What was tried, with the names that the JSON uses.

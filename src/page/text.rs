@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use super::values::{Value, Values};
 use super::{View, address, certainty, escape, fate};
-use crate::diagnose::{AttemptSummary, Audience, Fix, PageWords, Report, Standing, Words};
+use crate::diagnose::{self, AttemptSummary, Audience, Fix, PageWords, Report, Standing, Words};
 
 /// The width of a line.
 const COLUMNS: usize = 80;
@@ -90,6 +90,12 @@ fn operator_part(out: &mut String, report: &Report, words: &Words, view: &View<'
     heading(out, &page.it_is_my_site);
     if view.discloses() {
         paragraph(out, &words.cause(report.cause.code()).operator);
+        heading(out, &page.reasons);
+        for id in diagnose::reasons(report.cause.code()) {
+            let reason = words.reason(*id);
+            wrap(out, "- ", 2, 2, &reason.title);
+            wrap(out, "  ", 2, 2, &reason.text);
+        }
     }
     if let Some(rows) = view.evidence(report) {
         heading(out, &page.evidence);
@@ -134,6 +140,7 @@ fn numbered<'f>(
         let text = words.fix(fix.id);
         let _ = write!(out, "{:2}. ", i + 1);
         wrap(out, "", 4, 4, &text.title);
+        wrap(out, "    ", 4, 4, &text.why);
         for step in &text.steps {
             wrap(out, "    - ", 6, 6, &step.for_any());
         }
@@ -141,6 +148,14 @@ fn numbered<'f>(
             out.push_str("    $ ");
             command.chars().for_each(|c| escape::plain(out, c));
             out.push('\n');
+        }
+        if let Some(check) = &text.check {
+            out.push_str("    ");
+            let start = out.len();
+            out.push_str(&words.page.check);
+            out.push_str(": ");
+            let column = 4 + width_of(&out[start..]);
+            wrap(out, "", column, 6, check);
         }
     }
 }

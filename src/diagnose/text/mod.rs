@@ -1,6 +1,6 @@
-//! The words: titles, explanations and fixes, by id.
+//! The words: titles, explanations, reasons and fixes, by id.
 //!
-//! Each language is a folder of three TOML files, compiled in and read once; a test proves it
+//! Each language is a folder of four TOML files, compiled in and read once; a test proves it
 //! complete. No words of a page stand anywhere else. `plural` puts a number into words, `sources`
 //! says where each entry comes from. Pure.
 
@@ -17,9 +17,10 @@ use serde::Deserialize;
 use super::catalog::Phase;
 use super::cause::Code;
 use super::fixes::FixId;
+use super::reasons::ReasonId;
 
 pub use plural::Counted;
-pub use sources::{cause_sources, fix_sources, source};
+pub use sources::{cause_sources, fix_sources, reason_sources, source};
 
 /// The words of one language.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub struct Words {
     pub language: &'static str,
     causes: HashMap<Code, CauseWords>,
     fixes: HashMap<FixId, FixWords>,
+    reasons: HashMap<ReasonId, ReasonWords>,
     pub page: PageWords,
 }
 
@@ -52,8 +54,22 @@ pub struct CauseWords {
 pub struct FixWords {
     /// What to do, in the imperative.
     pub title: String,
+    /// When it is the right one, in a sentence.
+    pub why: String,
     /// One to four steps; a look before a change.
     pub steps: Vec<Step>,
+    /// How to see that it worked; there for every fix of the operator, and for none of a visitor.
+    pub check: Option<String>,
+}
+
+/// The words of one reason.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonWords {
+    /// What lies behind the cause.
+    pub title: String,
+    /// How to tell it by what the page shows, in one or two sentences.
+    pub text: String,
 }
 
 /// One step of a fix.
@@ -124,6 +140,8 @@ pub struct PageWords {
     pub run: String,
     pub edit: String,
     pub check: String,
+    pub other_host: String,
+    pub workers_fit: String,
     pub evidence: String,
     pub attempts: String,
     pub only_operators: String,
@@ -155,6 +173,7 @@ struct Source {
     page: &'static str,
     causes: &'static str,
     fixes: &'static str,
+    reasons: &'static str,
 }
 
 macro_rules! sources {
@@ -164,6 +183,7 @@ macro_rules! sources {
             page: include_str!(concat!($language, "/page.toml")),
             causes: include_str!(concat!($language, "/causes.toml")),
             fixes: include_str!(concat!($language, "/fixes.toml")),
+            reasons: include_str!(concat!($language, "/reasons.toml")),
         }),*]
     };
 }
@@ -187,20 +207,25 @@ pub fn english() -> &'static Words {
 
 impl Words {
     fn read(source: &Source) -> Result<Words, String> {
-        let Source { language, page, causes, fixes } = *source;
+        let Source { language, page, causes, fixes, reasons } = *source;
         let within = |error: toml::de::Error| format!("{language}: {error}");
         let words = Words {
             language,
             page: toml::from_str(page).map_err(within)?,
             causes: named(causes, "cause").map_err(|error| format!("{language}: {error}"))?,
             fixes: named(fixes, "fix").map_err(|error| format!("{language}: {error}"))?,
+            reasons: named(reasons, "reason").map_err(|error| format!("{language}: {error}"))?,
         };
         let no_cause = Code::all().find(|code| !words.causes.contains_key(code));
         let no_fix = FixId::all().find(|id| !words.fixes.contains_key(id));
-        match (no_cause, no_fix) {
-            (Some(code), _) => Err(format!("{language}: no words for the cause {}", code.name())),
-            (_, Some(id)) => Err(format!("{language}: no words for the fix {}", id.name())),
-            (None, None) => Ok(words),
+        let no_reason = ReasonId::all().find(|id| !words.reasons.contains_key(id));
+        let missing = no_cause
+            .map(|code| ("cause", code.name()))
+            .or(no_fix.map(|id| ("fix", id.name())))
+            .or(no_reason.map(|id| ("reason", id.name())));
+        match missing {
+            Some((kind, name)) => Err(format!("{language}: no words for the {kind} {name}")),
+            None => Ok(words),
         }
     }
 
@@ -210,6 +235,10 @@ impl Words {
 
     pub fn fix(&self, id: FixId) -> &FixWords {
         self.fixes.get(&id).expect("read() proves every fix to be there")
+    }
+
+    pub fn reason(&self, id: ReasonId) -> &ReasonWords {
+        self.reasons.get(&id).expect("read() proves every reason to be there")
     }
 
     /// How long ago something was, to the largest unit that fits.
@@ -293,6 +322,7 @@ impl Step {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixes::Audience;
     use super::*;
 
     #[test]
@@ -302,6 +332,13 @@ mod tests {
             let page = &words.page;
             for counted in [&page.seconds_ago, &page.minutes_ago, &page.hours_ago, &page.days_ago] {
                 counted.proven(words.language);
+            }
+            for id in FixId::all() {
+                let (fix, name) = (words.fix(id), id.name());
+                let checked = fix.check.is_some();
+                let operators = id.audience() == Audience::Operator;
+                assert_eq!(checked, operators, "{}: the check of {name}", words.language);
+                assert!((1..=4).contains(&fix.steps.len()), "{}: {name}", words.language);
             }
         }
     }

@@ -1,17 +1,18 @@
-//! Where each cause and each fix comes from: documents and specifications, for `explain`. Pure.
+//! Where each cause, fix and reason comes from: documents and specifications, for `explain`. Pure.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::{Code, FixId};
+use super::{Code, FixId, ReasonId};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sources {
     cause: HashMap<String, Vec<String>>,
     fix: HashMap<String, Vec<String>>,
+    reason: HashMap<String, Vec<String>>,
 }
 
 static SOURCES: LazyLock<Sources> =
@@ -25,6 +26,11 @@ pub fn cause_sources(code: Code) -> Vec<String> {
 /// The sources of a fix.
 pub fn fix_sources(id: FixId) -> Vec<String> {
     shown(&SOURCES.fix, id.name())
+}
+
+/// The sources of a reason.
+pub fn reason_sources(id: ReasonId) -> Vec<String> {
+    shown(&SOURCES.reason, id.name())
 }
 
 fn shown(table: &HashMap<String, Vec<String>>, name: &str) -> Vec<String> {
@@ -53,16 +59,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cause_and_fix_has_sources_and_nothing_else_has() {
+    fn every_cause_fix_and_reason_has_sources_and_nothing_else_has() {
         let mut causes: Vec<_> = SOURCES.cause.keys().map(String::as_str).collect();
         let mut fixes: Vec<_> = SOURCES.fix.keys().map(String::as_str).collect();
         let (mut codes, mut ids): (Vec<_>, Vec<_>) =
             (Code::all().map(Code::name).collect(), FixId::all().map(FixId::name).collect());
-        for list in [&mut causes, &mut fixes, &mut codes, &mut ids] {
+        let mut reasons: Vec<_> = SOURCES.reason.keys().map(String::as_str).collect();
+        let mut known: Vec<_> = ReasonId::all().map(ReasonId::name).collect();
+        for list in [&mut causes, &mut fixes, &mut reasons, &mut codes, &mut ids, &mut known] {
             list.sort_unstable();
         }
-        assert_eq!((causes, fixes), (codes, ids));
+        assert_eq!((causes, fixes, reasons), (codes, ids, known));
         let all = SOURCES.cause.values().chain(SOURCES.fix.values());
+        let all = all.chain(SOURCES.reason.values());
         assert!(all.into_iter().all(|names| !names.is_empty()));
     }
 }
