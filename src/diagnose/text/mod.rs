@@ -189,7 +189,7 @@ macro_rules! sources {
 }
 
 /// Every language that is compiled in; the first is shown where nothing better is known.
-const SOURCES: [Source; 1] = sources!["en"];
+const SOURCES: [Source; 4] = sources!["en", "ru", "zh", "vi"];
 
 static BUILT_IN: LazyLock<[Words; SOURCES.len()]> = LazyLock::new(|| {
     SOURCES.map(|source| Words::read(&source).expect("a test reads every language"))
