@@ -9,8 +9,11 @@ mod samples;
 
 use std::path::Path;
 
-use causeway::diagnose::{Audience, Cause, Code, Extended, Fate, FixId, Lookup, Report, english};
-use causeway::page::{Format, Page, View, render};
+use causeway::diagnose::{
+    Audience, Cause, Code, Extended, Fate, Fix, FixId, Lookup, Report, Site, Words, english, fixes,
+    languages,
+};
+use causeway::page::{Coding, Format, Kind, Page, Plates, View, render};
 use samples::{
     CANARIES, FAILING, INCIDENT, TIME, TIME_READ, WORKED, hostile, hostile_report, mild_report,
     plausible,
@@ -32,6 +35,11 @@ fn visitor(format: Format) -> View<'static> {
 
 fn operator(format: Format) -> View<'static> {
     View { audience: Audience::Operator, ..visitor(format) }
+}
+
+/// Every language with every format.
+fn in_every_language() -> impl Iterator<Item = (&'static Words, (Format, &'static str))> {
+    languages().iter().flat_map(|words| FORMATS.map(|format| (words, format)))
 }
 
 fn body(page: &Page) -> &str {
@@ -78,9 +86,10 @@ fn a_visitor_sees_no_evidence() {
 fn a_visitors_words_name_no_address_port_path_or_version() {
     for cause in hostile() {
         let report = hostile_report(cause);
-        for (format, name) in FORMATS {
+        let report = Report { fixes: fixes_of(&report.cause), ..report };
+        for (words, (format, name)) in in_every_language() {
             let view = View { show_operator_fixes: false, ..visitor(format) };
-            let page = render(&report, english(), &view);
+            let page = render(&report, words, &view);
             let status = format!("\"status\":{}", page.status);
             // The one word with a slash is an option that a visitor types on his own machine.
             let seen = body(&page)
@@ -288,9 +297,11 @@ fn a_request_that_may_have_counted_is_not_repeated_blindly() {
 #[test]
 fn html_is_balanced() {
     for cause in hostile() {
-        let report = hostile_report(cause);
-        for view in [visitor(Format::Html), operator(Format::Html)] {
-            balanced(body(&render(&report, english(), &view)));
+        let report = Report { fixes: fixes_of(&cause), ..hostile_report(cause) };
+        for (words, view) in languages().iter().flat_map(|words| {
+            [visitor(Format::Html), operator(Format::Html)].map(|view| (words, view))
+        }) {
+            balanced(body(&render(&report, words, &view)));
         }
     }
 }
@@ -314,15 +325,56 @@ fn balanced(html: &str) {
 #[test]
 fn lines_of_text_fit_a_terminal() {
     for cause in hostile() {
-        let report = hostile_report(cause);
-        for view in [visitor(Format::Text), operator(Format::Text)] {
-            let page = render(&report, english(), &view);
+        let report = Report { fixes: fixes_of(&cause), ..hostile_report(cause) };
+        for (words, view) in languages().iter().flat_map(|words| {
+            [visitor(Format::Text), operator(Format::Text)].map(|view| (words, view))
+        }) {
+            let page = render(&report, words, &view);
             let lines = body(&page).lines().filter(|line| !line.starts_with("    $ "));
             for line in lines {
-                assert!(line.chars().count() <= 80, "{line}");
+                let wide = |c: &char| ('\u{2e80}'..='\u{ffe6}').contains(c);
+                let columns = line.chars().count() + line.chars().filter(wide).count();
+                assert!(columns <= 80, "{line}");
             }
         }
     }
+}
+
+/// One round trip: ten segments of 1460 bytes, with the head of the answer (RFC 6928 section 2).
+const FIRST_FLIGHT_BYTES: usize = 14 * 1024;
+
+#[test]
+fn a_packed_page_fits_the_first_flight() {
+    let (view, mut plates) = (visitor(Format::Html), Plates::default());
+    for cause in hostile() {
+        let report = Report { fixes: fixes_of(&cause), ..mild_report(cause) };
+        let code = report.cause.code();
+        for words in languages() {
+            // Brotli is never larger, and slow to make without optimisation.
+            let rarely = code.name().len().is_multiple_of(16);
+            for coding in
+                [Some(Coding::Gzip), rarely.then_some(Coding::Brotli)].into_iter().flatten()
+            {
+                let kind = Kind::of(&report, words, &view, false);
+                let page = plates.cut(kind, &report, words, &view, Some(coding));
+                let head: usize = page
+                    .headers
+                    .iter()
+                    .map(|(name, value)| name.as_str().len() + value.len() + 4)
+                    .sum();
+                let size = head + page.body.len();
+                assert!(
+                    size <= FIRST_FLIGHT_BYTES,
+                    "{coding:?} of {code:?} in {}: {size}",
+                    words.language
+                );
+            }
+        }
+    }
+}
+
+fn fixes_of(cause: &Cause) -> Vec<Fix> {
+    fixes(cause, &Site { server: None, server_name: "", moved: false })
 }
 
 #[test]

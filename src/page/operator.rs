@@ -60,8 +60,8 @@ fn reasons(out: &mut String, report: &Report, words: &Words) {
         let reason = words.reason(*id);
         out.push_str("<li><b>");
         text(out, &reason.title);
-        out.push_str("</b><br>");
-        prose(out, &reason.text);
+        out.push_str("</b>");
+        element(out, "p", &reason.text);
         out.push_str("</li>\n");
     }
     out.push_str("</ul>\n");
