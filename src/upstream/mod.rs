@@ -99,12 +99,11 @@ pub struct Streaming {
 
 /// What a body comes over.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are of the large kind")]
 enum Coming {
     /// A connection of its own.
     Wire(Download),
-    /// A stream among others, of HTTP/2.
-    Stream(Receiving),
+    /// A stream among others, of HTTP/2. Boxed, since every other answer would carry its size.
+    Stream(Box<Receiving>),
 }
 
 /// Sends the request to the attempt's server and waits for the answer. `fresh` leaves idle
@@ -126,7 +125,7 @@ pub async fn exchange(
             // Boxed, since a request over another protocol would carry its size.
             let heard = http2::exchange(pool, resolver, request, upload, attempt, fresh);
             let (head, receiving) = Box::pin(heard).await?;
-            (head, Coming::Stream(receiving))
+            (head, Coming::Stream(Box::new(receiving)))
         }
         false => {
             let mut wire = wire(pool, resolver, request, attempt, fresh).await?;
