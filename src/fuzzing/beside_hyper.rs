@@ -202,7 +202,7 @@ fn our_response(bytes: &[u8]) -> Result<Read, String> {
         Framing::Chunked => super::decoded([rest].into_iter()).map(|_| b"hello".to_vec()),
         Framing::Close => Some(rest.to_vec()),
     };
-    let Head { status, version, headers, .. } = head;
+    let Head { status, version, headers, .. } = *head;
     let line = (status.as_str().to_owned(), version == http::Version::HTTP_10);
     Ok(Read { line, fields: fields(&headers), body })
 }

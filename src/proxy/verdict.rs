@@ -53,7 +53,7 @@ pub fn replacement(
 }
 
 fn received<'a>(answer: &'a Answer, parts: &Parts) -> Received<'a> {
-    let Head { status, headers, .. } = &answer.head;
+    let Head { status, headers, .. } = &*answer.head;
     Received { status: status.as_u16(), headers, page: page(answer, parts) }
 }
 

@@ -75,7 +75,7 @@ pub struct Outgoing {
 /// A response whose head is complete and whose body has begun, or ended.
 #[derive(Debug)]
 pub struct Answer {
-    pub head: Head,
+    pub head: Box<Head>,
     pub body: AnswerBody,
 }
 
@@ -125,7 +125,7 @@ pub async fn exchange(
             // Boxed, since a request over another protocol would carry its size.
             let heard = http2::exchange(pool, resolver, request, upload, attempt, fresh);
             let (head, receiving) = Box::pin(heard).await?;
-            (head, Coming::Stream(Box::new(receiving)))
+            (Box::new(head), Coming::Stream(Box::new(receiving)))
         }
         false => {
             let mut wire = wire(pool, resolver, request, attempt, fresh).await?;
@@ -189,7 +189,13 @@ async fn wire(
 
 /// The answer, with its connection already free where the body is here to its end.
 #[inline]
-fn assemble(pool: &Rc<Pool>, server: usize, head: Head, coming: Coming, begun: Begun) -> Answer {
+fn assemble(
+    pool: &Rc<Pool>,
+    server: usize,
+    head: Box<Head>,
+    coming: Coming,
+    begun: Begun,
+) -> Answer {
     let coming = match coming.is_done() {
         true => {
             finish(coming, pool, server);

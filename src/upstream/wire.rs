@@ -49,7 +49,8 @@ pub struct Wire {
 /// What became of waiting for the head.
 #[derive(Debug)]
 pub(crate) struct Heard {
-    pub(crate) head: Head,
+    /// Boxed, since it passes through many hands on its way to the client.
+    pub(crate) head: Box<Head>,
     pub(crate) payload: Payload,
     /// The connection may serve again after this response.
     pub(crate) keep: bool,
@@ -57,7 +58,6 @@ pub(crate) struct Heard {
 
 /// What the bytes that have come amount to.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "each is taken apart where it is made")]
 pub(crate) enum Step {
     More,
     /// Not the protocol that is spoken here, and not enough to tell which.

@@ -124,7 +124,8 @@ impl Responder {
             silent: framing == Framing::None || declared == Some(0),
             held: BytesMut::new(),
         };
-        Ok(Heard { head, payload: Payload::Records(Box::new(output)), keep })
+        let payload = Payload::Records(Box::new(output));
+        Ok(Heard { head: Box::new(head), payload, keep })
     }
 }
 

@@ -75,7 +75,7 @@ pub fn may_be_http(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// A [`HeadFailure`] of the parsing kind, with the offset of the first fault.
-pub fn parse(bytes: &Bytes, count_max: usize) -> Result<Head, HeadFailure> {
+pub fn parse(bytes: &Bytes, count_max: usize) -> Result<Box<Head>, HeadFailure> {
     let mut lines = [const { MaybeUninit::uninit() }; HEADER_COUNT_MAX];
     let lines = &mut lines[..count_max.min(HEADER_COUNT_MAX)];
     let mut response = httparse::Response::new(&mut []);
@@ -96,7 +96,7 @@ pub fn parse(bytes: &Bytes, count_max: usize) -> Result<Head, HeadFailure> {
     };
     let Ok(status) = StatusCode::from_u16(code) else { return Err(locate(bytes)) };
     let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
-    let mut head = Head::new(status, version, response.headers.len());
+    let mut head = Box::new(Head::new(status, version, response.headers.len()));
     for line in response.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes());
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value));
@@ -372,7 +372,7 @@ pub fn largest_lines(bytes: &[u8]) -> Vec<(String, usize)> {
 mod tests {
     use super::*;
 
-    fn head(text: &str) -> Result<Head, HeadFailure> {
+    fn head(text: &str) -> Result<Box<Head>, HeadFailure> {
         parse(&Bytes::copy_from_slice(text.as_bytes()), 128)
     }
 
