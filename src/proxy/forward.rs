@@ -236,8 +236,8 @@ async fn attempts(
             next = if goes_on { pool.choose(&tried) } else { None };
         }
         let is_last = next.is_none();
-        let operator = asked.client.is_operator(&asked.parts.headers, &site.config.page);
-        let facts = look::facts(looks, pool, &failure, attempt, is_last && operator).await;
+        let waits = is_last && asked.client.is_operator(&asked.parts.headers, &site.config.page);
+        let facts = look::facts(looks, pool, &failure, attempt, waits).await;
         let (mut cause, certainty) = diagnose::classify(&failure, attempt, &facts);
         if matches!(failure, Failure::Upload(_))
             && let Some(fault) = connection.body_fault.take()
