@@ -256,7 +256,8 @@ fn check_upgrade(head: &Head, asked: Option<&str>) -> Result<(), HeadFailure> {
 #[derive(Debug, Default)]
 struct Begun {
     data: Bytes,
-    trailers: Option<HeaderMap>,
+    /// Boxed, since few bodies have some and all would carry their size.
+    trailers: Option<Box<HeaderMap>>,
 }
 
 /// Waits for the first piece, then takes what else is here already: a small chunked body is often
@@ -281,7 +282,7 @@ fn poll_begin(
             Ok(data) => gathered
                 .get_or_insert_with(|| BytesMut::from(begun.data.as_ref()))
                 .extend_from_slice(&data),
-            Err(frame) => begun.trailers = frame.into_trailers().ok(),
+            Err(frame) => begun.trailers = frame.into_trailers().ok().map(Box::new),
         }
         if enough || begun.trailers.is_some() || coming.is_done() {
             break;
@@ -362,7 +363,7 @@ impl Streaming {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.begun.data)))));
         }
         if let Some(trailers) = self.begun.trailers.take() {
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            return Poll::Ready(Some(Ok(Frame::trailers(*trailers))));
         }
         let Some(coming) = &mut self.coming else { return Poll::Ready(None) };
         let piece = coming.poll_frame(cx, attempt);
