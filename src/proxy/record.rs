@@ -208,9 +208,6 @@ impl Record {
             (None, None) => b"*",
         };
         let client = self.client.map(|client| client.to_string());
-        let bytes = |value: &'_ Option<HeaderValue>| -> Vec<u8> {
-            value.as_ref().map(|value| value.as_bytes().to_vec()).unwrap_or_default()
-        };
         let retried_after: Vec<_> = self.earlier.iter().map(|(_, cause)| cause.name()).collect();
         emit(&Line {
             time,
@@ -220,14 +217,14 @@ impl Record {
             // The stand-in for a refused request names a host of its own.
             host: match self.raw_line {
                 Some(_) => b"",
-                None => self.host.as_ref().map_or(b"", |host| host.as_bytes()),
+                None => bytes(&self.host),
             },
             path,
             version: if self.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
             status: self.status.unwrap_or(CLIENT_LEFT),
             bytes: self.bytes,
-            referer: &bytes(&self.referer),
-            agent: &bytes(&self.agent),
+            referer: bytes(&self.referer),
+            agent: bytes(&self.agent),
             upstream: self.upstream_name(),
             server: server.unwrap_or_default(),
             received_status: attempt.and_then(|attempt| attempt.status),
@@ -262,4 +259,9 @@ impl Record {
             head: took(stamps.head),
         }
     }
+}
+
+/// A field's value; empty where there was none.
+fn bytes(value: &Option<HeaderValue>) -> &[u8] {
+    value.as_ref().map_or(b"", HeaderValue::as_bytes)
 }

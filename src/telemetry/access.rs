@@ -106,14 +106,12 @@ fn json(out: &mut Vec<u8>, line: &Line<'_>) {
     }
     out.extend_from_slice(b",\"ms\":");
     milliseconds(out, line.duration);
-    for (name, time) in line.stages.named() {
-        if let Some(time) = time {
-            out.extend_from_slice(b",\"");
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"_ms\":");
-            milliseconds(out, time);
-        }
-    }
+    line.stages.each(|name, time| {
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"_ms\":");
+        milliseconds(out, time);
+    });
     out.extend_from_slice(b",\"attempts\":");
     number(out, line.attempts as u64);
     for (number, cause) in line.retried_after.iter().enumerate() {
@@ -186,14 +184,12 @@ fn text(out: &mut Vec<u8>, line: &Line<'_>) {
     out.extend_from_slice(b" bytes ");
     milliseconds(out, line.duration);
     out.extend_from_slice(b" ms");
-    for (name, time) in line.stages.named() {
-        if let Some(time) = time {
-            out.push(b' ');
-            out.extend_from_slice(name.as_bytes());
-            out.push(b'=');
-            milliseconds(out, time);
-        }
-    }
+    line.stages.each(|name, time| {
+        out.push(b' ');
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'=');
+        milliseconds(out, time);
+    });
     if !line.upstream.is_empty() {
         let _ = write!(out, " upstream={} server=", line.upstream);
         out.extend_from_slice(line.server.as_bytes());
@@ -218,16 +214,20 @@ fn text(out: &mut Vec<u8>, line: &Line<'_>) {
 }
 
 impl Stages {
-    fn named(&self) -> [(&'static str, Option<Duration>); 7] {
-        [
-            ("upload", self.upload),
-            ("queue", self.queue),
-            ("resolve", self.resolve),
-            ("connect", self.connect),
-            ("tls", self.tls),
-            ("send", self.send),
-            ("head", self.head),
-        ]
+    /// Shows those that were entered, in order.
+    fn each(&self, mut show: impl FnMut(&'static str, Duration)) {
+        let mut stage = |name, time: Option<Duration>| {
+            if let Some(time) = time {
+                show(name, time);
+            }
+        };
+        stage("upload", self.upload);
+        stage("queue", self.queue);
+        stage("resolve", self.resolve);
+        stage("connect", self.connect);
+        stage("tls", self.tls);
+        stage("send", self.send);
+        stage("head", self.head);
     }
 }
 
