@@ -142,9 +142,9 @@ impl Download {
         }
     }
 
-    /// Starts the wait for the body's first piece anew, apart from the head's.
+    /// Ends the head's wait: the body's begins where its first piece is not here yet.
     pub(crate) fn begin(&mut self) {
-        self.wire.receiving.set(self.wire.timeouts.idle);
+        self.wire.receiving.clear();
     }
 
     fn decode(&mut self, attempt: &mut Attempt) -> Result<Piece, BodyFailure> {

@@ -291,9 +291,9 @@ impl Receiving {
         if self.done { Some(0) } else { self.left }
     }
 
-    /// Starts the wait for the body's first piece anew, apart from the head's.
+    /// Ends the head's wait: the body's begins where its first piece is not here yet.
     pub(crate) fn begin(&mut self) {
-        self.receiving.set(self.timeouts.idle);
+        self.receiving.clear();
     }
 
     /// The next piece of the body; `None` at its end. Sends what is left of the upload meanwhile.
