@@ -2,8 +2,8 @@
 //!
 //! `cause` is the list, `faults` parts of its evidence, `catalog` its meaning, `evidence` its
 //! values in print, `reasons` what lies behind it, `fixes` what to do, `look` how to see it for
-//! oneself, `text` the words, `report` the result. `classify`, `connect`, `dns`, `tls` and `fastcgi`
-//! decide from failures, `said` and `answer` from answers that are whole, `hop` finds who made one
+//! oneself, `text` the words, `report` the result. `classify`, `connect`, `dns`, `tls` and
+//! `fastcgi` decide from failures, `said` and `answer` from answers that are whole, `hop` finds who made one
 //! by its `signs`; `facts` are what `probe` found on this host. Nothing but `probe` opens anything
 //! or waits.
 
