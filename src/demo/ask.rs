@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,6 +16,9 @@ use super::scenario::{Ask, Scenario};
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a client that leaves stays.
 const LEAVE_AFTER: Duration = Duration::from_millis(300);
+/// How long a client asks again for a cause that is not named yet, and how often.
+const NAMED_WITHIN: Duration = Duration::from_secs(8);
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// The most of an answer that is kept.
 const ANSWER_MAX: usize = 4 * 1024 * 1024;
 
@@ -55,6 +58,7 @@ pub async fn ask(row: &Scenario, proxy: SocketAddr, accept: Accept<'_>) -> io::R
                 exchange(proxy, &plain, 0).await?;
                 exchange(proxy, &plain, 0).await
             }
+            Ask::UntilNamed => until_named(row, proxy, &plain).await,
             Ask::Together => {
                 tokio::select! {
                     heard = exchange(proxy, &plain, 0) => heard,
@@ -92,6 +96,20 @@ pub async fn ask(row: &Scenario, proxy: SocketAddr, accept: Accept<'_>) -> io::R
         }
     };
     tokio::time::timeout(PATIENCE, asked).await.map_err(io::Error::from)?
+}
+
+/// Asks until the cause is the row's, for as long as a client waits at most; what came last counts.
+async fn until_named(row: &Scenario, proxy: SocketAddr, asking: &[u8]) -> io::Result<Heard> {
+    let named = format!("details=\"{}\"", row.code.name());
+    let until = Instant::now() + NAMED_WITHIN;
+    loop {
+        let heard = exchange(proxy, asking, 0).await?;
+        let is_named = heard.header("proxy-status").is_some_and(|said| said.ends_with(&named));
+        if is_named || Instant::now() > until {
+            return Ok(heard);
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
 }
 
 fn authority(row: &Scenario, proxy: SocketAddr) -> String {

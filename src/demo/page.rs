@@ -180,6 +180,7 @@ fn command(row: &Scenario, addresses: &Addresses) -> String {
     match row.ask {
         Ask::Get | Ask::Below(_) => format!("curl -i {url}"),
         Ask::Twice => format!("curl -s {url} && curl -i {url}"),
+        Ask::UntilNamed => format!("curl -s {url}; sleep 1; curl -i {url}"),
         Ask::Host(host) => format!("curl -i -H 'Host: {host}' {url}"),
         Ask::Post { body_bytes } => {
             format!("head -c {body_bytes} /dev/zero | curl -i -H 'Expect:' --data-binary @- {url}")

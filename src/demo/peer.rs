@@ -124,6 +124,7 @@ async fn play(mut link: Link, script: &[Step]) -> io::Result<()> {
             Step::End(protocol_status) => answer.extend(fastcgi::end(protocol_status)),
             Step::Stream => link.stream().await?,
             Step::Head => link.head(&mut unused).await?,
+            Step::ProxyLine => link.proxy_line(&mut unused).await?,
             Step::Some => {
                 let mut some = [0; 4096];
                 link.read(&mut some).await?;
@@ -205,11 +206,20 @@ impl Link {
 
     /// Reads until a head has ended; what follows it stays in `unused`.
     async fn head(&mut self, unused: &mut Vec<u8>) -> io::Result<()> {
-        const END: &[u8] = b"\r\n\r\n";
+        self.until(b"\r\n\r\n", unused).await.map(drop)
+    }
+
+    /// Reads the line of the PROXY protocol (version 1, section 2.1).
+    async fn proxy_line(&mut self, unused: &mut Vec<u8>) -> io::Result<()> {
+        let line = self.until(b"\r\n", unused).await?;
+        line.starts_with(b"PROXY ").then_some(()).ok_or(io::ErrorKind::InvalidData.into())
+    }
+
+    /// Reads up to an end and with it.
+    async fn until(&mut self, end: &[u8], unused: &mut Vec<u8>) -> io::Result<Vec<u8>> {
         loop {
-            if let Some(at) = memchr::memmem::find(unused, END) {
-                unused.drain(..at + END.len());
-                return Ok(());
+            if let Some(at) = memchr::memmem::find(unused, end) {
+                return Ok(unused.drain(..at + end.len()).collect());
             }
             if unused.len() > HEAD_MAX {
                 return Err(io::ErrorKind::InvalidData.into());

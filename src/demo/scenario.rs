@@ -108,6 +108,8 @@ pub enum Cert {
 pub enum Step {
     /// Reads until a request head has ended.
     Head,
+    /// Reads the line of the PROXY protocol, and hangs up on whoever begins with anything else.
+    ProxyLine,
     /// Reads what comes first, once.
     Some,
     /// Waits for what comes first and leaves it unread.
@@ -163,6 +165,8 @@ pub enum Ask {
     Upgrade(&'static str),
     /// GET, and GET again when it is answered.
     Twice,
+    /// GET, again and again until the cause is named: the proxy has to look first.
+    UntilNamed,
     /// GET for this host.
     Host(&'static str),
     /// GET for this path below the row's.

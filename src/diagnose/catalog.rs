@@ -104,6 +104,7 @@ pub fn entry(code: Code) -> Entry {
         C::HeaderStallTimeout => late(P::Head, Upstream, "connection_read_timeout").wait(30),
 
         C::PlainHttpToTlsPort => bad(P::Head, Upstream, "http_protocol_error"),
+        C::ProxyProtocolExpected => bad(P::Head, Upstream, "http_protocol_error"),
         C::PeerIsOtherProtocol => bad(P::Head, Upstream, "http_protocol_error"),
         C::Http09Response => bad(P::Head, Upstream, "http_protocol_error"),
         C::InvalidStatusLine => bad(P::Head, Upstream, "http_protocol_error"),

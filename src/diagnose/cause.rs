@@ -237,6 +237,8 @@ pub enum Cause {
 
     // Parse the head.
     PlainHttpToTlsPort,
+    /// The server waits for the line of the PROXY protocol, which we do not send.
+    ProxyProtocolExpected,
     PeerIsOtherProtocol {
         protocol: Protocol,
     },

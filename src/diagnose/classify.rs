@@ -57,6 +57,7 @@ fn send(failure: &SendFailure, attempt: &Attempt, facts: &Facts) -> (Cause, Cert
             (Cause::LocalStorageFailed { errno: error.raw_os_error() }, Certain)
         }
         SendFailure::Io(_) if is_stale(attempt) => stale(attempt),
+        SendFailure::Io(_) if let Some(cause) = found_out(attempt, facts) => (cause, Certain),
         SendFailure::Io(error) => fastcgi::behind_http(attempt, facts).unwrap_or_else(|| {
             (Cause::RequestWriteFailed { errno: error.raw_os_error(), bytes_sent }, Certain)
         }),
@@ -67,8 +68,8 @@ fn head(failure: &HeadFailure, attempt: &Attempt, facts: &Facts) -> (Cause, Cert
     let bytes_received = attempt.bytes_received;
     let partial = !first_bytes(attempt).is_empty();
     let ended = matches!(failure, HeadFailure::Closed | HeadFailure::Io(_));
-    if let Some(protocol) = facts.speaks.filter(|_| ended && !partial && !is_stale(attempt)) {
-        return (spoken(protocol), Certain);
+    if ended && let Some(cause) = found_out(attempt, facts) {
+        return (cause, Certain);
     }
     let cause = match failure {
         HeadFailure::Foreign => return not_http(attempt),
@@ -131,11 +132,15 @@ fn head_timeout(attempt: &Attempt, partial: bool) -> Cause {
     }
 }
 
-/// It hung up on HTTP, and answers in this protocol.
-fn spoken(protocol: Protocol) -> Cause {
-    match protocol {
-        Protocol::Tls => Cause::PlainHttpToTlsPort,
-        protocol => Cause::PeerIsOtherProtocol { protocol },
+/// It hung up on HTTP, and was asked what it takes in its place.
+fn found_out(attempt: &Attempt, facts: &Facts) -> Option<Cause> {
+    if is_stale(attempt) || !first_bytes(attempt).is_empty() {
+        return None;
+    }
+    match facts.speaks {
+        Some(Protocol::Tls) => Some(Cause::PlainHttpToTlsPort),
+        Some(protocol) => Some(Cause::PeerIsOtherProtocol { protocol }),
+        None => facts.expects_proxy_header.then_some(Cause::ProxyProtocolExpected),
     }
 }
 

@@ -258,6 +258,7 @@ impl Cause {
             C::RequestBodyTooLarge { limit_bytes } => rows.put("limit_bytes", limit_bytes),
             C::ClosedBeforeResponse
             | C::PlainHttpToTlsPort
+            | C::ProxyProtocolExpected
             | C::H2RefusedStream
             | C::FileNotFound
             | C::FileDenied

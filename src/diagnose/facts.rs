@@ -19,6 +19,9 @@ pub struct Facts {
     /// What the server speaks in place of what was spoken to it, by its answer to a greeting of its
     /// own.
     pub speaks: Option<Protocol>,
+    /// The server speaks HTTP behind a line of the PROXY protocol, and hangs up where that does not
+    /// come first.
+    pub expects_proxy_header: bool,
     /// The server refuses us at its loopback address, and somebody listens at the same port of this
     /// one, of the other family.
     pub other_family: Option<SocketAddr>,

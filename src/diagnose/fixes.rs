@@ -77,6 +77,7 @@ pub enum FixId {
     CheckClock,
     TlsVersions,
     WaiveClientCertificate,
+    DropProxyProtocol,
     SocketPermissions,
     SocketPath,
     AllowConnect,
@@ -356,6 +357,7 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
             (LATER, &[CheckLogs, SlowQueries, CheckMemory, HelperServices, RaiseTimeouts])
         }
         C::PlainHttpToTlsPort => (TELL, &[ProtocolAgree, MatchPort, RollBack]),
+        C::ProxyProtocolExpected => (TELL, &[DropProxyProtocol, MatchPort, CheckLogs, RollBack]),
         C::PeerIsOtherProtocol => (TELL, &[MatchPort, ProtocolAgree, BackendStatus, RollBack]),
         C::Http09Response => (TELL, &[ProtocolAgree, CheckLogs, MatchPort, DebugCode]),
         C::InvalidStatusLine | C::InvalidHeader => {

@@ -59,7 +59,7 @@ pub fn look(cause: &Cause, site: &Site<'_>) -> Option<String> {
         ServerAddress::Name { host, .. } if code == Code::DestinationProhibited => {
             Some(format!("getent ahosts {}", quote(host)))
         }
-        ServerAddress::Name { host, port } if http => Some(tcp_look(phase, host, *port, site)),
+        ServerAddress::Name { host, port } if http => Some(tcp_look(code, host, *port, site)),
         ServerAddress::Name { host, port } => Some(port_look(host, *port)),
         ServerAddress::Ip(address) if is_about_routes(code) => {
             let ip = address.ip();
@@ -73,7 +73,7 @@ pub fn look(cause: &Cause, site: &Site<'_>) -> Option<String> {
             let local = address.ip().is_loopback() && (phase == Phase::Connect || !http);
             match local {
                 true => Some(format!("ss -ltnp 'sport = :{}'", address.port())),
-                false if http => Some(tcp_look(phase, &host, address.port(), site)),
+                false if http => Some(tcp_look(code, &host, address.port(), site)),
                 false => Some(port_look(&address.ip().to_string(), address.port())),
             }
         }
@@ -166,10 +166,10 @@ fn unix_look(phase: Phase, path: &Path) -> String {
     }
 }
 
-fn tcp_look(phase: Phase, host: &str, port: u16, site: &Site<'_>) -> String {
+fn tcp_look(code: Code, host: &str, port: u16, site: &Site<'_>) -> String {
     let target = quote(&format!("{host}:{port}"));
     let secure = site.server.is_some_and(|server| server.scheme == Scheme::Https);
-    match phase {
+    match catalog::entry(code).phase {
         Phase::Tls => {
             let name = quote(site.server_name);
             format!("openssl s_client -connect {target} -servername {name} </dev/null")
@@ -183,7 +183,10 @@ fn tcp_look(phase: Phase, host: &str, port: u16, site: &Site<'_>) -> String {
         | Phase::Body => {
             let scheme = if secure { "https" } else { "http" };
             let h2c = site.server.is_some_and(|server| server.scheme == Scheme::H2c);
+            // With the line that the server waits for.
+            let proxied = code == Code::ProxyProtocolExpected;
             let how = if h2c { "--http2-prior-knowledge " } else { "" };
+            let how = if proxied { "--haproxy-protocol " } else { how };
             format!("curl -v {how}-o /dev/null {}", quote(&format!("{scheme}://{host}:{port}/")))
         }
     }
@@ -238,7 +241,12 @@ mod tests {
             ),
             (&died, name.clone(), FPM_DEATHS),
             (&silent, name.clone(), FPM_LOG),
-            (&Cause::ClosedBeforeResponse, name, "curl -v -o /dev/null http://php:9000/"),
+            (&Cause::ClosedBeforeResponse, name.clone(), "curl -v -o /dev/null http://php:9000/"),
+            (
+                &Cause::ProxyProtocolExpected,
+                name,
+                "curl -v --haproxy-protocol -o /dev/null http://php:9000/",
+            ),
         ] {
             let fastcgi = matches!(cause, Cause::UpstreamErrorStatus { .. });
             let scheme = if fastcgi { Scheme::FastCgi } else { Scheme::Http };

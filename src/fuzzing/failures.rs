@@ -400,6 +400,7 @@ pub fn facts(source: &mut Source<'_>) -> Facts {
         other_family: source.maybe(Source::address),
         fastcgi: source.maybe(|source| source.pick(&probed)),
         speaks: source.maybe(|source| source.pick(&spoken)),
+        expects_proxy_header: source.flag(),
         previous_death: source.maybe(Source::time),
         in_flight: source.size(),
     }

@@ -73,6 +73,7 @@ pub async fn facts(
         match looks.watch.known(asked) {
             Some(Found::FastCgi(probed)) => facts.fastcgi = Some(probed),
             Some(Found::Speaks(protocol)) => facts.speaks = Some(protocol),
+            Some(Found::ExpectsProxyHeader) => facts.expects_proxy_header = true,
             Some(Found::Listening(address)) => facts.other_family = Some(address),
             None => {}
         }

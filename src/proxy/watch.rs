@@ -54,7 +54,7 @@ pub struct Asked {
 pub enum Question {
     /// Does it take a FastCGI question?
     FastCgi,
-    /// What does it speak, as it hangs up on HTTP?
+    /// What does it speak, as it hangs up on HTTP, or what does it want before?
     Speaks,
     /// What does it speak in the open, as it does not answer to TLS?
     SpeaksPlain,
@@ -66,6 +66,8 @@ pub enum Question {
 pub enum Found {
     FastCgi(Probed),
     Speaks(Protocol),
+    /// It waits for the line of the PROXY protocol.
+    ExpectsProxyHeader,
     /// Somebody listens here.
     Listening(SocketAddr),
 }
@@ -146,8 +148,14 @@ impl Asked {
         match self.question {
             Question::FastCgi => probe::fastcgi(server, self.address).await.map(Found::FastCgi),
             Question::Speaks => {
-                let protocol = probe::speaks(self.address?).await?;
-                (!is_http(protocol)).then_some(Found::Speaks(protocol))
+                let address = self.address?;
+                match probe::speaks(address).await {
+                    Some(protocol) => (!is_http(protocol)).then_some(Found::Speaks(protocol)),
+                    None => {
+                        let expects = probe::expects_proxy_header(address).await;
+                        expects.then_some(Found::ExpectsProxyHeader)
+                    }
+                }
             }
             Question::SpeaksPlain => probe::speaks_plain(self.address?).await.map(Found::Speaks),
             Question::OtherFamily => {

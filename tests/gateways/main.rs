@@ -14,23 +14,21 @@ use std::process::Command;
 
 use support::client::{self, Answer, End, PROBLEM};
 use support::proxy::Proxy;
-use support::tools::{Group, as_root, free_port, run};
+use support::tools::{Group, as_root, eventually, free_port, run};
 use tempfile::TempDir;
 
 /// A running gateway; it is killed with this value.
 struct Gateway {
     port: u16,
     _processes: Group,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// A nginx whose backend is a port on which nobody listens.
 fn nginx() -> Gateway {
     start("nginx", "/usr/sbin/nginx", "apt-get install nginx-light", |dir, port| {
         let user = if as_root() { "user www-data;\n" } else { "" };
-        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-        let temporary: String =
-            temporary.iter().map(|kind| format!("{kind}_temp_path {dir}/{kind};\n")).collect();
+        let temporary = temporary(dir);
         let config = format!(
             "{user}worker_processes 1;\ndaemon off;\npid {dir}/pid;\nerror_log {dir}/log;\n\
              events {{}}\nhttp {{\naccess_log off;\n{temporary}server {{\n\
@@ -59,6 +57,53 @@ fn haproxy() -> Gateway {
     })
 }
 
+/// A nginx whose port is for balancers, which speak the PROXY protocol.
+fn nginx_behind_a_balancer() -> Gateway {
+    start("nginx", "/usr/sbin/nginx", "apt-get install nginx-light", |dir, port| {
+        let user = if as_root() { "user www-data;\n" } else { "" };
+        let config = format!(
+            "{user}worker_processes 1;\ndaemon off;\npid {dir}/pid;\nerror_log {dir}/log;\n\
+             events {{}}\nhttp {{\naccess_log off;\n{}server {{\n\
+             listen 127.0.0.1:{port} proxy_protocol;\n\
+             location / {{ return 200 'All is well.'; }}\n}}\n}}\n",
+            temporary(dir)
+        );
+        (config, vec!["-p".into(), dir.into(), "-c".into()])
+    })
+}
+
+/// A nginx that closes every connection without an answer, whatever is asked.
+fn nginx_that_hangs_up() -> Gateway {
+    start("nginx", "/usr/sbin/nginx", "apt-get install nginx-light", |dir, port| {
+        let user = if as_root() { "user www-data;\n" } else { "" };
+        let config = format!(
+            "{user}worker_processes 1;\ndaemon off;\npid {dir}/pid;\nerror_log {dir}/log;\n\
+             events {{}}\nhttp {{\naccess_log {dir}/access;\n{}server {{\n\
+             listen 127.0.0.1:{port};\nreturn 444;\n}}\n}}\n",
+            temporary(dir)
+        );
+        (config, vec!["-p".into(), dir.into(), "-c".into()])
+    })
+}
+
+/// A HAProxy with such a port.
+fn haproxy_behind_a_balancer() -> Gateway {
+    start("HAProxy", "/usr/sbin/haproxy", "apt-get install haproxy", |_, port| {
+        let config = format!(
+            "defaults\nmode http\ntimeout connect 1s\ntimeout client 9s\ntimeout server 9s\n\
+             frontend site\nbind 127.0.0.1:{port} accept-proxy\n\
+             http-request return status 200 content-type text/plain string \"All is well.\"\n"
+        );
+        (config, vec!["-db".into(), "-f".into()])
+    })
+}
+
+/// Where a nginx without rights of its own puts what it receives.
+fn temporary(dir: &str) -> String {
+    let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    kinds.iter().map(|kind| format!("{kind}_temp_path {dir}/{kind};\n")).collect()
+}
+
 /// `make` gives the configuration and the arguments before its path.
 fn start(
     name: &'static str,
@@ -80,7 +125,7 @@ fn start(
     let said = || fs::read_to_string(&errors).unwrap_or_default();
     let ready = || TcpStream::connect(("127.0.0.1", port)).is_ok();
     let processes = Group::start(name, &mut command, said, ready);
-    Gateway { port, _processes: processes, _dir: dir }
+    Gateway { port, _processes: processes, dir }
 }
 
 /// The proxy before a gateway, with more lines in its block.
@@ -165,4 +210,51 @@ fn a_haproxy_without_a_server_is_named() {
     assert_sound(&proxy);
     let replacing = before(&haproxy, "replace_status = [503]");
     assert_replaced(&replacing, "/cart", 503, "upstream_gateway_error", "haproxy");
+}
+
+#[test]
+fn a_gateway_that_wants_the_proxy_protocol_is_found_out() {
+    for (gateway, first) in [
+        (nginx_behind_a_balancer(), "closed_before_response"),
+        (haproxy_behind_a_balancer(), "reset_before_response"),
+    ] {
+        let proxy = before(&gateway, "");
+        let answer = client::get(proxy.port, "/first", PROBLEM);
+        assert_eq!(answer.problem()["cause"], first, "{answer:?}");
+        proxy.expect_logged("/first", &[first]);
+        // The question is asked beside the requests.
+        let answer = eventually("the proxy has asked", || {
+            let answer = client::get(proxy.port, "/second", PROBLEM);
+            (answer.problem()["cause"] != first).then_some(answer)
+        });
+        let problem = answer.problem();
+        assert_eq!(problem["cause"], "proxy_protocol_expected", "{problem:#}");
+        assert_eq!(problem["certainty"], "certain", "{problem:#}");
+        let mut fixes = problem["fixes"].as_array().into_iter().flatten();
+        let fix = fixes.find(|fix| fix["audience"] == "operator").expect("a fix");
+        assert_eq!(fix["id"], "drop_proxy_protocol", "{problem:#}");
+        let command =
+            format!("curl -v --haproxy-protocol -o /dev/null http://127.0.0.1:{}/", gateway.port);
+        assert_eq!(fix["command"], command, "{problem:#}");
+        answer.record(None);
+        client::get(proxy.port, "/third", PROBLEM);
+        proxy.expect_logged("/third", &["proxy_protocol_expected"]);
+    }
+}
+
+#[test]
+fn a_gateway_that_hangs_up_on_everybody_wants_no_proxy_protocol() {
+    let nginx = nginx_that_hangs_up();
+    let proxy = before(&nginx, "");
+    let asked = || fs::read_to_string(nginx.dir.path().join("access")).unwrap_or_default();
+    eventually("the proxy has asked", || {
+        client::get(proxy.port, "/asking", PROBLEM);
+        // Its 400 to a ClientHello tells that it speaks HTTP.
+        asked().contains("\\x16\\x03\\x01").then_some(())
+    });
+    for path in ["/one", "/two", "/three"] {
+        let answer = client::get(proxy.port, path, PROBLEM);
+        assert_eq!(answer.problem()["cause"], "closed_before_response", "{answer:?}");
+        proxy.expect_logged(path, &["closed_before_response"]);
+    }
 }

@@ -147,6 +147,7 @@ pub fn hostile() -> Vec<Cause> {
         C::ClosedMidHeaders { bytes_received: BYTES, reset: false },
         C::HeaderStallTimeout { waited: WAITED, bytes_received: BYTES },
         C::PlainHttpToTlsPort,
+        C::ProxyProtocolExpected,
         C::PeerIsOtherProtocol { protocol: Protocol::Ssh },
         C::Http09Response { first_bytes: line() },
         C::InvalidStatusLine { line: line(), offset: 987_654 },

@@ -21,6 +21,8 @@ struct Heard {
     hellos: AtomicUsize,
     /// A `PING` to it, the second greeting of one look.
     pings: AtomicUsize,
+    /// The line of the PROXY protocol to it, the third.
+    lines: AtomicUsize,
     others: AtomicUsize,
 }
 
@@ -31,14 +33,15 @@ impl Heard {
             [1, 9, ..] => &self.values,
             [0x16, 3, ..] => &self.hellos,
             [b'P', b'I', b'N', b'G', ..] => &self.pings,
+            [b'P', b'R', b'O', b'X', b'Y', ..] => &self.lines,
             _ => &self.others,
         };
         counter.fetch_add(1, Ordering::SeqCst);
         std::ptr::eq(counter, &self.requests)
     }
 
-    fn looks(&self) -> [usize; 4] {
-        let counters = [&self.values, &self.hellos, &self.pings, &self.others];
+    fn looks(&self) -> [usize; 5] {
+        let counters = [&self.values, &self.hellos, &self.pings, &self.lines, &self.others];
         counters.map(|counter| counter.load(Ordering::SeqCst))
     }
 }
@@ -111,7 +114,7 @@ fn a_healthy_server_is_asked_nothing_else() {
         let proxy = Proxy::with(&blocks(address)[kind]);
         let count = hammer(&proxy, 200, Duration::from_secs(1));
         assert!(count > 100, "{count} requests are no hammering");
-        assert_eq!(heard.looks(), [0; 4], "{kind}: {heard:?}");
+        assert_eq!(heard.looks(), [0; 5], "{kind}: {heard:?}");
     }
 }
 
@@ -125,9 +128,9 @@ fn a_server_that_is_down_is_looked_at_once_a_second_at_most() {
         let seconds = usize::try_from(started.elapsed().as_secs()).unwrap();
         println!("{count} requests in {:?}: {heard:?}", started.elapsed());
         assert!(count > 1000, "{count} requests are no hammering");
-        let [values, hellos, pings, others] = heard.looks();
+        let [values, hellos, pings, lines, others] = heard.looks();
         assert!(values.max(hellos) > 0, "nobody looked: {heard:?}");
-        for looks in [values, hellos, pings] {
+        for looks in [values, hellos, pings, lines] {
             assert!(looks <= seconds + 1, "more than once a second: {heard:?}");
         }
         assert_eq!((others, values * hellos), (0, 0), "{heard:?}");

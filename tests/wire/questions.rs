@@ -103,3 +103,74 @@ fn a_listener_by_ipv6_alone_is_found_behind_a_refusal_by_ipv4() {
         answer.body.contains(&expected).then_some(())
     });
 }
+
+/// A server that hangs up on whoever does not begin with the line of the PROXY protocol, and
+/// answers this behind it. Beside it how often the line came.
+fn behind_a_line(answer: &'static [u8], resets: bool) -> (Backend, Arc<AtomicUsize>) {
+    let lines = Arc::new(AtomicUsize::new(0));
+    let count = lines.clone();
+    let backend = Backend::scripted(move |peer| {
+        let mut bytes = [0; 4096];
+        let read = peer.stream.read(&mut bytes).unwrap_or_default();
+        if bytes[..read].starts_with(b"PROXY TCP4 127.0.0.1 127.0.0.1 ") {
+            count.fetch_add(1, Ordering::SeqCst);
+            let _ = peer.stream.write_all(answer);
+        } else if resets {
+            peer.reset();
+        }
+    });
+    (backend, lines)
+}
+
+#[test]
+fn a_server_that_wants_the_proxy_protocol_is_found_out() {
+    for (resets, before) in [(false, "closed_before_response"), (true, "reset_before_response")] {
+        let (backend, _) = behind_a_line(b"HTTP/1.1 400 Bad Request\r\n\r\n", resets);
+        let proxy = Proxy::before(&backend);
+        proxy.ask(problem("/first"));
+        assert_eq!(proxy.logged("/first")["cause"], before);
+        let answer = eventually("the proxy has asked", || {
+            let answer = proxy.ask(problem("/again")).body;
+            answer.contains("\"proxy_protocol_expected\"").then_some(answer)
+        });
+        assert!(answer.contains("\"certain\""), "{answer}");
+        assert!(answer.contains("\"drop_proxy_protocol\""), "{answer}");
+    }
+}
+
+#[test]
+fn a_server_that_hangs_up_for_another_reason_is_not_taken_for_one_that_wants_it() {
+    // To a line that is no request it says 400, as it should.
+    const BAD: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+    let broken = Arc::new(AtomicUsize::new(0));
+    let count = broken.clone();
+    let backend = Backend::scripted(move |peer| {
+        let mut bytes = [0; 4096];
+        let read = peer.stream.read(&mut bytes).unwrap_or_default();
+        if bytes[..read].starts_with(b"PROX") {
+            count.fetch_add(usize::from(bytes[4] == b'X'), Ordering::SeqCst);
+            let _ = peer.stream.write_all(BAD);
+        }
+    });
+    let proxy = Proxy::before(&backend);
+    eventually("the proxy has asked", || {
+        proxy.get("/asking");
+        (broken.load(Ordering::SeqCst) > 0).then_some(())
+    });
+    for path in ["/one", "/two", "/three"] {
+        proxy.get(path);
+        assert_eq!(proxy.logged(path)["cause"], "closed_before_response");
+    }
+}
+
+#[test]
+fn where_no_question_is_allowed_no_line_is_sent() {
+    let (backend, lines) = behind_a_line(b"HTTP/1.1 400 Bad Request\r\n\r\n", false);
+    let proxy = Proxy::block(&[backend.server()], "probe = \"never\"\n");
+    for _ in 0..20 {
+        proxy.get("/");
+    }
+    proxy.get("/last");
+    assert_eq!(proxy.logged("/last")["cause"], "closed_before_response");
+    assert_eq!((lines.load(Ordering::SeqCst), backend.connections()), (0, 21));
+}

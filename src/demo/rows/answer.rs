@@ -5,7 +5,7 @@ use crate::demo::scenario::{Ask, Scenario, Setup, Step, row};
 use crate::diagnose::Code;
 
 use Setup::{Greets, Heads, Says, Tcp};
-use Step::{Close, Drop, Head, Repeat, Reset, Stall, Unread, Wait, Write};
+use Step::{Close, Drop, Head, ProxyLine, Repeat, Reset, Stall, Unread, Wait, Write};
 
 /// More than the socket buffers of both ends hold.
 const UPLOAD: Ask = Ask::Post { body_bytes: 16 * 1024 * 1024 };
@@ -83,6 +83,13 @@ pub(super) const ROWS: &[Scenario] = &[
         "The backend's port speaks TLS and answers our plain request with an alert.",
         Says(b"\x15\x03\x01\x00\x02\x02\x46"),
     ),
+    row(
+        Code::ProxyProtocolExpected,
+        "proxy_protocol_expected",
+        "The backend expects a line of the PROXY protocol, and hangs up where it does not come.",
+        Tcp(&[ProxyLine, Head, Write(KEPT)]),
+    )
+    .ask(Ask::UntilNamed),
     row(
         Code::PeerIsOtherProtocol,
         "peer_is_other_protocol",

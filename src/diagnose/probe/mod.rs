@@ -4,12 +4,14 @@
 mod connects;
 mod fastcgi;
 mod neighbor;
+mod proxy_header;
 mod queue;
 mod speaks;
 
 pub use connects::{connects, other_loopback};
 pub use fastcgi::fastcgi;
 pub use neighbor::neighbor_is_silent;
+pub use proxy_header::expects_proxy_header;
 pub use queue::accept_queue;
 #[cfg(any(fuzzing, test))]
 pub use queue::rows;

@@ -22,7 +22,8 @@ const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\0\x39\x01\0\0\x35\x03\x03\
 /// Redis answers it, and hangs up on the `Host` of a request; memcached complains of it.
 const PING: &[u8] = b"PING\r\n";
 /// Asks for nothing of any resource (RFC 9110 section 9.3.7).
-const OPTIONS: &[u8] = b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+pub(super) const OPTIONS: &[u8] =
+    b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 /// For each greeting where HTTP was expected.
 const LIMIT: Duration = Duration::from_millis(500);
 /// For each where TLS was.
