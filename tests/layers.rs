@@ -62,6 +62,7 @@ const PURE: [&str; 46] = [
     "diagnose/faults.rs",
     "diagnose/fingerprint.rs",
     "diagnose/fixes.rs",
+    "diagnose/foremost.rs",
     "diagnose/http2.rs",
     "diagnose/look.rs",
     "diagnose/reasons.rs",

@@ -13,7 +13,7 @@ use std::time::Duration;
 use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr};
 
 use super::dns::{AnswerFault, Authority, DnsConfigFault, Lookup};
-use super::facts::Queue;
+use super::facts::{Port, Queue};
 use super::faults::{
     CertFault, CertReason, CgiFault, ForbiddenReason, FramingFault, HeaderFault, Mismatch,
     Protocol, RecordFault, RejectReason, RequestFault, UpgradeFault,
@@ -91,6 +91,8 @@ pub enum Cause {
         waited: Duration,
         /// The listener's accept queue, where that is on this host and full.
         queue: Option<Queue>,
+        /// Whether the port takes connections a moment later.
+        port: Option<Port>,
     },
     HostUnreachable {
         address: SocketAddr,
@@ -225,6 +227,8 @@ pub enum Cause {
     },
     FirstByteTimeout {
         waited: Duration,
+        /// Whether the port takes connections a moment later.
+        port: Option<Port>,
     },
     ClosedMidHeaders {
         bytes_received: u64,

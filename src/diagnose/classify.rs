@@ -108,7 +108,7 @@ fn head(failure: &HeadFailure, attempt: &Attempt, facts: &Facts) -> (Cause, Cert
             }
             Cause::ResetBeforeResponse { errno: error.raw_os_error().unwrap_or_default() }
         }
-        HeadFailure::TimedOut => return (head_timeout(attempt, partial), Likely),
+        HeadFailure::TimedOut => return (head_timeout(attempt, partial, facts), Likely),
         HeadFailure::Record(fault) => fastcgi::malformed(*fault),
         HeadFailure::Cgi(fault) => fastcgi::cgi(fault, attempt),
         HeadFailure::NoOutput { app_status } => {
@@ -121,14 +121,14 @@ fn head(failure: &HeadFailure, attempt: &Attempt, facts: &Facts) -> (Cause, Cert
     (cause, Certain)
 }
 
-fn head_timeout(attempt: &Attempt, partial: bool) -> Cause {
+fn head_timeout(attempt: &Attempt, partial: bool, facts: &Facts) -> Cause {
     let timeouts = &attempt.upstream.timeouts;
     match partial {
         true => Cause::HeaderStallTimeout {
             waited: timeouts.idle,
             bytes_received: attempt.bytes_received,
         },
-        false => Cause::FirstByteTimeout { waited: timeouts.first_byte },
+        false => Cause::FirstByteTimeout { waited: timeouts.first_byte, port: facts.port },
     }
 }
 

@@ -76,6 +76,9 @@ pub(super) fn classify(
     if let Cause::ConnectionRefused { other_family, .. } = &mut cause {
         *other_family = facts.other_family;
     }
+    if let Cause::ConnectTimeout { port, .. } = &mut cause {
+        *port = facts.port;
+    }
     (cause, certainty)
 }
 
@@ -170,7 +173,7 @@ fn silent(
 ) -> (Cause, Certainty) {
     let queue = queue.filter(|queue| queue.pending > 0 && queue.pending >= queue.backlog);
     let certainty = if queue.is_some() { Certain } else { otherwise };
-    (Cause::ConnectTimeout { address, waited, queue }, certainty)
+    (Cause::ConnectTimeout { address, waited, queue, port: None }, certainty)
 }
 
 /// Why an address is out of reach, by the ICMP error that says so.
@@ -257,6 +260,7 @@ mod tests {
     use std::rc::Rc;
     use std::time::Instant;
 
+    use super::super::facts::Port;
     use super::*;
     use crate::config::{Scheme, Server, Upstream};
 
@@ -342,6 +346,21 @@ mod tests {
         // A firewall's refusal is none of the port's.
         let (cause, _) = decide(io(111, icmp(3, 3, "10.9.0.2")), Duration::ZERO, &facts);
         assert_eq!(cause.code(), Code::TcpRejectedByFirewall);
+    }
+
+    #[test]
+    fn silence_says_whether_the_port_takes_connections_by_now() {
+        for port in [Port::Accepts, Port::Refused, Port::Unreachable, Port::Silent] {
+            let facts = Facts { port: Some(port), ..Facts::default() };
+            let told: &str = port.into();
+            let row = ("port_accepts", told.to_owned());
+            let (cause, sure) = decide(ConnectFailure::TimedOut, Duration::from_secs(3), &facts);
+            assert!(cause.evidence().contains(&row), "{cause:?}");
+            // It is timing alone.
+            assert_eq!(sure, Likely);
+            let (refused, _) = decide(io(111, None), Duration::ZERO, &facts);
+            assert!(!refused.evidence().contains(&row), "{refused:?}");
+        }
     }
 
     #[test]

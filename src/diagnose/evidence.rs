@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::cause::{Cause, Code};
 use super::dns::{self, Lookup};
-use super::facts::Queue;
+use super::facts::{Port, Queue};
 use super::faults::{CertFault, UpgradeFault};
 use super::fingerprint::alert_meaning;
 use super::hop::Hop;
@@ -60,8 +60,8 @@ impl Cause {
             C::TcpRejectedByFirewall { address, icmp } => {
                 rows.put("address", address).icmp(Some(icmp))
             }
-            C::ConnectTimeout { address, waited, queue } => {
-                rows.put("address", address).time("waited", *waited).queue(*queue)
+            C::ConnectTimeout { address, waited, queue, port } => {
+                rows.put("address", address).time("waited", *waited).queue(*queue).port(*port)
             }
             C::HostUnreachable { address, reason, icmp }
             | C::NetworkUnreachable { address, reason, icmp } => {
@@ -127,9 +127,10 @@ impl Cause {
                 rows.time("waited", *waited).put("bytes_sent", bytes_sent)
             }
             C::StaleKeepalive { idle, served } => rows.time("idle", *idle).put("served", served),
-            C::FirstByteTimeout { waited }
-            | C::RequestHeaderTimeout { waited }
-            | C::RequestBodyTimeout { waited } => rows.time("waited", *waited),
+            C::FirstByteTimeout { waited, port } => rows.time("waited", *waited).port(*port),
+            C::RequestHeaderTimeout { waited } | C::RequestBodyTimeout { waited } => {
+                rows.time("waited", *waited)
+            }
 
             C::Http09Response { first_bytes } => rows.bytes("first_bytes", first_bytes),
             C::InvalidStatusLine { line, offset } => rows.bytes("line", line).put("offset", offset),
@@ -375,6 +376,14 @@ impl Rows {
                 .put("pending", pending)
                 .put("backlog", backlog),
             None => self.text("reason", "silence"),
+        }
+    }
+
+    /// Whether a port takes connections, where it was asked.
+    fn port(self, port: Option<Port>) -> Rows {
+        match port {
+            Some(port) => self.text("port_accepts", port.into()),
+            None => self,
         }
     }
 

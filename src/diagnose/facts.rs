@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use strum::IntoStaticStr;
+
 use super::faults::Protocol;
 
 /// What was found; nothing in it is known unless it was looked for.
@@ -22,6 +24,8 @@ pub struct Facts {
     /// The server speaks HTTP behind a line of the PROXY protocol, and hangs up where that does not
     /// come first.
     pub expects_proxy_header: bool,
+    /// How the server's port takes a plain connect, a moment after it kept us waiting.
+    pub port: Option<Port>,
     /// The server refuses us at its loopback address, and somebody listens at the same port of this
     /// one, of the other family.
     pub other_family: Option<SocketAddr>,
@@ -38,6 +42,20 @@ pub struct Queue {
     pub pending: u32,
     /// How many may wait.
     pub backlog: u32,
+}
+
+/// How a port takes a connect of its own; asked after a wait that was in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Port {
+    #[strum(serialize = "yes")]
+    Accepts,
+    Refused,
+    /// A device on the way says that there is no way.
+    Unreachable,
+    /// No answer to the SYN, nor to the next.
+    #[strum(serialize = "no")]
+    Silent,
 }
 
 /// What became of FCGI_GET_VALUES on a connection of its own.

@@ -8,6 +8,7 @@ use strum::{EnumIter, EnumString, IntoStaticStr};
 use crate::config::Server;
 
 use super::cause::{Cause, Code};
+use super::foremost::foremost;
 use super::look::look;
 
 /// The stable id of a fix.
@@ -156,7 +157,7 @@ pub struct Site<'a> {
 pub fn fixes(cause: &Cause, site: &Site<'_>) -> Vec<Fix> {
     let (visitor, operator) = table(cause.code());
     let command = look(cause, site);
-    let operator = operators(operator, first(cause, site));
+    let operator = operators(operator, foremost(cause, site));
     let mut list = Vec::with_capacity(visitor.len() + operator.len());
     list.extend(visitor.iter().map(|id| Fix { id: *id, audience: id.audience(), command: None }));
     list.extend(operator.iter().map(|id| Fix { id: *id, audience: id.audience(), command: None }));
@@ -165,13 +166,6 @@ pub fn fixes(cause: &Cause, site: &Site<'_>) -> Vec<Fix> {
         first.command = command;
     }
     list
-}
-
-/// What the evidence puts in front of the table's order: after a move the record of the name, and
-/// where the port is open by the other family the address that is listened at.
-fn first(cause: &Cause, site: &Site<'_>) -> Option<FixId> {
-    let elsewhere = matches!(cause, Cause::ConnectionRefused { other_family: Some(_), .. });
-    if site.moved { Some(FixId::CheckDns) } else { elsewhere.then_some(FixId::MatchPort) }
 }
 
 /// The operator's fixes in their order, this one in front.
@@ -557,20 +551,6 @@ mod tests {
         let (_, unreachable) = table(Code::HostUnreachable);
         let moved = operators(unreachable, Some(FixId::CheckDns));
         assert_eq!((moved[0], moved.len()), (FixId::CheckDns, unreachable.len()));
-    }
-
-    #[test]
-    fn a_listener_of_the_other_family_puts_the_address_first() {
-        let site = Site { server: None, server_name: "", moved: false };
-        let refused = |other_family| Cause::ConnectionRefused {
-            address: "127.0.0.1:80".parse().unwrap(),
-            remembered: false,
-            other_family,
-        };
-        assert_eq!(first(&refused(None), &site), None);
-        let elsewhere = refused("[::1]:80".parse().ok());
-        assert_eq!(first(&elsewhere, &site), Some(FixId::MatchPort));
-        assert_eq!(first(&elsewhere, &Site { moved: true, ..site }), Some(FixId::CheckDns));
     }
 
     #[test]

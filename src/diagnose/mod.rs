@@ -1,11 +1,11 @@
 //! ROOM 3: from failure to report.
 //!
 //! `cause` is the list, `faults` parts of its evidence, `catalog` its meaning, `evidence` its
-//! values in print, `reasons` what lies behind it, `fixes` what to do, `look` how to see it for
-//! oneself, `text` the words, `report` the result. `classify`, `connect`, `dns`, `tls` and
-//! `fastcgi` decide from failures, `said` and `answer` from answers that are whole, `hop` finds who made one
-//! by its `signs`; `facts` are what `probe` found on this host. Nothing but `probe` opens anything
-//! or waits.
+//! values in print, `reasons` what lies behind it, `fixes` what to do and `foremost` what first,
+//! `look` how to see it for oneself, `text` the words, `report` the result. `classify`, `connect`,
+//! `dns`, `tls` and `fastcgi` decide from failures, `said` and `answer` from answers that are
+//! whole, `hop` finds who made one by its `signs`; `facts` are what `probe` found on this host.
+//! Nothing but `probe` opens anything or waits.
 
 mod answer;
 mod catalog;
@@ -20,6 +20,7 @@ mod fastcgi;
 mod faults;
 mod fingerprint;
 mod fixes;
+mod foremost;
 mod hop;
 mod http2;
 mod look;
@@ -42,7 +43,7 @@ pub use dns::{
     AnswerFault, Authority, Before, DnsConfigFault, Extended, Lookup, Named, has_moved, lookup,
     named_rows,
 };
-pub use facts::{Facts, Probed, Queue};
+pub use facts::{Facts, Port, Probed, Queue};
 pub use fastcgi::looks_like_fastcgi;
 pub use faults::{
     CertFault, CertReason, CgiFault, ForbiddenReason, FramingFault, HeaderFault, Mismatch,

@@ -11,7 +11,7 @@ use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatibl
 use rustls::{Error as Tls, PeerMisbehaved};
 
 use crate::config::{Scheme, Server, ServerAddress, Upstream};
-use crate::diagnose::{Facts, Probed, Protocol, Queue};
+use crate::diagnose::{Facts, Port, Probed, Protocol, Queue};
 use crate::upstream::fastcgi::cgi_head::CgiHeadFault;
 use crate::upstream::fastcgi::record::{ProtocolStatus, RecordFault};
 use crate::upstream::http1::body::ChunkPart;
@@ -389,6 +389,7 @@ pub fn facts(source: &mut Source<'_>) -> Facts {
     use Probed as P;
     use Protocol as S;
     let spoken = [S::Tls, S::Http, S::FastCgi, S::Ssh, S::Redis, S::Html, S::Unknown];
+    let ports = [Port::Accepts, Port::Refused, Port::Unreachable, Port::Silent];
     let probed = [P::Answers, P::Drops, P::Foreign, P::Gone, P::Silent];
     Facts {
         queue: source.maybe(|source| Queue {
@@ -403,6 +404,7 @@ pub fn facts(source: &mut Source<'_>) -> Facts {
         expects_proxy_header: source.flag(),
         previous_death: source.maybe(Source::time),
         in_flight: source.size(),
+        port: source.maybe(|source| source.pick(&ports)),
     }
 }
 

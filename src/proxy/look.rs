@@ -9,6 +9,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
+
+use crate::clock;
 use crate::config::{Probe, Scheme, ServerAddress};
 use crate::diagnose::{self, Code, Facts, Queue, probe};
 use crate::upstream::{
@@ -19,6 +22,8 @@ use super::watch::{Asked, Found, Question, Watch};
 
 /// How long what was found on this host answers for the failures that follow.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long an operator waits for a question that may take longer.
+const WAIT: Duration = Duration::from_millis(100);
 
 /// What one worker has found out about one upstream.
 #[derive(Debug)]
@@ -31,8 +36,8 @@ pub struct Looks {
     watch: Arc<Watch>,
 }
 
-/// What there is to know beside the failure. An operator waits for the FastCGI question, since the
-/// page is to show him its answer (100 ms at most, once a second); a visitor never does, nor does a
+/// What there is to know beside the failure. An operator waits for some questions, since the page
+/// is to show him their answers (100 ms at most, once a second); a visitor never does, nor does a
 /// request that is tried again, and both are told what was found before.
 pub async fn facts(
     looks: &Looks,
@@ -66,19 +71,30 @@ pub async fn facts(
         let (server, address) = (attempt.server, attempt.address);
         let asked = Asked { question, server, address };
         let looking = looks.watch.look(asked, &attempt.server().address);
-        if let Some(looking) = looking.filter(|_| waits && question == Question::FastCgi) {
-            // A look that panicked found nothing.
-            let _ = looking.await;
+        if let Some(looking) = looking.filter(|_| waits) {
+            wait(question, looking).await;
         }
         match looks.watch.known(asked) {
             Some(Found::FastCgi(probed)) => facts.fastcgi = Some(probed),
             Some(Found::Speaks(protocol)) => facts.speaks = Some(protocol),
             Some(Found::ExpectsProxyHeader) => facts.expects_proxy_header = true,
             Some(Found::Listening(address)) => facts.other_family = Some(address),
+            Some(Found::Port(port)) => facts.port = Some(port),
             None => {}
         }
     }
     facts
+}
+
+/// Waits for the answer to a question that this host, or one near by, answers at once.
+async fn wait(question: Question, looking: JoinHandle<()>) {
+    // A look that panicked found nothing.
+    match question {
+        Question::FastCgi => drop(looking.await),
+        // Silence takes it longer to find; the failures that follow are told of it.
+        Question::Port => drop(clock::within(WAIT, looking).await),
+        Question::Speaks | Question::SpeaksPlain | Question::OtherFamily => {}
+    }
 }
 
 /// What to ask the server after this failure.
@@ -100,6 +116,8 @@ fn question(pool: &Pool, failure: &Failure, attempt: &Attempt) -> Option<Questio
         Failure::Tls(TlsFailure::Ended(_) | TlsFailure::TimedOut) if silent => {
             Some(Question::SpeaksPlain)
         }
+        Failure::Head(HeadFailure::TimedOut) if silent => attempt.address.map(|_| Question::Port),
+        Failure::Connect(failure) if is_timeout(failure) => attempt.address.map(|_| Question::Port),
         Failure::Connect(failure) if is_refused(failure) => {
             let other = probe::other_loopback(attempt.address?)?;
             let tried = attempt.tried.iter().any(|tried| tried.address == other);
@@ -112,6 +130,14 @@ fn question(pool: &Pool, failure: &Failure, attempt: &Attempt) -> Option<Questio
 
 fn is_fastcgi(attempt: &Attempt) -> bool {
     attempt.server().scheme == Scheme::FastCgi
+}
+
+fn is_timeout(failure: &ConnectFailure) -> bool {
+    match failure {
+        ConnectFailure::TimedOut => true,
+        ConnectFailure::Io { error, .. } => error.kind() == io::ErrorKind::TimedOut,
+        ConnectFailure::Remembered { .. } | ConnectFailure::Prohibited(_) => false,
+    }
 }
 
 fn is_refused(failure: &ConnectFailure) -> bool {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use crate::config::ServerAddress;
-use crate::diagnose::{Probed, Protocol, probe};
+use crate::diagnose::{Port, Probed, Protocol, probe};
 
 /// From the end of one question to the beginning of the next.
 const REST: Duration = Duration::from_secs(1);
@@ -60,6 +60,8 @@ pub enum Question {
     SpeaksPlain,
     /// Does anybody listen at its port by the other family?
     OtherFamily,
+    /// Does its port take connections, as it keeps us waiting?
+    Port,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,7 @@ pub enum Found {
     ExpectsProxyHeader,
     /// Somebody listens here.
     Listening(SocketAddr),
+    Port(Port),
 }
 
 impl Watch {
@@ -137,7 +140,7 @@ impl Question {
     /// How long its answer counts: a pool may be mended at any time, a protocol is rarely changed.
     fn counts(self) -> Duration {
         match self {
-            Question::FastCgi | Question::OtherFamily => Duration::from_secs(3),
+            Question::FastCgi | Question::OtherFamily | Question::Port => Duration::from_secs(3),
             Question::Speaks | Question::SpeaksPlain => Duration::from_secs(10),
         }
     }
@@ -158,6 +161,7 @@ impl Asked {
                 }
             }
             Question::SpeaksPlain => probe::speaks_plain(self.address?).await.map(Found::Speaks),
+            Question::Port => probe::port(self.address?).await.map(Found::Port),
             Question::OtherFamily => {
                 let other = probe::other_loopback(self.address?)?;
                 probe::connects(other).await.then_some(Found::Listening(other))

@@ -19,6 +19,7 @@ use network::Network;
 use socket2::{Domain, Socket, Type};
 use support::client::{self, PROBLEM};
 use support::proxy::Proxy;
+use support::tools::eventually;
 
 /// One way to fail.
 struct Row {
@@ -226,6 +227,13 @@ const ROWS: &[Row] = &[
         TIMEOUT,
         &[("reason", "accept_queue_full")],
     ),
+    row(
+        "full-queue-elsewhere",
+        "10.66.1.1:1032",
+        "connect_timeout",
+        TIMEOUT,
+        &[("reason", "silence")],
+    ),
 ];
 
 /// Names that a hosts file tells; `dual.test` is the backend by both families.
@@ -245,6 +253,7 @@ fn every_way_not_to_connect_is_told_apart() {
     serve(healthy);
     let four_only = network.backend(|| listen("10.66.1.1:1023"));
     serve(four_only);
+    let full = network.backend(|| full_queue("10.66.1.1:1032"));
     network.enter();
     let _full = full_queue("127.0.0.1:1031");
 
@@ -284,6 +293,34 @@ fn every_way_not_to_connect_is_told_apart() {
     }
     assert!(wrong.is_empty(), "{} rows are wrong:\n{}", wrong.len(), wrong.join("\n"));
     every_address_is_told(&proxy);
+    ports_are_asked_again(&proxy, full);
+}
+
+/// A port that kept us waiting is tried beside the requests: behind a rule that drops, and one whose
+/// program does not accept, until it does.
+fn ports_are_asked_again(proxy: &Proxy, full: (Socket, Vec<TcpStream>)) {
+    let asked = |path: &str, port: &str| {
+        eventually(&format!("{path} has a port that says {port}"), || {
+            let problem = client::get(proxy.port, path, PROBLEM).problem();
+            (problem["evidence"]["port_accepts"] == port).then_some(problem)
+        })
+    };
+    for path in ["/drop/again", "/full-queue-elsewhere/again"] {
+        let problem = asked(path, "no");
+        assert_eq!(problem["cause"], "connect_timeout", "{path}: {problem:#}");
+        assert_eq!(problem["certainty"], "likely", "{path}: {problem:#}");
+    }
+    // The program accepts again, and says nothing.
+    let (listener, waiting) = full;
+    drop(waiting);
+    thread::spawn(move || {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept() {
+            held.push(stream);
+        }
+    });
+    let problem = asked("/full-queue-elsewhere/opened", "yes");
+    assert_eq!(problem["cause"], "first_byte_timeout", "{problem:#}");
 }
 
 /// The block of each row behind that of the healthy server.
@@ -294,7 +331,7 @@ fn blocks() -> String {
         let _ = write!(
             blocks,
             "[upstream.{name}]\nservers = [\"http://{server}\"]\npaths = [\"/{name}\"]\n\
-             timeouts.connect = \"{}\"\n",
+             timeouts.connect = \"{}\"\ntimeouts.first_byte = \"500ms\"\n",
             patience(row)
         );
     }

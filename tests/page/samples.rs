@@ -8,8 +8,9 @@ use causeway::diagnose::{
     AddressSummary, AnswerFault, AttemptSummary, Authority, Before, Cause, CertFault, CertReason,
     Certainty, CgiFault, Code, ConnectFault, DnsConfigFault, Extended, Failed, Fate, Fix, FixId,
     ForbiddenReason, FramingFault, H2Fault, HeaderFault, Hop, IcmpError, IcmpMessage, IcmpSender,
-    IncidentId, Lookup, Mismatch, Named, Phase, ProhibitedReason, Protocol, Queue, RecordFault,
-    RejectReason, Report, RequestFault, Standing, UnreachableReason, UpgradeFault, entry,
+    IncidentId, Lookup, Mismatch, Named, Phase, Port, ProhibitedReason, Protocol, Queue,
+    RecordFault, RejectReason, Report, RequestFault, Standing, UnreachableReason, UpgradeFault,
+    entry,
 };
 
 /// What no visitor may see: each is in the evidence of some cause, or around it in the report.
@@ -97,7 +98,7 @@ pub fn hostile() -> Vec<Cause> {
         },
         C::ConnectionRefused { address, remembered: false, other_family: None },
         C::TcpRejectedByFirewall { address, icmp },
-        C::ConnectTimeout { address, waited: WAITED, queue },
+        C::ConnectTimeout { address, waited: WAITED, queue, port: Some(Port::Accepts) },
         C::HostUnreachable { address, reason: U::NeighborUnreachable, icmp: Some(icmp) },
         C::NetworkUnreachable { address, reason: U::NoRoute, icmp: None },
         C::ConnectForbiddenLocally { address, errno: 13 },
@@ -143,7 +144,7 @@ pub fn hostile() -> Vec<Cause> {
         C::StaleKeepalive { idle: WAITED, served: BYTES },
         C::ClosedBeforeResponse,
         C::ResetBeforeResponse { errno: 104 },
-        C::FirstByteTimeout { waited: WAITED },
+        C::FirstByteTimeout { waited: WAITED, port: Some(Port::Silent) },
         C::ClosedMidHeaders { bytes_received: BYTES, reset: false },
         C::HeaderStallTimeout { waited: WAITED, bytes_received: BYTES },
         C::PlainHttpToTlsPort,
@@ -270,7 +271,7 @@ pub fn plausible() -> Vec<Cause> {
             names: names(),
             also: vec![CertFault::WrongHost, CertFault::MissingIntermediate],
         },
-        C::FirstByteTimeout { waited: Duration::from_millis(60_001) },
+        C::FirstByteTimeout { waited: Duration::from_millis(60_001), port: Some(Port::Accepts) },
         C::InvalidHeader {
             fault: HeaderFault::NoColon,
             line: b"PHP Warning \x1b[31m<b>undefined</b>".to_vec(),

@@ -16,6 +16,7 @@ mod host;
 mod http2;
 mod hygiene;
 mod looks;
+mod ports;
 mod proxy;
 mod questions;
 mod routing;

@@ -1,18 +1,44 @@
-//! A plain connect, closed at once and without a byte: does anybody listen there?
+//! A plain connect, closed at once and without a byte: does anybody listen there, and does the port
+//! take connections that a moment ago kept us waiting?
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 
 use crate::clock;
+use crate::diagnose::facts::Port;
 
 /// This host answers itself at once.
 const LIMIT: Duration = Duration::from_millis(100);
+/// Another host has a second SYN before it is called silent: the first may be lost, and the next
+/// goes out after a second (RFC 6298 section 2).
+const SILENCE: Duration = Duration::from_millis(1500);
 
 /// Whether a connection is taken.
 pub async fn connects(address: SocketAddr) -> bool {
     matches!(clock::within(LIMIT, TcpStream::connect(address)).await, Some(Ok(_)))
+}
+
+/// How the port takes a connection; `None` when that failed for a reason of our own.
+pub async fn port(address: SocketAddr) -> Option<Port> {
+    match clock::within(SILENCE, TcpStream::connect(address)).await {
+        Some(Ok(_)) => Some(Port::Accepts),
+        Some(Err(error)) => said(&error),
+        None => Some(Port::Silent),
+    }
+}
+
+/// What the other side's part in an error is. Whatever is not certain to be its own, such as a lack
+/// of descriptors, ports or rights or a route that is missing here, says nothing of it.
+fn said(error: &io::Error) -> Option<Port> {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Some(Port::Refused),
+        io::ErrorKind::HostUnreachable => Some(Port::Unreachable),
+        io::ErrorKind::TimedOut => Some(Port::Silent),
+        _ => None,
+    }
 }
 
 /// The same port at the loopback address of the other family, where a program is found that listens
@@ -40,6 +66,40 @@ mod tests {
             assert!(connects(address).await, "{ip}");
             drop(listener);
             assert!(!connects(address).await, "{ip}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_is_told_by_how_it_takes_a_connect() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_eq!(port(address).await, Some(Port::Accepts));
+        drop(listener);
+        assert_eq!(port(address).await, Some(Port::Refused));
+        // This host has no such link.
+        assert_eq!(port("[fe80::1%4294967295]:80".parse().unwrap()).await, None);
+    }
+
+    #[test]
+    fn an_error_of_our_own_says_nothing_of_the_port() {
+        for (errno, expected) in [
+            (111, Some(Port::Refused)),
+            (113, Some(Port::Unreachable)),
+            (110, Some(Port::Silent)),
+            // EPERM, ENOMEM, EACCES, EINVAL, ENFILE, EMFILE.
+            (1, None),
+            (12, None),
+            (13, None),
+            (22, None),
+            (23, None),
+            (24, None),
+            // EAFNOSUPPORT, EADDRNOTAVAIL, ENETUNREACH, ENOBUFS.
+            (97, None),
+            (99, None),
+            (101, None),
+            (105, None),
+        ] {
+            assert_eq!(said(&io::Error::from_raw_os_error(errno)), expected, "{errno}");
         }
     }
 

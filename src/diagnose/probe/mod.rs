@@ -8,7 +8,7 @@ mod proxy_header;
 mod queue;
 mod speaks;
 
-pub use connects::{connects, other_loopback};
+pub use connects::{connects, other_loopback, port};
 pub use fastcgi::fastcgi;
 pub use neighbor::neighbor_is_silent;
 pub use proxy_header::expects_proxy_header;
