@@ -154,7 +154,7 @@ fn not_http(attempt: &Attempt) -> (Cause, Certainty) {
             Cause::PlainHttpToTlsPort
         }
         // HTTP/1 is another protocol there, and so is text.
-        found if attempt.upstream.speaks_http2(server) => {
+        found if attempt.speaks_http2() => {
             Cause::PeerIsOtherProtocol { protocol: found.unwrap_or(Protocol::Unknown) }
         }
         Some(Protocol::Http) => {

@@ -2,7 +2,8 @@
 //!
 //! Nothing is doubled: a request of which bytes may have reached an upstream goes out again only
 //! when nothing of its body is used up, and either it is idempotent and was met by a connection
-//! that had gone stale, or the upstream vouches that it did nothing with it (HTTP/2).
+//! that had gone stale, or the upstream vouches that it did nothing with it (HTTP/2), or demands in
+//! place of an answer that it come over HTTP/1.1.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -225,9 +226,13 @@ async fn attempts(
             Ok(answer) => return recognise(answer, attempt),
             Err(failure) => failure,
         };
-        let given_back = attempt.declined && upload.as_ref().is_some_and(|upload| !upload.touched);
+        let whole = upload.as_ref().is_some_and(|upload| !upload.touched);
+        let given_back = attempt.declined && whole;
+        // Noted for the requests that follow, also where this one cannot go out again.
+        let falls_back = pool.falls_back(&failure, attempt) && whole;
         let again = is_stale_and_repeatable(&failure, attempt, request, upload.as_ref())
-            || (given_back && !fresh);
+            || (given_back && !fresh)
+            || falls_back;
         if !again {
             tried.push(server);
             // Only for a request that goes on: choosing takes a turn, and the one trial of a server

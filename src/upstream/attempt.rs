@@ -44,6 +44,8 @@ pub struct Attempt {
     pub body_bytes: u64,
     /// The final response's status, once its head was whole and sound.
     pub status: Option<u16>,
+    /// HTTP/1.1 is spoken in place of HTTP/2, as the server wanted a moment ago.
+    pub http1: bool,
     /// HTTP/2: the peer vouches that it did nothing with the request.
     pub declined: bool,
     /// FastCGI: the program has printed something.
@@ -137,6 +139,7 @@ impl Attempt {
             bytes_received: 0,
             body_bytes: 0,
             status: None,
+            http1: false,
             declined: false,
             printed: false,
             stderr: None,
@@ -147,6 +150,11 @@ impl Attempt {
     /// The server as configured.
     pub fn server(&self) -> &Server {
         &self.upstream.servers[self.server]
+    }
+
+    /// Whether it is HTTP/2 that is spoken to it.
+    pub fn speaks_http2(&self) -> bool {
+        !self.http1 && self.upstream.speaks_http2(self.server())
     }
 
     pub(crate) fn remains(&mut self) -> &mut Remains {

@@ -13,6 +13,9 @@ use super::fastcgi::cgi_head::CgiHeadFault;
 use super::fastcgi::record::{ProtocolStatus, RecordFault};
 use super::http1::body::ChunkPart;
 
+/// RFC 9113 section 7: "the endpoint requires that HTTP/1.1 be used instead of HTTP/2".
+const HTTP_1_1_REQUIRED: u32 = 0xd;
+
 /// The stages of one exchange, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
@@ -299,6 +302,22 @@ impl Http2Failure {
             Http2Failure::Reset { .. }
             | Http2Failure::Protocol { .. }
             | Http2Failure::PingTimedOut => false,
+        }
+    }
+}
+
+impl Http2Failure {
+    /// Whether the peer says, in place of an answer, that the request is to come over HTTP/1.1. A
+    /// GOAWAY says so of what it did not take.
+    pub fn wants_http1(&self) -> bool {
+        match self {
+            Http2Failure::Reset { code } => *code == HTTP_1_1_REQUIRED,
+            Http2Failure::GoAway { code, .. } => {
+                *code == HTTP_1_1_REQUIRED && self.is_unprocessed()
+            }
+            Http2Failure::Refused | Http2Failure::Protocol { .. } | Http2Failure::PingTimedOut => {
+                false
+            }
         }
     }
 }

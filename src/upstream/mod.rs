@@ -120,7 +120,7 @@ pub async fn exchange(
     fresh: bool,
 ) -> Result<Answer, Failure> {
     let server = attempt.server;
-    let (head, mut coming) = match pool.upstream.speaks_http2(attempt.server()) {
+    let (head, mut coming) = match attempt.speaks_http2() {
         true => {
             // Boxed, since a request over another protocol would carry its size.
             let heard = http2::exchange(pool, resolver, request, upload, attempt, fresh);
@@ -223,6 +223,9 @@ async fn open(pool: &Pool, resolver: &Resolver, attempt: &mut Attempt) -> Result
     };
     if let Err(Failure::Connect(failure)) = &opened {
         pool.remember_refusal(server, attempt.address, failure);
+    }
+    if attempt.http1 && matches!(opened, Err(Failure::Tls(_))) {
+        pool.forget_http1(server);
     }
     if let ServerAddress::Name { host, .. } = &attempt.upstream.clone().servers[server].address {
         match &opened {
@@ -407,5 +410,7 @@ impl Streaming {
 
 /// A new attempt at one server of a block.
 pub fn attempt(pool: &Pool, server: usize, started: Instant) -> Attempt {
-    Attempt::new(pool.upstream.clone(), server, started)
+    let mut attempt = Attempt::new(pool.upstream.clone(), server, started);
+    attempt.http1 = pool.wants_http1(server);
+    attempt
 }

@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use crate::clock;
-use crate::config::Upstream;
+use crate::config::{Scheme, Upstream};
 
-use super::failure::{ConnectFailure, Icmp, Prohibited};
+use super::attempt::Attempt;
+use super::failure::{ConnectFailure, Failure, HeadFailure, Icmp, Prohibited};
 use super::http2::Links;
 use super::prohibited;
 use super::tls::TlsSetup;
@@ -30,6 +31,9 @@ const REFUSAL_MEMORY: Duration = Duration::from_millis(100);
 /// twice as long each time that it fails again, up to the most.
 const PASS_OVER_MIN: Duration = Duration::from_millis(250);
 const PASS_OVER_MAX: Duration = Duration::from_secs(8);
+
+/// How long a server that wants HTTP/1.1 gets it, before it is asked in HTTP/2 again.
+const HTTP1_MEMORY: Duration = Duration::from_secs(300);
 
 /// An idle connection is closed after this time, before the usual keep-alive of backends ends.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -65,6 +69,8 @@ pub struct Pool {
     v4_first: Vec<Cell<bool>>,
     /// The servers that have answered before.
     answered: Vec<Cell<bool>>,
+    /// The servers of HTTP/2 that want HTTP/1.1, and until when they get it.
+    http1_until: Vec<Cell<Option<Instant>>>,
     /// The servers that could not be reached, in a block of several.
     down: Vec<Cell<Option<Down>>>,
     turn: Cell<usize>,
@@ -104,8 +110,7 @@ pub struct NoPermit {
 impl Shared {
     /// `listeners`: our own, to which no name may lead.
     pub fn new(upstream: Arc<Upstream>, listeners: Arc<[SocketAddr]>) -> Shared {
-        let secured =
-            upstream.servers.iter().any(|server| server.scheme == crate::config::Scheme::Https);
+        let secured = upstream.servers.iter().any(|server| server.scheme == Scheme::Https);
         Shared {
             permits: Semaphore::new(upstream.limits.connections.min(Semaphore::MAX_PERMITS)),
             waiting: AtomicUsize::new(0),
@@ -131,6 +136,7 @@ impl Pool {
             refused: (0..servers).map(|_| Cell::new(None)).collect(),
             v4_first: (0..servers).map(|_| Cell::new(false)).collect(),
             answered: (0..servers).map(|_| Cell::new(false)).collect(),
+            http1_until: (0..servers).map(|_| Cell::new(None)).collect(),
             down: (0..servers).map(|_| Cell::new(None)).collect(),
             turn: Cell::new(0),
         }
@@ -234,6 +240,27 @@ impl Pool {
     /// The connections to a server of HTTP/2.
     pub(super) fn links(&self, server: usize) -> &Rc<Links> {
         &self.links[server]
+    }
+
+    /// Whether a failure is a server's wish for HTTP/1.1 that can be granted, as it now is for a
+    /// while: ALPN may choose it. Who speaks h2c has nothing to choose (RFC 9113 section 3.3).
+    pub fn falls_back(&self, failure: &Failure, attempt: &Attempt) -> bool {
+        let wanted =
+            matches!(failure, Failure::Head(HeadFailure::Http2(said)) if said.wants_http1());
+        let granted = wanted && attempt.server().scheme == Scheme::Https;
+        if granted {
+            self.http1_until[attempt.server].set(Some(Instant::now() + HTTP1_MEMORY));
+        }
+        granted
+    }
+
+    pub(super) fn wants_http1(&self, server: usize) -> bool {
+        self.http1_until[server].get().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// It does not take HTTP/1.1 either.
+    pub(super) fn forget_http1(&self, server: usize) {
+        self.http1_until[server].set(None);
     }
 
     /// Closes what has been idle for too long, or was closed by the peer. Once a tick.

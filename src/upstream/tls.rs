@@ -65,6 +65,8 @@ static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
 #[derive(Debug, Clone)]
 pub struct TlsSetup {
     connector: Arc<ClientConfig>,
+    /// For servers that are spoken to in HTTP/2 and want HTTP/1.1.
+    http1: Arc<ClientConfig>,
 }
 
 impl TlsSetup {
@@ -84,9 +86,12 @@ impl TlsSetup {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_client_cert_resolver(Arc::new(NoneOfOurs));
-        let protocol: &[u8] = if upstream.tls.http2 { b"h2" } else { b"http/1.1" };
-        config.alpn_protocols = vec![protocol.to_vec()];
-        Some(TlsSetup { connector: Arc::new(config) })
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let http1 = Arc::new(config.clone());
+        if upstream.tls.http2 {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
+        Some(TlsSetup { connector: Arc::new(config), http1 })
     }
 
     /// The handshake with one server. What the peer sent and presented is kept in the attempt on
@@ -106,7 +111,8 @@ impl TlsSetup {
         let limit = attempt.upstream.timeouts.tls;
         let seen = Rc::new(Seen::default());
         let tap = Tap::new(tcp, seen.clone());
-        let mut connecting = TlsConnector::from(self.connector.clone()).connect(name, tap);
+        let config = if attempt.http1 { &self.http1 } else { &self.connector };
+        let mut connecting = TlsConnector::from(config.clone()).connect(name, tap);
         let mut notes = Notes::default();
         let noting = std::future::poll_fn(|cx| {
             let polled = Pin::new(&mut connecting).poll(cx);

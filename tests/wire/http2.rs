@@ -111,7 +111,7 @@ impl Server {
 }
 
 /// RFC 9113 sections 3.4, 4.1 and 6.2.
-fn read_fields(stream: &mut impl Read) -> Option<()> {
+pub(super) fn read_fields(stream: &mut impl Read) -> Option<()> {
     stream.read_exact(&mut [0; 24]).ok()?;
     loop {
         let mut header = [0; 9];
@@ -253,25 +253,25 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn settings() -> Vec<u8> {
+pub(super) fn settings() -> Vec<u8> {
     frame(4, 0, 0, b"")
 }
 
 /// `:status: 200` and the body `ok`, on stream 1.
-fn answer() -> Vec<u8> {
+pub(super) fn answer() -> Vec<u8> {
     [settings(), frame(1, 4, 1, b"\x88"), frame(0, 1, 1, b"ok")].concat()
 }
 
-fn goaway(last_stream: u32, code: u32, debug: &[u8]) -> Vec<u8> {
+pub(super) fn goaway(last_stream: u32, code: u32, debug: &[u8]) -> Vec<u8> {
     let payload = [&last_stream.to_be_bytes(), &code.to_be_bytes(), debug].concat();
     frame(7, 0, 0, &payload)
 }
 
-fn reset(code: u32) -> Vec<u8> {
+pub(super) fn reset(code: u32) -> Vec<u8> {
     frame(3, 0, 1, &code.to_be_bytes())
 }
 
-fn post(path: &str, body: &str) -> String {
+pub(super) fn post(path: &str, body: &str) -> String {
     let length = body.len();
     format!("POST {path} HTTP/1.1\r\nHost: shop.example\r\nContent-Length: {length}\r\n\r\n{body}")
 }
@@ -523,6 +523,8 @@ fn what_may_have_been_processed_does_not() {
         ([settings(), goaway(1, 2, b"")].concat(), "h2_goaway"),
         ([settings(), reset(2)].concat(), "h2_stream_reset"),
         ([settings(), reset(8)].concat(), "h2_stream_reset"),
+        // It wants HTTP/1.1, which nobody negotiates over h2c.
+        ([settings(), reset(13)].concat(), "h2_stream_reset"),
         ([settings(), frame(0, 0, 0, b"stray")].concat(), "h2_protocol_error"),
         (settings(), "closed_before_response"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), "peer_is_other_protocol"),

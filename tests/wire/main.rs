@@ -10,6 +10,7 @@ mod bodies;
 mod client;
 mod commands;
 mod doubled;
+mod fallback;
 mod fields;
 mod forwarding;
 mod host;
