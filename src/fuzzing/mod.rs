@@ -2,16 +2,19 @@
 //! of the same bytes do not disagree. Called by the targets in `fuzz/` and by the tests; no part of
 //! the program.
 //!
-//! Here stand the codecs; `answers` holds the readers of what others say, `diagnosis` the way from
-//! any failure to its page, with `failures` made of bytes by `source`.
+//! Here stand the codecs, but for what is ours of HTTP/2, in `http2`; `answers` holds the readers
+//! of what others say, `diagnosis` the way from any failure to its page, with `failures` made of
+//! bytes by `source`.
 
 mod answers;
 mod diagnosis;
 mod failures;
+mod http2;
 mod source;
 
 pub use answers::{extended_errors, received, said, sock_diag};
 pub use diagnosis::{certificates, diagnosis, first_bytes};
+pub use http2::{http2_fields, http2_frames};
 
 use std::path::Path;
 

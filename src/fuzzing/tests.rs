@@ -101,6 +101,45 @@ const RECORDS: &[&str] = &[
     "\x02",
     "HTTP",
 ];
+const FRAMES: &[&str] = &[
+    "\0\0\0\x04\0\0\0\0\0",
+    "\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64",
+    "\0\0\x08\x07\0\0\0\0\0\0\0\0\x05\0\0\0\0",
+    "\0\0\x0c\x07\0\0\0\0\0\x7f\0\0\x03\0\0\0\x0bcalm",
+    "\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\x0d",
+    "\0\0\x04\x07\0\0\0\0\0\0\0\0\x01",
+    "\0\0\0\x07\0\0\0\0\0",
+    "\0\0\x04\x03\0\0\0\0\x01\0\0\0\x07",
+    "\0\0\x02\0\x01\0\0\0\x01hi",
+    "\0\x01\0\x07\0\0\0\0\0",
+    "\0\0",
+    "\x07",
+    "HTTP/1.1 400 Bad Request\r\n",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+];
+/// A request's head and, behind an empty line, the fields of a response.
+const FIELDS: &[&str] = &[
+    "GET / HTTP/1.1\r\n",
+    "POST /a?b={c}|d HTTP/1.1\r\n",
+    "OPTIONS * HTTP/1.1\r\n",
+    "GET http://a/b HTTP/1.1\r\n",
+    "Host: a\r\n",
+    "Host: [::1]:80\r\n",
+    "Host: a%20b\r\n",
+    "Content-Length: 5\r\n",
+    "Content-Length: 6\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Connection: x\r\n",
+    "Upgrade: x\r\n",
+    "TE: trailers\r\n",
+    "Expect: 100-continue\r\n",
+    "Cookie: a=1\r\n",
+    "X: y\r\n",
+    "X: \u{e9}\r\n",
+    "\r\n",
+    ":",
+    " ",
+];
 const PARAMS: &[&str] = &[
     "\x06\x03\x01X-Realabc",
     "\x06\x03\x02X_Realabc",
@@ -383,6 +422,18 @@ proptest! {
     }
 
     #[test]
+    fn frames_have_one_reading(bytes in words(FRAMES)) {
+        http2_frames(&[b"\0\0\0\x04\0\0\0\0\0".as_slice(), &bytes].concat());
+        http2_frames(&bytes);
+    }
+
+    #[test]
+    fn fields_of_http_2_are_those_of_http_1(bytes in words(FIELDS)) {
+        http2_fields(&[b"GET /a HTTP/1.1\r\nHost: a\r\n".as_slice(), &bytes].concat());
+        http2_fields(&bytes);
+    }
+
+    #[test]
     fn extended_errors_are_bounded(bytes in words(RESOLVERS)) {
         extended_errors(&[b"\0\x07\x81\x82".as_slice(), &bytes].concat());
         extended_errors(&bytes);
@@ -412,6 +463,8 @@ proptest! {
         response_head(&bytes);
         header_line(&bytes);
         chunked(&bytes);
+        http2_frames(&bytes);
+        http2_fields(&bytes);
         fastcgi_records(&bytes);
         fastcgi_params(&bytes);
         cgi_head(&bytes);
@@ -442,7 +495,7 @@ fn certificate() -> Vec<u8> {
 #[test]
 fn every_property_has_its_target() {
     let mut properties = Vec::new();
-    for file in ["mod", "answers", "diagnosis"] {
+    for file in ["mod", "answers", "diagnosis", "http2"] {
         let text = std::fs::read_to_string(format!("src/fuzzing/{file}.rs")).unwrap();
         for line in text.lines() {
             let Some((_, rest)) = line.split_once("pub fn ") else { continue };

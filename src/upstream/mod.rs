@@ -10,7 +10,7 @@ mod download;
 mod failure;
 pub mod fastcgi;
 pub mod http1;
-mod http2;
+pub mod http2;
 mod icmp;
 mod pool;
 mod prohibited;

@@ -3,10 +3,10 @@
 //!
 //! `watch` and `fields` are pure; `link` has the connections, `stream` one exchange on one of them.
 
-mod fields;
+pub mod fields;
 mod link;
 mod stream;
-mod watch;
+pub mod watch;
 
 use std::future::poll_fn;
 use std::rc::Rc;
