@@ -335,6 +335,23 @@ fn a_tls_port_behind_http_is_named() {
 }
 
 #[test]
+fn a_port_for_balancers_is_named() {
+    let site = Site::new();
+    let port = free_port();
+    let apache = Apache::start(&site, port, Speaks::HttpBehindALine);
+    let proxy = Proxy::before(&format!("http://127.0.0.1:{port}"), "");
+    // It is asked beside the requests.
+    let answer = eventually("the proxy has asked", || {
+        let answer = client::get(proxy.port, "/hello.txt", PROBLEM);
+        (answer.problem()["cause"] != "closed_before_response").then_some(answer)
+    });
+    answer.assert_problem(&["proxy_protocol_expected"], "http_protocol_error");
+    apache.stop();
+    let _apache = Apache::start(&site, port, Speaks::Http);
+    expect_forwarding(&proxy);
+}
+
+#[test]
 fn a_plain_port_behind_https_is_named() {
     let site = Site::new();
     let port = free_port();

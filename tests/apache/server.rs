@@ -66,6 +66,8 @@ const PAGES: &[(&str, &str)] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speaks {
     Http,
+    /// Behind a line of the PROXY protocol, as balancers send it.
+    HttpBehindALine,
     Https,
 }
 
@@ -168,6 +170,7 @@ impl Site {
             "proxy",
             "proxy_http",
             "proxy_wstunnel",
+            "remoteip",
             "ssl",
         ] {
             let file = modules.join(format!("mod_{name}.so")).display().to_string();
@@ -196,6 +199,9 @@ impl Site {
         }
         if let Some(port) = self.backend_port.get() {
             text += &format!("ProxyPass /behind http://127.0.0.1:{port}/ retry=0\n");
+        }
+        if speaks == Speaks::HttpBehindALine {
+            text += "RemoteIPProxyProtocol On\n";
         }
         if speaks == Speaks::Https {
             self.authority();
