@@ -24,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
 ];
 
 /// Bytes in, values out: no async, no clock, no files, no sockets.
-const PURE: [&str; 46] = [
+const PURE: [&str; 51] = [
     "demo/fastcgi.rs",
     "files/conditions.rs",
     "files/encoding.rs",
@@ -69,7 +69,11 @@ const PURE: [&str; 46] = [
     "diagnose/said.rs",
     "diagnose/tls.rs",
     "diagnose/signs.rs",
+    "page/assets.rs",
+    "page/coding.rs",
     "page/html.rs",
+    "page/operator.rs",
+    "page/values.rs",
     "page/json.rs",
     "page/text.rs",
 ];

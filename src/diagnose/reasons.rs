@@ -84,7 +84,7 @@ pub fn reasons(code: Code) -> &'static [ReasonId] {
         C::LocalStorageFailed => &[OverloadTraffic, Quota, SoftwareBug],
         C::LocalOutOfMemory => &[OutOfMemory, OverloadTraffic, NoisyNeighbour],
 
-        C::TlsPeerSpeaksPlaintext | C::PlainHttpToTlsPort => {
+        C::TlsPeerSpeaksPlaintext | C::ProxyProtocolExpected | C::PlainHttpToTlsPort => {
             &[ProtocolMismatch, WrongPort, RecentChange]
         }
         C::TlsCertExpired | C::TlsCertNotYetValid => &[SoftwareBug, RecentChange],
