@@ -355,7 +355,7 @@ fn a_packed_page_fits_the_first_flight() {
             for coding in
                 [Some(Coding::Gzip), rarely.then_some(Coding::Brotli)].into_iter().flatten()
             {
-                let kind = Kind::of(&report, words, &view, false);
+                let kind = Kind::of(&report, words, &view, Rules::default());
                 let page = plates.cut(kind, &report, words, &view, Some(coding));
                 let head: usize = page
                     .headers
@@ -374,7 +374,7 @@ fn a_packed_page_fits_the_first_flight() {
 }
 
 fn fixes_of(cause: &Cause) -> Vec<Fix> {
-    fixes(cause, &Site { server: None, server_name: "", moved: false })
+    fixes(cause, &Site::of(None))
 }
 
 #[test]

@@ -1,15 +1,11 @@
 //! THE FIXES: a cause to the fixes that match it, the one that helps first in front.
 //!
-//! Ids are stable: they are keys of `text` and part of the JSON. The command beside the first of
-//! them comes from `look`. Pure.
+//! Ids are stable: they are keys of `text` and part of the JSON. This is the order where nothing
+//! but the cause is known; `matching` ranks by what else is. Pure.
 
 use strum::{EnumIter, EnumString, IntoStaticStr};
 
-use crate::config::Server;
-
-use super::cause::{Cause, Code};
-use super::foremost::foremost;
-use super::look::look;
+use super::cause::Code;
 
 /// The stable id of a fix.
 #[derive(
@@ -87,6 +83,7 @@ pub enum FixId {
     RaiseConnectionLimit,
     RaiseFdLimit,
     AddRoute,
+    AddHost,
     BreakLoop,
     FixFraming,
     FixUpgrade,
@@ -116,15 +113,6 @@ pub enum Audience {
     Operator,
 }
 
-/// One fix as it applies to one failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fix {
-    pub id: FixId,
-    pub audience: Audience,
-    /// A command to look with, from configured values only; for operators.
-    pub command: Option<String>,
-}
-
 impl FixId {
     /// The snake_case id.
     pub fn name(self) -> &'static str {
@@ -142,39 +130,7 @@ impl FixId {
     }
 }
 
-/// What the fixes of one failure depend on beside its cause.
-#[derive(Debug, Clone, Copy)]
-pub struct Site<'a> {
-    /// The server that failed; `None` when none was chosen.
-    pub server: Option<&'a Server>,
-    /// The name that its certificate has to carry.
-    pub server_name: &'a str,
-    /// The server's name leads elsewhere than when it was last reached.
-    pub moved: bool,
-}
-
-/// The fixes for a cause, visitors' first, each group with the likeliest help in front.
-pub fn fixes(cause: &Cause, site: &Site<'_>) -> Vec<Fix> {
-    let (visitor, operator) = table(cause.code());
-    let command = look(cause, site);
-    let operator = operators(operator, foremost(cause, site));
-    let mut list = Vec::with_capacity(visitor.len() + operator.len());
-    list.extend(visitor.iter().map(|id| Fix { id: *id, audience: id.audience(), command: None }));
-    list.extend(operator.iter().map(|id| Fix { id: *id, audience: id.audience(), command: None }));
-    // The first of the operator's fixes carries the command that confirms the diagnosis.
-    if let Some(first) = list.get_mut(visitor.len()) {
-        first.command = command;
-    }
-    list
-}
-
-/// The operator's fixes in their order, this one in front.
-fn operators(listed: &[FixId], first: Option<FixId>) -> Vec<FixId> {
-    let others = listed.iter().copied().filter(|id| Some(*id) != first);
-    first.into_iter().chain(others).collect()
-}
-
-/// The ids of the fixes for a cause, in the same order.
+/// The ids of the fixes for a cause, visitors' first, each group in the table's order.
 pub fn fix_ids(code: Code) -> impl Iterator<Item = FixId> {
     let (visitor, operator) = table(code);
     visitor.iter().chain(operator).copied()
@@ -214,7 +170,7 @@ const OWN_NETWORK: &[FixId] = &[
 const OTHER_PATH: &[FixId] = &[FixId::CheckAddress, FixId::ContactSite, FixId::CachedCopy];
 
 /// Cause to fixes: visitors', operators'. One row a cause, the most helpful first.
-fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
+pub fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
     use Code as C;
     use FixId::*;
     match code {
@@ -261,7 +217,9 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
         C::HostUnreachable => {
             (WAIT, &[CheckConnectivity, BackendStatus, CheckDns, CheckFirewall, ContactHost])
         }
-        C::NetworkUnreachable => (WAIT, &[CheckConnectivity, CheckDns, CheckFirewall, ContactHost]),
+        C::NetworkUnreachable => {
+            (WAIT, &[AddRoute, CheckConnectivity, CheckDns, CheckFirewall, ContactHost])
+        }
         C::ConnectForbiddenLocally => (TELL, &[AllowConnect, CheckLogs, CheckFirewall]),
         C::UnixSocketMissing => {
             (WAIT, &[BackendStatus, StartBackend, SocketPath, CheckLogs, RollBack, Monitor])
@@ -518,7 +476,7 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
             &[BackendStatus, StartBackend, CheckLogs, CheckMemory, MatchPort, RollBack, Monitor],
         ),
         C::NoUpstreamConfigured => {
-            (&[OtherSite, FlushDns, ChangeDns, ContactSite], &[AddRoute, CheckDns, RestartProxy])
+            (&[OtherSite, FlushDns, ChangeDns, ContactSite], &[AddHost, CheckDns, RestartProxy])
         }
         C::ProxyInternalError => (WAIT, &[CheckLogs, RestartProxy, UpdateSoftware, ReportBug]),
 
@@ -541,17 +499,6 @@ fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn after_a_move_the_name_comes_first() {
-        let (_, refused) = table(Code::ConnectionRefused);
-        assert_eq!(operators(refused, None), refused);
-        let moved = operators(refused, Some(FixId::CheckDns));
-        assert_eq!((moved[0], &moved[1..]), (FixId::CheckDns, refused));
-        let (_, unreachable) = table(Code::HostUnreachable);
-        let moved = operators(unreachable, Some(FixId::CheckDns));
-        assert_eq!((moved[0], moved.len()), (FixId::CheckDns, unreachable.len()));
-    }
 
     #[test]
     fn every_cause_has_fixes_for_both_audiences() {

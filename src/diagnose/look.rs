@@ -11,7 +11,7 @@ use crate::config::{Scheme, ServerAddress};
 use super::catalog::{self, Phase};
 use super::cause::{Cause, Code};
 use super::dns::{self, Lookup};
-use super::fixes::Site;
+use super::matching::Site;
 
 /// Where name servers listen (RFC 1035 section 4.2).
 const DNS_PORT: u16 = 53;
@@ -23,7 +23,7 @@ const FPM_LOG: &str = "tail -qn 30 /var/log/php*fpm*.log /var/log/php-fpm/*.log;
 const FPM_DEATHS: &str = "tail -qn 30 /var/log/php*fpm*.log /var/log/php-fpm/*.log; \
     journalctl -k -g 'segfault|oom' -n 20";
 /// The usual services behind a PHP application; those that are not there are named as such.
-const HELPERS: &str = "systemctl status --no-pager -n 5 mariadb mysql postgresql redis-server \
+pub const HELPERS: &str = "systemctl status --no-pager -n 5 mariadb mysql postgresql redis-server \
     memcached";
 
 /// The command for a cause; `None` where no server was chosen or none has a part in it.
@@ -82,7 +82,7 @@ pub fn look(cause: &Cause, site: &Site<'_>) -> Option<String> {
 
 /// What a name leads to: by the name server that we asked, else as other programs of this host see
 /// it. Both come from the configuration, the gateway's or the host's.
-fn name_look(lookup: Option<&Lookup>, host: &str) -> String {
+pub fn name_look(lookup: Option<&Lookup>, host: &str) -> String {
     let host = quote(host);
     match lookup.and_then(|lookup| lookup.resolver) {
         Some(resolver) => {
@@ -193,7 +193,7 @@ fn tcp_look(code: Code, host: &str, port: u16, site: &Site<'_>) -> String {
 }
 
 /// A word of a POSIX shell: bare where nothing in it is special, in single quotes otherwise.
-fn quote(word: &str) -> String {
+pub fn quote(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {
         return word.to_owned();
@@ -251,10 +251,10 @@ mod tests {
             let fastcgi = matches!(cause, Cause::UpstreamErrorStatus { .. });
             let scheme = if fastcgi { Scheme::FastCgi } else { Scheme::Http };
             let server = Server { scheme, address };
-            let site = Site { server: Some(&server), server_name: "", moved: false };
+            let site = Site::of(Some(&server));
             assert_eq!(look(cause, &site).as_deref(), Some(command));
         }
-        let nobody = Site { server: None, server_name: "", moved: false };
+        let nobody = Site::of(None);
         assert_eq!(look(&died, &nobody), None);
     }
 
@@ -262,7 +262,7 @@ mod tests {
     fn a_name_is_looked_up_where_we_asked_for_it() {
         let address = ServerAddress::Name { host: "app.internal".to_owned(), port: 80 };
         let server = Server { scheme: Scheme::Http, address };
-        let site = |moved| Site { server: Some(&server), server_name: "", moved };
+        let site = |moved| Site { moved, ..Site::of(Some(&server)) };
         let asked = |resolver: &str| {
             let lookup = Lookup { resolver: resolver.parse().ok(), ..Lookup::default() };
             Cause::DnsNxdomain { name: "app.internal".to_owned(), lookup: Box::new(lookup) }

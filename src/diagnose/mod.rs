@@ -1,17 +1,20 @@
 //! ROOM 3: from failure to report.
 //!
 //! `cause` is the list, `faults` parts of its evidence, `catalog` its meaning, `evidence` its
-//! values in print, `reasons` what lies behind it, `fixes` what to do and `foremost` what first,
-//! `look` how to see it for oneself, `text` the words, `report` the result. `classify`, `connect`,
-//! `dns`, `tls` and `fastcgi` decide from failures, `said` and `answer` from answers that are
-//! whole, `hop` finds who made one by its `signs`; `facts` are what `probe` found on this host.
-//! Nothing but `probe` opens anything or waits.
+//! values in print, `reasons` what lies behind it, `fixes` what to do, `matching` and its `rules`
+//! in which order, by what is `around`, `look` and `commands` what to type on a host of this
+//! `layout`, `text` the words, `report` the result. `classify`, `connect`, `dns`, `tls` and
+//! `fastcgi` decide from failures, `said` and `answer` from answers that are whole, `hop` finds who
+//! made one by its `signs`; `facts` are what `probe` found on this host. Nothing but `probe` opens
+//! anything or waits.
 
 mod answer;
+mod around;
 mod catalog;
 mod cause;
 mod certificate;
 mod classify;
+mod commands;
 mod connect;
 mod dns;
 mod evidence;
@@ -20,14 +23,17 @@ mod fastcgi;
 mod faults;
 mod fingerprint;
 mod fixes;
-mod foremost;
+mod fpm;
 mod hop;
 mod http2;
+mod layout;
 mod look;
+mod matching;
 mod print;
 pub mod probe;
 mod reasons;
 mod report;
+mod rules;
 mod said;
 mod signs;
 mod text;
@@ -35,9 +41,11 @@ mod tls;
 mod unreached;
 
 pub use answer::{Question, answered, by_status};
+pub use around::{Around, Memory};
 pub use catalog::{Blame, Entry, Phase, entry, is_received};
 pub use cause::{Cause, Code};
 pub use classify::{classify, is_stale};
+pub use commands::{Command, Kind as CommandKind, commands};
 pub use connect::own_limit;
 pub use dns::{
     AnswerFault, Authority, Before, DnsConfigFault, Extended, Lookup, Named, has_moved, lookup,
@@ -50,14 +58,17 @@ pub use faults::{
     Protocol, RecordFault, RejectReason, RequestFault, UpgradeFault,
 };
 pub use fingerprint::{alert_name, says_port_is_tls};
-pub use fixes::{Audience, Fix, FixId, Site, fix_ids, fixes};
+pub use fixes::{Audience, FixId, fix_ids};
 pub use hop::{Failed, Hop, Received};
 pub use http2::H2Fault;
+pub use layout::Layout;
+pub use matching::{Fix, Site, fixes};
 pub use print::{abridged, is_hidden, rcode_name, visible};
 pub use reasons::{ReasonId, reasons};
 pub use report::{
     AddressSummary, AttemptSummary, Certainty, Fate, IncidentId, Report, Standing, site_name,
 };
+pub use rules::Rules;
 pub use said::{Sent, is_quiet, said};
 pub use text::{
     CauseWords, Counted, FixWords, PageWords, ReasonWords, Step, System, Words, cause_sources,

@@ -15,7 +15,7 @@ use super::catalog::{Entry, Phase};
 use super::cause::{Cause, Code};
 use super::connect;
 use super::dns::Named;
-use super::fixes::Fix;
+use super::matching::Fix;
 
 /// One failed request, diagnosed.
 #[derive(Debug, Clone)]

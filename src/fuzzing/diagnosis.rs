@@ -2,12 +2,16 @@
 //! stops us, and a visitor's page keeps what belongs to operators to itself.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use http::Method;
 
+use crate::config::{Scheme, Server, ServerAddress};
 use crate::diagnose::{
-    self, AttemptSummary, Audience, Cause, Certainty, Code, Fate, IncidentId, Report, Standing,
+    self, AttemptSummary, Audience, Cause, Certainty, Code, Fate, FixId, IncidentId, Report, Rules,
+    Standing,
 };
 use crate::page::{self, Format, Fresh, Kind, Page, Plates, View};
 use crate::upstream::{self, Attempt, Failure, HeadFailure, TlsFailure};
@@ -91,6 +95,7 @@ pub fn certificates(bytes: &[u8]) {
 
 /// The report of a cause, and its pages in each format and for each reader.
 pub fn shown(cause: Cause, certainty: Certainty, attempt: &Attempt, source: &mut Source<'_>) {
+    commands_hold_nothing_of_a_peer(&cause);
     let report = report(cause, certainty, attempt, source);
     let words = diagnose::english();
     for format in [Format::Html, Format::ProblemJson, Format::Text] {
@@ -114,6 +119,26 @@ pub fn shown(cause: Cause, certainty: Certainty, attempt: &Attempt, source: &mut
     }
 }
 
+/// No byte that came from a client or an upstream stands in a command, whatever failed.
+fn commands_hold_nothing_of_a_peer(cause: &Cause) {
+    let unix = ServerAddress::Unix("/run/php/php8.2-fpm.sock".into());
+    let name = ServerAddress::Name { host: "app.internal".to_owned(), port: 443 };
+    let local = ServerAddress::Ip(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    for (scheme, address) in [(Scheme::FastCgi, unix), (Scheme::Https, name), (Scheme::Http, local)]
+    {
+        let server = Server { scheme, address };
+        let root = Some(Path::new("/var/www/shop"));
+        let site = diagnose::Site { root, ..diagnose::Site::of(Some(&server)) };
+        let ranked = diagnose::fixes(cause, &site).into_iter().flat_map(|fix| fix.commands);
+        let all = FixId::all().flat_map(|id| diagnose::commands(id, cause, &site));
+        for command in ranked.chain(all) {
+            let line = command.line;
+            assert!(!line.contains(SECRET), "{line}");
+            assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line:?}");
+        }
+    }
+}
+
 fn report(
     cause: Cause,
     certainty: Certainty,
@@ -124,9 +149,10 @@ fn report(
     let server_name = upstream::server_name(&attempt.upstream, attempt.server());
     let named = attempt.remains.as_ref().and_then(|remains| remains.named.clone());
     let site = diagnose::Site {
-        server: Some(attempt.server()),
         server_name: &server_name,
         moved: diagnose::has_moved(named.as_ref()),
+        named: named.as_ref(),
+        ..diagnose::Site::of(Some(attempt.server()))
     };
     let summary = AttemptSummary::new(attempt, cause.code(), Instant::now());
     Report {
@@ -149,10 +175,17 @@ fn report(
     }
 }
 
+/// What ranks the fixes of a report.
+fn rules(report: &Report) -> Rules {
+    let moved = diagnose::has_moved(report.named.as_ref());
+    let site = diagnose::Site { moved, ..diagnose::Site::of(None) };
+    Rules::of(&report.cause, &site)
+}
+
 /// The page as the second visitor gets it: printed from the first one's.
 fn again(report: &Report, view: &View<'_>) -> Page {
     let words = diagnose::english();
-    let kind = Kind::of(report, words, view, diagnose::has_moved(report.named.as_ref()));
+    let kind = Kind::of(report, words, view, rules(report));
     PLATES.with_borrow_mut(|plates| {
         let (cause, entry, fresh) = (&report.cause, &report.entry, Fresh::of(report));
         let printed = plates.print(&kind, cause, entry, &fresh, words, None);

@@ -11,7 +11,8 @@ use serde::{Serialize, Serializer};
 use super::View;
 use super::values::{Value, Values};
 use crate::diagnose::{
-    self, AddressSummary, AttemptSummary, Audience, Fix, Phase, Report, Step, Words, visible,
+    self, AddressSummary, AttemptSummary, Audience, Command, Fix, Phase, Report, Step, Words,
+    visible,
 };
 
 /// The members of the object, in the order they are written.
@@ -52,7 +53,22 @@ struct FixMember<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     check: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    command: Option<String>,
+    command: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    commands: Vec<CommandMember<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<Evidence>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers_fit: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct CommandMember<'a> {
+    kind: &'static str,
+    line: &'a str,
+    /// Where it is to be run, when that is not the gateway's host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
 }
 
 /// Rows written as one object of strings.
@@ -125,6 +141,7 @@ fn fixes<'a>(report: &'a Report, words: &'a Words, view: &View<'_>) -> Vec<FixMe
 
 fn member<'a>(fix: &'a Fix, words: &'a Words, view: &View<'_>) -> FixMember<'a> {
     let text = words.fix(fix.id);
+    let disclosed = view.disclosed(fix);
     FixMember {
         id: fix.id.name(),
         audience: fix.audience.into(),
@@ -132,8 +149,25 @@ fn member<'a>(fix: &'a Fix, words: &'a Words, view: &View<'_>) -> FixMember<'a> 
         why: &text.why,
         steps: text.steps.iter().map(Step::for_any).collect(),
         check: text.check.as_deref(),
-        command: view.command(fix).map(str::to_owned),
+        command: disclosed.and_then(Fix::look),
+        commands: disclosed.map(commands).unwrap_or_default(),
+        because: disclosed.filter(|fix| !fix.because.is_empty()).map(because),
+        workers_fit: disclosed.and_then(|fix| fix.workers_fit),
     }
+}
+
+fn commands<'a>(fix: &'a Fix) -> Vec<CommandMember<'a>> {
+    let host = |elsewhere: bool| fix.other_host.as_deref().filter(|_| elsewhere);
+    let member = |command: &'a Command| CommandMember {
+        kind: command.kind.into(),
+        line: &command.line,
+        host: host(command.elsewhere),
+    };
+    fix.commands.iter().map(member).collect()
+}
+
+fn because(fix: &Fix) -> Evidence {
+    Evidence(fix.because.clone())
 }
 
 fn attempt(attempt: &AttemptSummary) -> Attempt {

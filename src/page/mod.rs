@@ -32,7 +32,8 @@ pub use values::Fresh;
 use values::Values;
 
 use crate::diagnose::{
-    Audience, Blame, Certainty, Fate, Fix, PageWords, Report, Words, named_rows, visible,
+    Audience, Blame, Certainty, CommandKind, Fate, Fix, PageWords, Report, Words, named_rows,
+    visible,
 };
 
 /// To whom a report is shown, and how.
@@ -132,9 +133,9 @@ impl View<'_> {
         report.fixes.iter().filter(move |fix| shown && fix.audience == whose)
     }
 
-    /// The command of a fix, if it may be shown.
-    fn command<'r>(&self, fix: &'r Fix) -> Option<&'r str> {
-        if self.discloses() { fix.command.as_deref() } else { None }
+    /// A fix with its commands and its evidence, if they may be shown.
+    fn disclosed<'r>(&self, fix: &'r Fix) -> Option<&'r Fix> {
+        self.discloses().then_some(fix)
     }
 
     /// All evidence, printable; `None` for a visitor.
@@ -182,6 +183,23 @@ fn certainty(certainty: Certainty, page: &PageWords) -> &str {
         Certainty::Likely => &page.likely,
         Certainty::Possible => &page.possible,
     }
+}
+
+/// The label of a command.
+fn label(kind: CommandKind, page: &PageWords) -> &str {
+    match kind {
+        CommandKind::Look => &page.look,
+        CommandKind::Run => &page.run,
+        CommandKind::Edit => &page.edit,
+        CommandKind::Check => &page.check,
+    }
+}
+
+/// What is to be said of the commands of a fix: where they are to be run, and how far they may go.
+fn notes(fix: &Fix, page: &PageWords) -> impl Iterator<Item = String> {
+    let host = fix.other_host.as_ref().map(|host| page.other_host.replace("{host}", host));
+    let fit = fix.workers_fit.map(|n| page.workers_fit.replace("{n}", &n.to_string()));
+    host.into_iter().chain(fit)
 }
 
 /// A contact as it is read: a `mailto:` shows its address alone.

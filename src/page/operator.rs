@@ -36,11 +36,8 @@ pub fn part(out: &mut String, report: &Report, words: &Words, view: &View<'_>) {
 fn one_fix(out: &mut String, fix: &Fix, words: &Words, view: &View<'_>) {
     out.push_str("<li>");
     steps(out, fix.id, words);
-    if let Some(command) = view.command(fix) {
-        element(out, "p", &words.page.command);
-        out.push_str("<pre translate=\"no\"><code>");
-        text(out, command);
-        out.push_str("</code></pre>\n");
+    if let Some(fix) = view.disclosed(fix) {
+        commands(out, fix, &words.page);
     }
     if let Some(check) = &words.fix(fix.id).check {
         out.push_str("<p><b>");
@@ -50,6 +47,32 @@ fn one_fix(out: &mut String, fix: &Fix, words: &Words, view: &View<'_>) {
         out.push_str("</p>\n");
     }
     out.push_str("</li>\n");
+}
+
+/// What ranked a fix, and what to type for it.
+fn commands(out: &mut String, fix: &Fix, page: &PageWords) {
+    if !fix.because.is_empty() {
+        element(out, "p", &page.because);
+        out.push_str("<dl translate=\"no\">\n");
+        fix.because.iter().for_each(|(key, value)| code_row(out, key, value));
+        out.push_str("</dl>\n");
+    }
+    super::notes(fix, page).for_each(|note| {
+        out.push_str("<p>");
+        text(out, &note);
+        out.push_str("</p>\n");
+    });
+    for command in &fix.commands {
+        element(out, "p", super::label(command.kind, page));
+        out.push_str("<pre translate=\"no\"><code>");
+        if let Some(host) = fix.other_host.as_ref().filter(|_| command.elsewhere) {
+            out.push_str("# ");
+            text(out, host);
+            out.push('\n');
+        }
+        text(out, &command.line);
+        out.push_str("</code></pre>\n");
+    }
 }
 
 /// What usually lies behind the cause.

@@ -13,7 +13,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
 
-use crate::diagnose::{Audience, Cause, Certainty, Code, Entry, Fate, Report, Standing, Words};
+use crate::diagnose::{
+    Audience, Cause, Certainty, Code, Entry, Fate, Report, Rules, Standing, Words,
+};
 
 use super::coding::{self, Coding, Packed, Part};
 use super::values::{Fresh, Value, Values};
@@ -48,8 +50,8 @@ pub struct Kind {
     pub format: Format,
     pub repeatable: bool,
     pub again: bool,
-    /// Fixes stand in another order after a move.
-    pub moved: bool,
+    /// What ranks the fixes.
+    pub rules: Rules,
     /// Whether the site has a name that may be shown.
     pub named: bool,
     pub others_served: Option<bool>,
@@ -68,7 +70,7 @@ struct Plate {
 
 impl Kind {
     /// The kind of a report's page.
-    pub fn of(report: &Report, words: &Words, view: &View<'_>, moved: bool) -> Kind {
+    pub fn of(report: &Report, words: &Words, view: &View<'_>, rules: Rules) -> Kind {
         let Standing { others_served, failing_since, last_worked } = report.standing;
         Kind {
             code: report.cause.code(),
@@ -78,7 +80,7 @@ impl Kind {
             format: view.format,
             repeatable: view.repeatable,
             again: view.again,
-            moved,
+            rules,
             named: report.site().is_some(),
             others_served,
             is_failing: failing_since.is_some(),

@@ -7,7 +7,9 @@ use std::fmt::Write;
 
 use super::values::{Value, Values};
 use super::{View, address, certainty, escape, fate};
-use crate::diagnose::{self, AttemptSummary, Audience, Fix, PageWords, Report, Standing, Words};
+use crate::diagnose::{
+    self, AttemptSummary, Audience, CommandKind, Fix, PageWords, Report, Standing, Words,
+};
 
 /// The width of a line.
 const COLUMNS: usize = 80;
@@ -144,10 +146,8 @@ fn numbered<'f>(
         for step in &text.steps {
             wrap(out, "    - ", 6, 6, &step.for_any());
         }
-        if let Some(command) = view.command(fix) {
-            out.push_str("    $ ");
-            command.chars().for_each(|c| escape::plain(out, c));
-            out.push('\n');
+        if let Some(fix) = view.disclosed(fix) {
+            commands(out, fix, &words.page);
         }
         if let Some(check) = &text.check {
             out.push_str("    ");
@@ -157,6 +157,31 @@ fn numbered<'f>(
             let column = 4 + width_of(&out[start..]);
             wrap(out, "", column, 6, check);
         }
+    }
+}
+
+/// What ranked a fix, and what to type for it; a command stays on one line.
+fn commands(out: &mut String, fix: &Fix, page: &PageWords) {
+    for (key, value) in &fix.because {
+        let start = out.len();
+        let _ = write!(out, "    {}: {key} = ", page.because);
+        let column = width_of(&out[start..]);
+        wrap(out, "", column, 6, value);
+    }
+    super::notes(fix, page).for_each(|note| wrap(out, "    ", 4, 4, &note));
+    for command in &fix.commands {
+        let _ = write!(out, "    {}", super::label(command.kind, page));
+        if let Some(host) = fix.other_host.as_ref().filter(|_| command.elsewhere) {
+            out.push_str(" (");
+            host.chars().for_each(|c| escape::plain(out, c));
+            out.push(')');
+        }
+        out.push_str(":\n      ");
+        if command.kind != CommandKind::Edit {
+            out.push_str("$ ");
+        }
+        command.line.chars().for_each(|c| escape::plain(out, c));
+        out.push('\n');
     }
 }
 

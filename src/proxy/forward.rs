@@ -254,6 +254,8 @@ async fn attempts(
             looks.note_unreached(server, cause.code());
         }
         if is_last {
+            let surroundings = &site.surroundings[record.upstream.expect("chosen by the caller")];
+            record.around = surroundings.look(cause.code(), attempt, pool, waits).await;
             return Err((cause, certainty));
         }
         fresh |= again;

@@ -4,6 +4,7 @@
 //! helped. The only room that sees both sides. Gives a response, never an error. Imports everything
 //! below it.
 
+mod around;
 mod body;
 mod cgi;
 mod client;
@@ -32,12 +33,13 @@ pub use pulse::Pulse;
 pub use watch::Watch;
 
 use crate::config::{Config, Server};
-use crate::diagnose::IncidentId;
+use crate::diagnose::{IncidentId, Layout, probe};
 use crate::files::Root;
 use crate::page::Plates;
 use crate::telemetry::{self, LineBuffer};
 use crate::upstream::{Pool, Resolver, Shared};
 
+use around::Surroundings;
 use headers::Fields;
 use look::Looks;
 use pulse::Finger;
@@ -55,6 +57,9 @@ pub struct Site {
     roots: Vec<Option<Root>>,
     looks: Vec<Looks>,
     fingers: Vec<Finger>,
+    surroundings: Vec<Surroundings>,
+    /// How this host is laid out.
+    layout: &'static Layout,
     /// The servers of each upstream as the log names them.
     server_names: Vec<Vec<String>>,
     resolver: Resolver,
@@ -89,6 +94,8 @@ impl Site {
                 .iter()
                 .map(|block| block.files.as_ref().map(Root::new))
                 .collect(),
+            layout: probe::layout(),
+            surroundings: shared.iter().map(|_| Surroundings::default()).collect(),
             looks: watches.iter().map(|watch| Looks::new(watch.clone())).collect(),
             fingers: pulses.iter().map(|pulse| Finger::new(pulse.clone())).collect(),
             server_names: config.upstreams.iter().map(names).collect(),

@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{Method, Uri, Version};
 
 use crate::config::LogFormat;
-use crate::diagnose::{self, Cause, Code, Facts, IncidentId, Sent, Standing};
+use crate::diagnose::{self, Around, Cause, Code, Facts, IncidentId, Sent, Standing};
 use crate::telemetry::{Line, Stages};
 use crate::upstream::{Attempt, Failure, Permit};
 
@@ -49,6 +49,8 @@ pub struct Record {
     pub attempt: Option<Attempt>,
     /// Those before it, with the cause of each.
     pub earlier: Vec<(Attempt, Code)>,
+    /// What this host showed beside the last failure.
+    pub around: Option<Rc<Around>>,
     /// The place among the upstream's requests in flight.
     pub permit: Option<Permit>,
     /// The status that went out.
@@ -82,6 +84,7 @@ impl Record {
             gathered: None,
             attempt: None,
             earlier: Vec::new(),
+            around: None,
             permit: None,
             status: None,
             bytes: 0,

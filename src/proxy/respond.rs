@@ -11,12 +11,13 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use crate::config::OperatorFixes;
 use crate::diagnose::{
     self, AttemptSummary, Audience, Blame, Cause, Certainty, Code, Entry, Fate, IncidentId, Named,
-    Phase, Report, Standing,
+    Phase, Report, Rules, Standing,
 };
 use crate::files;
 use crate::page::{self, View};
 use crate::upstream::{self, Answer, AnswerBody};
 
+use super::around;
 use super::client::{Client, Connection, Rejection, Upgrade};
 use super::record::Record;
 use super::tunnel::Tunnel;
@@ -212,7 +213,10 @@ fn page_of(
         _ => None,
     };
     let rendered = match operator {
-        true => page::render(&report(&record, failed, cause, asked), diagnose::english(), &view),
+        true => {
+            let report = report(site, &record, failed, cause, asked);
+            page::render(&report, diagnose::english(), &view)
+        }
         false => for_visitor(site, &record, failed, cause, asked, &view),
     };
     let body = match asked.parts.method == Method::HEAD {
@@ -263,7 +267,7 @@ fn for_visitor(
         format: view.format,
         repeatable: view.repeatable,
         again: view.again,
-        moved: diagnose::has_moved(named(record)),
+        rules: Rules::of(&cause, &matched(site, record, "", false)),
         named: site_name.is_some(),
         others_served: standing.others_served,
         is_failing: standing.failing_since.is_some(),
@@ -279,17 +283,36 @@ fn for_visitor(
     if let Some(page) = plates.print(&kind, &cause, &entry, &fresh, words, coding) {
         return page;
     }
-    plates.cut(kind, &report(record, failed, cause, asked), words, view, coding)
+    plates.cut(kind, &report(site, record, failed, cause, asked), words, view, coding)
 }
 
-fn report(record: &Record, failed: Failed, cause: Cause, asked: &Asked<'_>) -> Report {
+/// What the fixes of a failure depend on.
+fn matched<'r>(
+    site: &'r Site,
+    record: &'r Record,
+    server_name: &'r str,
+    is_here: bool,
+) -> diagnose::Site<'r> {
+    let block = record.upstream.map(|number| &site.config.upstreams[number]);
+    diagnose::Site {
+        server: record.attempt.as_ref().map(|attempt| attempt.server()),
+        server_name,
+        moved: diagnose::has_moved(named(record)),
+        named: named(record),
+        is_here,
+        upstream: block.map_or("", |block| block.name.as_str()),
+        root: block.and_then(|block| Some(block.files.as_ref()?.root.as_path())),
+        config: site.config.path.as_deref(),
+        layout: site.layout,
+        around: record.around.as_deref(),
+    }
+}
+
+fn report(site: &Site, record: &Record, failed: Failed, cause: Cause, asked: &Asked<'_>) -> Report {
     let attempt = record.attempt.as_ref();
     let server_name = attempt.map(|last| upstream::server_name(&last.upstream, last.server()));
-    let facts = diagnose::Site {
-        server: attempt.map(|attempt| attempt.server()),
-        server_name: server_name.as_deref().unwrap_or_default(),
-        moved: diagnose::has_moved(named(record)),
-    };
+    let server_name = server_name.as_deref().unwrap_or_default();
+    let facts = matched(site, record, server_name, attempt.is_some_and(around::is_here));
     let host = asked.parts.headers.get(header::HOST);
     Report {
         incident: failed.incident,

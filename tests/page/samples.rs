@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use causeway::diagnose::{
     AddressSummary, AnswerFault, AttemptSummary, Authority, Before, Cause, CertFault, CertReason,
-    Certainty, CgiFault, Code, ConnectFault, DnsConfigFault, Extended, Failed, Fate, Fix, FixId,
-    ForbiddenReason, FramingFault, H2Fault, HeaderFault, Hop, IcmpError, IcmpMessage, IcmpSender,
-    IncidentId, Lookup, Mismatch, Named, Phase, Port, ProhibitedReason, Protocol, Queue,
-    RecordFault, RejectReason, Report, RequestFault, Standing, UnreachableReason, UpgradeFault,
-    entry,
+    Certainty, CgiFault, Code, Command, CommandKind, ConnectFault, DnsConfigFault, Extended,
+    Failed, Fate, Fix, FixId, ForbiddenReason, FramingFault, H2Fault, HeaderFault, Hop, IcmpError,
+    IcmpMessage, IcmpSender, IncidentId, Lookup, Mismatch, Named, Phase, Port, ProhibitedReason,
+    Protocol, Queue, RecordFault, RejectReason, Report, RequestFault, Standing, UnreachableReason,
+    UpgradeFault, entry,
 };
 
 /// What no visitor may see: each is in the evidence of some cause, or around it in the report.
@@ -357,7 +357,21 @@ pub fn mild_report(cause: Cause) -> Report {
 }
 
 fn fix(id: FixId, command: Option<String>) -> Fix {
-    Fix { id, audience: id.audience(), command }
+    let row = |(kind, line)| Command { kind, line, elsewhere: kind == CommandKind::Run };
+    let commands = command.map(|look| {
+        let edit = "/secret/www.conf pm.max_children".to_owned();
+        let run = "canary-restart".to_owned();
+        let rows = [(CommandKind::Look, look), (CommandKind::Edit, edit), (CommandKind::Run, run)];
+        rows.map(row).to_vec()
+    });
+    let shown = commands.is_some();
+    Fix {
+        commands: commands.unwrap_or_default(),
+        because: if shown { vec![("address", "10.11.12.13:4455".to_owned())] } else { Vec::new() },
+        other_host: shown.then(|| "canary-host".to_owned()),
+        workers_fit: shown.then_some(987_654),
+        ..Fix::new(id)
+    }
 }
 
 fn attempt(code: Code, phase: Phase) -> AttemptSummary {

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use netlink_packet_core::{
@@ -128,6 +128,49 @@ fn tcp_queue(address: SocketAddr) -> Option<Queue> {
     None
 }
 
+/// Every address of this host at which TCP is listened.
+pub(super) fn tcp_listeners() -> Vec<SocketAddr> {
+    let mut found = Vec::new();
+    for family in [AF_INET, AF_INET6] {
+        let request = InetRequest {
+            family,
+            protocol: IPPROTO_TCP,
+            extensions: ExtensionFlags::empty(),
+            states: inet::StateFlags::LISTEN,
+            socket_id: SocketId::new_v4(),
+        };
+        let ended = dump(SockDiagMessage::InetRequest(request), |message| {
+            let SockDiagMessage::InetResponse(row) = message else { return };
+            let socket = &row.header.socket_id;
+            if row.header.state == TCP_LISTEN {
+                found.push(SocketAddr::new(socket.source_address, socket.source_port));
+            }
+        });
+        if ended.is_err() {
+            return Vec::new();
+        }
+    }
+    found
+}
+
+/// The path of every Unix socket that is listened on.
+pub(super) fn unix_listeners() -> Vec<PathBuf> {
+    let request = UnixRequest {
+        state_flags: unix::StateFlags::LISTEN,
+        inode: 0,
+        show_flags: ShowFlags::NAME,
+        cookie: ANY,
+    };
+    let mut found = Vec::new();
+    let ended = dump(SockDiagMessage::UnixRequest(request), |message| {
+        let SockDiagMessage::UnixResponse(row) = message else { return };
+        if let Some(UnixDiagName::Pathname(bound)) = row.name() {
+            found.push(PathBuf::from(bound));
+        }
+    });
+    if ended.is_err() { Vec::new() } else { found }
+}
+
 /// Several sockets may share one address (SO_REUSEPORT).
 fn add(sum: &mut Option<Queue>, row: &InetResponse) {
     let sum = sum.get_or_insert(Queue { pending: 0, backlog: 0 });
@@ -136,7 +179,7 @@ fn add(sum: &mut Option<Queue>, row: &InetResponse) {
 }
 
 /// Whether an address is one of this host's: the route to it begins at itself. Sends nothing.
-fn is_here(address: SocketAddr) -> bool {
+pub fn is_here(address: SocketAddr) -> bool {
     let ip = address.ip().to_canonical();
     let source = || -> io::Result<IpAddr> {
         let any: IpAddr = match address {
