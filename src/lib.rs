@@ -63,7 +63,9 @@
 //!
 //! 1. Add the variant, with its evidence, to `Cause` in `diagnose/cause.rs`.
 //! 2. The compiler stops in `diagnose/catalog.rs` (stage, status, whose fault, RFC 9209 type),
-//!    `diagnose/evidence.rs` (its values in print) and `diagnose/fixes.rs` (which fixes, in order).
+//!    `diagnose/evidence.rs` (its values in print), `diagnose/fixes.rs` (which fixes, in order) and
+//!    `diagnose/reasons.rs` (what usually lies behind it). Where evidence ranks the fixes, a rule
+//!    in `diagnose/rules` says so.
 //! 3. A test stops for its words in `diagnose/text/en/causes.toml`, and another for its row in
 //!    `demo/rows/`: a backend that fails so. `tests/scenarios.rs` runs the row.
 //! 4. Decide it in `diagnose/classify.rs`; if the wire shows something new, a variant in

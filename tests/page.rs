@@ -10,8 +10,8 @@ mod samples;
 use std::path::Path;
 
 use causeway::diagnose::{
-    Audience, Cause, Code, Extended, Fate, Fix, FixId, Lookup, Report, Site, Words, english, fixes,
-    languages,
+    Audience, Cause, Code, Extended, Fate, Fix, FixId, Lookup, Report, Rules, Site, Words, english,
+    fixes, languages,
 };
 use causeway::page::{Coding, Format, Kind, Page, Plates, View, render};
 use samples::{
@@ -171,6 +171,12 @@ fn json_has_the_members_of_the_surface() {
         assert_eq!(seen["cause"], report.cause.code().name());
         assert_eq!(seen["instance"], format!("urn:causeway:incident:{INCIDENT}"));
         assert_eq!(sorted(names(&seen["fixes"][0])), ["audience", "id", "steps", "title", "why"]);
+        let other =
+            seen["fixes"].as_array().unwrap().iter().find(|fix| fix["audience"] == "operator");
+        assert_eq!(
+            sorted(names(other.unwrap())),
+            ["audience", "check", "id", "steps", "title", "why"]
+        );
         members.extend(["attempts", "evidence", "reasons"]);
         members.sort_unstable();
         let seen = read(operator(Format::ProblemJson));
@@ -190,6 +196,13 @@ fn json_has_the_members_of_the_surface() {
             ]
         );
         assert_eq!(seen["attempts"][0]["stages_ms"]["connect"], 0.125);
+        assert_eq!(sorted(names(&seen["reasons"][0])), ["id", "title"]);
+        let fix = &seen["fixes"][0];
+        let told = ["because", "command", "commands", "workers_fit"];
+        assert!(told.iter().all(|name| !fix[name].is_null()), "{fix}");
+        assert_eq!(fix["command"], fix["commands"][0]["line"]);
+        assert_eq!(names(&fix["commands"][0]), ["kind", "line"]);
+        assert_eq!(fix["commands"][2]["host"], "canary-host");
     }
 }
 

@@ -3,10 +3,10 @@
 //! `cause` is the list, `faults` parts of its evidence, `catalog` its meaning, `evidence` its
 //! values in print, `reasons` what lies behind it, `fixes` what to do, `matching` and its `rules`
 //! in which order, by what is `around`, `look` and `commands` what to type on a host of this
-//! `layout`, `text` the words, `report` the result. `classify`, `connect`, `dns`, `tls` and
-//! `fastcgi` decide from failures, `said` and `answer` from answers that are whole, `hop` finds who
-//! made one by its `signs`; `facts` are what `probe` found on this host. Nothing but `probe` opens
-//! anything or waits.
+//! `layout`, with PHP's files in `fpm`, `text` the words, `report` the result. `classify`,
+//! `connect`, `dns`, `tls` and `fastcgi` decide from failures, `said` and `answer` from answers
+//! that are whole, `hop` finds who made one by its `signs`; `facts` are what `probe` found on this
+//! host. Nothing but `probe` opens anything or waits.
 
 mod answer;
 mod around;

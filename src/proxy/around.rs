@@ -53,11 +53,16 @@ impl Surroundings {
     ) -> Option<Rc<Around>> {
         let wanted = wanted(code)?;
         let server = attempt.server;
-        if self.may_look() && is_here(attempt) {
-            let looking = self.start(wanted, attempt, pool);
-            if waits {
-                // Who waits longer, or meets a look that panicked, goes without.
-                let _ = clock::within(PATIENCE, looking).await;
+        if self.may_look() {
+            if is_here(attempt) {
+                let looking = self.start(wanted, attempt, pool);
+                if waits {
+                    // Who waits longer, or meets a look that panicked, goes without.
+                    let _ = clock::within(PATIENCE, looking).await;
+                }
+            } else {
+                // To find that out costs something, too.
+                self.0.borrow_mut().last = Some(Instant::now());
             }
         }
         let state = self.0.borrow();
