@@ -22,6 +22,8 @@ use super::rules::{Rule, Rules};
 pub struct Site<'a> {
     /// The server that failed; `None` when none was chosen.
     pub server: Option<&'a Server>,
+    /// Those of its block.
+    pub servers: &'a [Server],
     /// The name that its certificate has to carry.
     pub server_name: &'a str,
     /// The server's name leads elsewhere than when it was last reached.
@@ -61,6 +63,7 @@ impl<'a> Site<'a> {
         static UNKNOWN: Layout = Layout::UNKNOWN;
         Site {
             server,
+            servers: &[],
             server_name: "",
             moved: false,
             named: None,

@@ -296,6 +296,7 @@ fn matched<'r>(
     let block = record.upstream.map(|number| &site.config.upstreams[number]);
     diagnose::Site {
         server: record.attempt.as_ref().map(|attempt| attempt.server()),
+        servers: block.map_or(&[], |block| &block.servers),
         server_name,
         moved: diagnose::has_moved(named(record)),
         named: named(record),

@@ -14,14 +14,16 @@ static ANY_HOST: Layout = Layout::UNKNOWN;
 
 /// The commands as they are put together.
 pub struct List<'s> {
-    pub site: &'s Site<'s>,
+    pub site: Site<'s>,
     /// The backend's host: this one's layout, or that of any.
     pub layout: &'s Layout,
     pub commands: Vec<Command>,
 }
 
 impl<'s> List<'s> {
-    pub fn new(site: &'s Site<'s>) -> List<'s> {
+    pub fn new(site: &Site<'s>) -> List<'s> {
+        // Where nobody was asked, the first of the block stands for all.
+        let site = Site { server: site.server.or(site.servers.first()), ..*site };
         let layout = if site.is_elsewhere() { &ANY_HOST } else { site.layout };
         List { site, layout, commands: Vec::new() }
     }

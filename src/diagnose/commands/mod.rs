@@ -242,6 +242,21 @@ mod tests {
         }
     }
 
+    /// A queue that is full, say, has no server of its own.
+    #[test]
+    fn where_nobody_was_asked_the_first_of_the_block_stands_for_all() {
+        let layout = debian();
+        let servers = [
+            server(Scheme::FastCgi, "/run/php/php8.2-fpm.sock"),
+            server(Scheme::FastCgi, "/run/php/php7.4-fpm.sock"),
+        ];
+        let cause = Cause::QueueFull { limit: 1, waited: std::time::Duration::ZERO };
+        let site = Site { layout: &layout, servers: &servers, ..Site::of(None) };
+        let seen = lines(FixId::FpmCapacity, &cause, &site);
+        assert!(seen.contains(&"edit /etc/php/8.2/fpm/pool.d/www.conf pm.max_children".to_owned()));
+        assert_eq!(lines(FixId::FpmCapacity, &cause, &Site::of(None)).len(), 2);
+    }
+
     #[test]
     fn every_operators_fix_that_is_done_on_a_host_has_commands() {
         let away = [

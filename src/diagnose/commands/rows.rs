@@ -134,7 +134,7 @@ impl List<'_> {
         self.servers();
         if let Some(found) = self.found() {
             // The page loads when what is found is what was meant.
-            let site = Site { server: Some(&found), ..*self.site };
+            let site = Site { server: Some(&found), ..self.site };
             let mut meant = List::new(&site);
             meant.listener(Kind::Check);
             meant.curl(Kind::Check, "-I");
