@@ -343,7 +343,7 @@ fn lines_of_text_fit_a_terminal() {
             [visitor(Format::Text), operator(Format::Text)].map(|view| (words, view))
         }) {
             let page = render(&report, words, &view);
-            let lines = body(&page).lines().filter(|line| !line.starts_with("    $ "));
+            let lines = body(&page).lines().filter(|line| !line.starts_with("      $ "));
             for line in lines {
                 let wide = |c: &char| ('\u{2e80}'..='\u{ffe6}').contains(c);
                 let columns = line.chars().count() + line.chars().filter(wide).count();
