@@ -343,7 +343,9 @@ fn lines_of_text_fit_a_terminal() {
             [visitor(Format::Text), operator(Format::Text)].map(|view| (words, view))
         }) {
             let page = render(&report, words, &view);
-            let lines = body(&page).lines().filter(|line| !line.starts_with("      $ "));
+            let whole = ["      $ ", "      /"];
+            let lines =
+                body(&page).lines().filter(|line| !whole.iter().any(|w| line.starts_with(w)));
             for line in lines {
                 let wide = |c: &char| ('\u{2e80}'..='\u{ffe6}').contains(c);
                 let columns = line.chars().count() + line.chars().filter(wide).count();

@@ -36,8 +36,10 @@ pub struct Site<'a> {
     pub upstream: &'a str,
     /// The folder of its files, as the backend sees it.
     pub root: Option<&'a Path>,
-    /// The configuration's file.
+    /// The configuration's file, from the root of the file system.
     pub config: Option<&'a Path>,
+    /// Our own process; of no process where there is none.
+    pub process: Option<u32>,
     pub layout: &'a Layout,
     pub around: Option<&'a Around>,
 }
@@ -71,6 +73,7 @@ impl<'a> Site<'a> {
             upstream: "",
             root: None,
             config: None,
+            process: None,
             layout: &UNKNOWN,
             around: None,
         }
@@ -191,6 +194,11 @@ impl Fix {
             other_host: None,
             workers_fit: None,
         }
+    }
+
+    /// The commands that show whether it worked.
+    pub fn checks(&self) -> impl Iterator<Item = &Command> {
+        self.commands.iter().filter(|command| command.kind == Kind::Check)
     }
 
     /// The first command that changes nothing.

@@ -2,7 +2,9 @@
 
 use super::View;
 use super::html::{element, prose, steps, text};
-use crate::diagnose::{self, AttemptSummary, Audience, Fix, PageWords, Report, Words};
+use crate::diagnose::{
+    self, AttemptSummary, Audience, Command, CommandKind, Fix, PageWords, Report, Words,
+};
 
 /// The part, as much of it as this reader may see.
 pub fn part(out: &mut String, report: &Report, words: &Words, view: &View<'_>) {
@@ -46,6 +48,9 @@ fn one_fix(out: &mut String, fix: &Fix, words: &Words, view: &View<'_>) {
         prose(out, check);
         out.push_str("</p>\n");
     }
+    if let Some(fix) = view.disclosed(fix) {
+        fix.checks().for_each(|command| typed(out, fix, command));
+    }
     out.push_str("</li>\n");
 }
 
@@ -62,17 +67,22 @@ fn commands(out: &mut String, fix: &Fix, page: &PageWords) {
         text(out, &note);
         out.push_str("</p>\n");
     });
-    for command in &fix.commands {
+    for command in fix.commands.iter().filter(|command| command.kind != CommandKind::Check) {
         element(out, "p", super::label(command.kind, page));
-        out.push_str("<pre translate=\"no\"><code>");
-        if let Some(host) = fix.other_host.as_ref().filter(|_| command.elsewhere) {
-            out.push_str("# ");
-            text(out, host);
-            out.push('\n');
-        }
-        text(out, &command.line);
-        out.push_str("</code></pre>\n");
+        typed(out, fix, command);
     }
+}
+
+/// What is typed, or the place to edit; on another host under its name.
+fn typed(out: &mut String, fix: &Fix, command: &Command) {
+    out.push_str("<pre translate=\"no\"><code>");
+    if let Some(host) = fix.other_host.as_ref().filter(|_| command.elsewhere) {
+        out.push_str("# ");
+        text(out, host);
+        out.push('\n');
+    }
+    text(out, &command.line);
+    out.push_str("</code></pre>\n");
 }
 
 /// What usually lies behind the cause.

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::values::{Value, Values};
 use super::{View, address, certainty, escape, fate};
 use crate::diagnose::{
-    self, AttemptSummary, Audience, CommandKind, Fix, PageWords, Report, Standing, Words,
+    self, AttemptSummary, Audience, Command, CommandKind, Fix, PageWords, Report, Standing, Words,
 };
 
 /// The width of a line.
@@ -146,7 +146,8 @@ fn numbered<'f>(
         for step in &text.steps {
             wrap(out, "    - ", 6, 6, &step.for_any());
         }
-        if let Some(fix) = view.disclosed(fix) {
+        let disclosed = view.disclosed(fix);
+        if let Some(fix) = disclosed {
             commands(out, fix, &words.page);
         }
         if let Some(check) = &text.check {
@@ -156,6 +157,9 @@ fn numbered<'f>(
             out.push_str(": ");
             let column = 4 + width_of(&out[start..]);
             wrap(out, "", column, 6, check);
+        }
+        if let Some(fix) = disclosed {
+            fix.checks().for_each(|command| typed(out, fix, command));
         }
     }
 }
@@ -169,20 +173,23 @@ fn commands(out: &mut String, fix: &Fix, page: &PageWords) {
         wrap(out, "", column, 6, value);
     }
     super::notes(fix, page).for_each(|note| wrap(out, "    ", 4, 4, &note));
-    for command in &fix.commands {
+    for command in fix.commands.iter().filter(|command| command.kind != CommandKind::Check) {
         let _ = write!(out, "    {}", super::label(command.kind, page));
-        if let Some(host) = fix.other_host.as_ref().filter(|_| command.elsewhere) {
-            out.push_str(" (");
-            host.chars().for_each(|c| escape::plain(out, c));
-            out.push(')');
-        }
-        out.push_str(":\n      ");
-        if command.kind != CommandKind::Edit {
-            out.push_str("$ ");
-        }
-        command.line.chars().for_each(|c| escape::plain(out, c));
-        out.push('\n');
+        out.push_str(":\n");
+        typed(out, fix, command);
     }
+}
+
+/// What is typed, or the place to edit; on another host under its name.
+fn typed(out: &mut String, fix: &Fix, command: &Command) {
+    let host = fix.other_host.as_deref().filter(|_| command.elsewhere);
+    let prompt = if command.kind == CommandKind::Edit { "" } else { "$ " };
+    let space = if host.is_some() { ": " } else { "" };
+    for part in ["      ", host.unwrap_or_default(), space, prompt] {
+        part.chars().for_each(|c| escape::plain(out, c));
+    }
+    command.line.chars().for_each(|c| escape::plain(out, c));
+    out.push('\n');
 }
 
 /// One attempt: its members as in JSON, one line if they fit.

@@ -21,6 +21,7 @@ mod verdict;
 mod watch;
 
 use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -60,6 +61,8 @@ pub struct Site {
     surroundings: Vec<Surroundings>,
     /// How this host is laid out.
     layout: &'static Layout,
+    /// The configuration's file, for commands that are shown.
+    config_file: Option<PathBuf>,
     /// The servers of each upstream as the log names them.
     server_names: Vec<Vec<String>>,
     resolver: Resolver,
@@ -95,6 +98,7 @@ impl Site {
                 .map(|block| block.files.as_ref().map(Root::new))
                 .collect(),
             layout: probe::layout(),
+            config_file: config.path.as_ref().and_then(|path| std::path::absolute(path).ok()),
             surroundings: shared.iter().map(|_| Surroundings::default()).collect(),
             looks: watches.iter().map(|watch| Looks::new(watch.clone())).collect(),
             fingers: pulses.iter().map(|pulse| Finger::new(pulse.clone())).collect(),

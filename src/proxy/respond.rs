@@ -303,7 +303,8 @@ fn matched<'r>(
         is_here,
         upstream: block.map_or("", |block| block.name.as_str()),
         root: block.and_then(|block| Some(block.files.as_ref()?.root.as_path())),
-        config: site.config.path.as_deref(),
+        config: site.config_file.as_deref(),
+        process: Some(std::process::id()),
         layout: site.layout,
         around: record.around.as_deref(),
     }

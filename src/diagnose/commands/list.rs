@@ -10,6 +10,8 @@ use crate::diagnose::matching::Site;
 
 use super::{Command, Kind};
 
+/// Where the program looks for its configuration when nobody says otherwise.
+const DEFAULT: &str = "/etc/causeway/causeway.toml";
 static ANY_HOST: Layout = Layout::UNKNOWN;
 
 /// The commands as they are put together.
@@ -57,7 +59,7 @@ impl<'s> List<'s> {
 
     /// The configuration's file, as a word of a shell.
     pub fn config(&self) -> String {
-        let path = self.site.config.unwrap_or(Path::new("causeway.toml"));
+        let path = self.site.config.unwrap_or(Path::new(DEFAULT));
         quote(&path.to_string_lossy())
     }
 
@@ -76,11 +78,11 @@ impl<'s> List<'s> {
 
     pub fn reload(&mut self) {
         let file = self.config();
-        let apply = match self.site.layout.container {
-            true => "kill -HUP 1",
-            false => "systemctl reload causeway",
+        let apply = match (self.site.layout.container, self.site.process) {
+            (true, Some(process)) => format!("kill -HUP {process}"),
+            (true, None) | (false, _) => "systemctl reload causeway".to_owned(),
         };
-        self.here(Kind::Run, format!("causeway check {file} && {apply}"));
+        self.here(Kind::Run, format!("causeway check -c {file} && {apply}"));
     }
 
     /// A key of a file of PHP's.

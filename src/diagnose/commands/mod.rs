@@ -167,7 +167,7 @@ mod tests {
                 &[
                     "look curl -so /dev/null -w '%{time_total}\\n' http://127.0.0.1:8080/",
                     "edit /etc/causeway.toml [upstream.shop.timeouts] first_byte",
-                    "run causeway check /etc/causeway.toml && systemctl reload causeway",
+                    "run causeway check -c /etc/causeway.toml && systemctl reload causeway",
                 ],
             ),
             (
@@ -213,7 +213,8 @@ mod tests {
                     "look ss -ltnp",
                     "edit '/etc/causeway/my site.toml' [upstream.shop] servers = \
                      [\"http://127.0.0.1:8081\"]",
-                    "run causeway check '/etc/causeway/my site.toml' && systemctl reload causeway",
+                    "run causeway check -c '/etc/causeway/my site.toml' && systemctl reload \
+                     causeway",
                     "check ss -ltnp 'sport = :8081'",
                     "check curl -I http://127.0.0.1:8081/",
                 ]
@@ -226,7 +227,8 @@ mod tests {
                     "look ss -lxp",
                     "edit '/etc/causeway/my site.toml' [upstream.shop] servers = \
                      [\"fastcgi+unix:/run/php/php8.2-fpm.sock\"]",
-                    "run causeway check '/etc/causeway/my site.toml' && systemctl reload causeway",
+                    "run causeway check -c '/etc/causeway/my site.toml' && systemctl reload \
+                     causeway",
                     "check ss -lxp | grep -F -- /run/php/php8.2-fpm.sock",
                 ],
             ),

@@ -145,7 +145,6 @@ pub struct PageWords {
     pub evidence: String,
     pub attempts: String,
     pub only_operators: String,
-    pub command: String,
     pub report: String,
     pub report_why: String,
     pub report_copy: String,
