@@ -24,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
 ];
 
 /// Bytes in, values out: no async, no clock, no files, no sockets.
-const PURE: [&str; 58] = [
+const PURE: [&str; 61] = [
     "demo/fastcgi.rs",
     "files/conditions.rs",
     "files/encoding.rs",
@@ -81,6 +81,9 @@ const PURE: [&str; 58] = [
     "page/html.rs",
     "page/operator.rs",
     "page/values.rs",
+    "page/items.rs",
+    "page/language.rs",
+    "page/negotiate.rs",
     "page/json.rs",
     "page/text.rs",
 ];

@@ -19,13 +19,13 @@ pub use http2::{http2_fields, http2_frames};
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use crate::config::{self, Limits};
 use crate::files::path::SitePath;
 use crate::files::{ranges, rules};
-use crate::page::negotiate;
+use crate::page::{language, negotiate};
 use crate::server::gate::{self, ChunkScan};
 use crate::upstream::fastcgi::cgi_head::{self, CgiHeadFault, CgiHeadReader};
 use crate::upstream::fastcgi::params::{self, ParamFault, Params};
@@ -253,6 +253,20 @@ pub fn accept(bytes: &[u8]) {
         }
     }
     assert_eq!(negotiate(&headers), negotiate(&headers));
+}
+
+/// Accept-Language: any value gets one of the languages that are offered.
+pub fn accept_language(bytes: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in bytes.split(|&byte| byte == b'\n') {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            headers.append(ACCEPT_LANGUAGE, value);
+        }
+    }
+    let offered = ["en", "ru", "zh", "zh-TW", "pt-BR"].map(Box::<str>::from);
+    for count in 1..=offered.len() {
+        assert!(language::choose(&headers, &offered[..count]) < count);
+    }
 }
 
 /// The configuration: any text gives a configuration, or problems that can all be shown.

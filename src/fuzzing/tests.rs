@@ -182,6 +182,10 @@ const CGI: &[&str] = &[
     "b",
     "\x0c",
 ];
+const LANGUAGES: &[&str] = &[
+    "en", "ru", "zh", "-TW", "-Hant", "-x-", "*", "pt-br", ";q=0", ";q=0.5", ";q=1", ",", "\n",
+    "-", "\"",
+];
 const ACCEPTS: &[&str] = &[
     "text/html",
     "text/plain",
@@ -392,12 +396,18 @@ proptest! {
     }
 
     #[test]
+    fn any_accept_language_gets_a_language(bytes in words(LANGUAGES)) {
+        accept_language(&bytes);
+    }
+
+    #[test]
     fn any_accept_gets_a_format(bytes in words(ACCEPTS)) {
         accept(&bytes);
     }
 
     #[test]
     fn any_configuration_is_read_or_explained(bytes in words(CONFIGS)) {
+        accept_language(&bytes);
         configuration(&bytes);
     }
 

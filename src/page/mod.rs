@@ -2,14 +2,17 @@
 //!
 //! [`render`] cannot fail, reads no clock and waits for nothing. What a visitor may see is decided
 //! here, in [`View`], and nowhere else: evidence, attempts, commands and configured names are for
-//! operators. `negotiate` chooses the format; `html`, `json` and `text` write it; `escape` alone
-//! escapes; `plates` keeps what was rendered, `coding` packs it. Imports `diagnose`.
+//! operators. `negotiate` chooses the format and `language` the language; `html`, `json` and `text`
+//! write it; `escape` alone escapes; `plates` keeps what was rendered, `coding` packs it. Imports
+//! `diagnose`.
 
 mod assets;
 mod coding;
 mod escape;
 mod html;
+mod items;
 mod json;
+pub mod language;
 mod negotiate;
 mod operator;
 mod plates;

@@ -1,17 +1,11 @@
 //! Which format an answer takes, from `Accept` (RFC 9110 section 12.5.1).
 //!
 //! HTML goes only to who names it: a bare `*/*` is curl's, or an image tag's, and gets plain text.
-//! The parser reads a bounded part of the header, counts weights in thousandths and never fails:
-//! what it cannot read it passes over. Pure.
+//! The items are read by `items`, within bounds and without failing. Pure.
 
 use http::header::{ACCEPT, HeaderMap};
 
-/// Items read; browsers send fewer than ten.
-const ITEMS_MAX: usize = 32;
-/// Bytes read over all lines of the header.
-const BYTES_MAX: usize = 4096;
-/// The weight of an item that names none.
-const WEIGHT_MAX: u16 = 1000;
+use super::items::{self, WEIGHT_MAX};
 
 /// The format of an answer's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,20 +21,7 @@ pub enum Format {
 /// Chooses the format for a request.
 pub fn negotiate(headers: &HeaderMap) -> Format {
     let mut wishes = Wishes::default();
-    let (mut items_left, mut bytes_left) = (ITEMS_MAX, BYTES_MAX);
-    for line in headers.get_all(ACCEPT) {
-        let line = line.as_bytes();
-        let read = &line[..line.len().min(bytes_left)];
-        bytes_left -= read.len();
-        for (item, ended) in items(read) {
-            // An item that was cut may have lost its weight.
-            if items_left == 0 || !(ended || read.len() == line.len()) {
-                return wishes.choose();
-            }
-            items_left -= 1;
-            wishes.add(item);
-        }
-    }
+    items::each(headers, ACCEPT, |item| wishes.add(item));
     wishes.choose()
 }
 
@@ -130,83 +111,29 @@ impl Wish {
     }
 }
 
-/// The items of a list, and whether a comma ended each; commas in quoted strings end nothing.
-fn items(line: &[u8]) -> impl Iterator<Item = (&[u8], bool)> {
-    let mut rest = Some(line);
-    std::iter::from_fn(move || {
-        let line = rest?;
-        let (item, after) = split(line, b',');
-        rest = after;
-        Some((item, after.is_some()))
-    })
-    // Empty items count for nothing (RFC 9110 section 5.6.1.2).
-    .filter(|(item, _)| !item.trim_ascii().is_empty())
-}
-
-/// Cuts at the first separator outside of quoted strings.
-fn split(line: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
-    let (mut quoted, mut escaped) = (false, false);
-    for (i, &byte) in line.iter().enumerate() {
-        if escaped {
-            escaped = false;
-        } else if quoted && byte == b'\\' {
-            escaped = true;
-        } else if byte == b'"' {
-            quoted = !quoted;
-        } else if byte == separator && !quoted {
-            return (&line[..i], Some(&line[i + 1..]));
-        }
-    }
-    (line, None)
-}
-
 /// A media range, its weight, and whether it has parameters that our answers lack.
 fn read_item(item: &[u8]) -> Option<(&[u8], u16, bool)> {
-    let (range, mut parameters) = split(item, b';');
+    let (range, parameters) = items::named(item);
     let mut foreign = false;
-    while let Some(rest) = parameters {
-        let (parameter, after) = split(rest, b';');
-        parameters = after;
-        let (name, value) = split(parameter, b'=');
-        let (name, value) = (name.trim_ascii(), value.unwrap_or_default().trim_ascii());
-        if name.eq_ignore_ascii_case(b"q") {
+    for (name, value) in parameters {
+        if items::is_weight(name) {
             // The weight is the last parameter of the range; what follows is no business of ours.
-            return Some((range.trim_ascii(), read_weight(value)?, foreign));
+            return Some((range, items::weight(value)?, foreign));
         }
         let charset = name.eq_ignore_ascii_case(b"charset") && is_utf8(value);
         foreign |= !name.is_empty() && !charset;
     }
-    Some((range.trim_ascii(), WEIGHT_MAX, foreign))
+    Some((range, WEIGHT_MAX, foreign))
 }
 
 fn is_utf8(value: &[u8]) -> bool {
     value.eq_ignore_ascii_case(b"utf-8") || value.eq_ignore_ascii_case(b"\"utf-8\"")
 }
 
-/// A weight in thousandths; takes `.5` and more digits than three, which exist, but none above 1.
-fn read_weight(value: &[u8]) -> Option<u16> {
-    let (whole, fraction) = split(value, b'.');
-    let whole = match whole {
-        b"" if fraction.is_some_and(|digits| !digits.is_empty()) => 0,
-        b"0" => 0,
-        b"1" => WEIGHT_MAX,
-        _ => return None,
-    };
-    let mut thousandths = 0;
-    let mut worth = 100;
-    for digit in fraction.unwrap_or_default() {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        thousandths += u16::from(digit - b'0') * worth;
-        worth /= 10;
-    }
-    (whole + thousandths <= WEIGHT_MAX).then_some(whole + thousandths)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::items::{BYTES_MAX, ITEMS_MAX};
     use http::HeaderValue;
     use proptest::prelude::*;
 
@@ -307,12 +234,6 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, HeaderValue::from_str(&line).unwrap());
             negotiate(&headers);
-        }
-
-        #[test]
-        fn a_weight_is_a_thousandth(thousandths in 0u16..=1000) {
-            let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
-            prop_assert_eq!(read_weight(text.as_bytes()), Some(thousandths));
         }
     }
 }
