@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, AccessLog, Config, Level, LoadError, Log};
 use crate::demo::{self, Ports};
-use crate::diagnose::{self, Audience, Code, Step};
+use crate::diagnose::{self, Audience, Code, Partial, Step};
 use crate::server::{self, Running, StartError};
 
 const EX_USAGE: u8 = 64;
@@ -84,7 +84,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(path: &Path) -> ExitCode {
-    let config = match config::load(path) {
+    let config = match config::load(path, server::prove) {
         Ok(config) => config,
         Err(error) => return refused(&error),
     };
@@ -218,7 +218,7 @@ impl Signals {
 /// Everything is read, proven and bound before anything changes; any error leaves what runs as it
 /// is.
 fn reload(running: &mut Running, path: &Path) {
-    let config = match config::load(path) {
+    let config = match config::load(path, server::prove) {
         Ok(config) => config,
         Err(error) => {
             tracing::error!("the old configuration stays in force:\n{}", chain(&error));
@@ -237,7 +237,7 @@ fn reload(running: &mut Running, path: &Path) {
 }
 
 fn check(path: &Path, json: bool) -> ExitCode {
-    match (config::load(path), json) {
+    match (config::load(path, server::prove), json) {
         (Ok(config), false) => say(&summary(path, &config)),
         (Ok(_), true) => say("{\"problems\":[]}\n"),
         (Err(LoadError::Problems(problems)), true) => {
@@ -254,7 +254,11 @@ fn summary(path: &Path, config: &Config) -> String {
         1 => "1 upstream".to_owned(),
         count => format!("{count} upstreams"),
     };
-    format!("{}: no problems; {upstreams}\n", path.display())
+    let mut text = format!("{}: no problems; {upstreams}\n", path.display());
+    for Partial { language, base, missing } in server::partial(&config.page) {
+        text.push_str(&format!("note: {missing} words of `{language}` are those of `{base}`\n"));
+    }
+    text
 }
 
 fn list(json: bool) -> ExitCode {
@@ -412,7 +416,7 @@ fn not_started(error: &StartError) -> ExitCode {
         }
         StartError::Bind { .. } | StartError::AccessLog(_) => EX_UNAVAILABLE,
         StartError::Thread(_) => EX_OSERR,
-        StartError::Workers { .. } => EX_CONFIG,
+        StartError::Workers { .. } | StartError::Pages(_) => EX_CONFIG,
     };
     let _ = write!(io::stderr(), "causeway: {}", ensure_newline(chain(error)));
     code.into()

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use causeway::config::{
-    AccessLog, Config, Files, HostPattern, Level, LoadError, LogFormat, OperatorFixes, Probe,
-    Problems, Symlinks, Try, Upstream, load, parse,
+    AccessLog, Config, Fault, Files, HostPattern, Level, LoadError, LogFormat, Objection,
+    OperatorFixes, Page, Place, Probe, Problems, Symlinks, Try, Upstream, load, parse,
 };
 use proptest::prelude::*;
 
@@ -68,7 +68,7 @@ trusted_proxies = ["10.1.2.3/8"]
 contact = "https://shop.example/help"
 operator_fixes = "operators"
 gateway_timeout = 504
-languages = ["en"]
+languages = ["de", "pt-BR"]
 
 [log]
 access = "/var/log/causeway.log"
@@ -142,10 +142,16 @@ fn reference_names_every_key() {
         source += "\n";
     }
     let messages = bad(&source);
-    assert!(messages.contains("cannot read `/etc/ssl/private-ca.pem`"), "{messages}");
-    assert_eq!(messages.matches("causeway.toml:").count(), 1, "{messages}");
+    // The files that it names are not there.
+    let named = [("ca = ", "/etc/ssl/private-ca.pem"), ("words = ", "/etc/causeway/words/de.toml")];
+    for (_, path) in named {
+        assert!(messages.contains(&format!("cannot read `{path}`")), "{messages}");
+    }
+    assert_eq!(messages.matches("causeway.toml:").count(), named.len(), "{messages}");
 
-    let site = good(&source.replace("ca = ", "# ca = "));
+    let without =
+        |source: String, (key, _): &(&str, &str)| source.replace(key, &format!("# {key}"));
+    let site = good(&named.iter().fold(source, without));
     let smallest = "[upstream.blog]\nservers = [\"fastcgi+unix:/run/php/php8.2-fpm.sock\"]\n\
                     hosts = [\"blog.example\"]\nroot = \"/var/www/blog\"";
     assert_eq!(site.upstreams[1], good(smallest).upstreams[0]);
@@ -242,6 +248,8 @@ fn every_key_arrives() {
     assert_eq!(config.page.contact.as_deref(), Some("https://shop.example/help"));
     assert_eq!(config.page.operator_fixes, OperatorFixes::Operators);
     assert_eq!(config.page.gateway_timeout, 504);
+    let languages = config.page.languages.iter().map(|language| language.value.as_str());
+    assert_eq!(languages.collect::<Vec<_>>(), ["de", "pt-BR"]);
     assert_eq!(config.log.access, AccessLog::File("/var/log/causeway.log".into()));
     assert_eq!(config.log.format, LogFormat::Combined);
     assert_eq!(config.log.level, Level::Trace);
@@ -324,22 +332,75 @@ fn certificate_authorities() {
 fn load_tells_unreadable_from_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("causeway.toml");
-    assert!(matches!(load(&file), Err(LoadError::Unreadable { .. })));
-    assert!(matches!(load(folder.path()), Err(LoadError::Unreadable { .. })));
+    assert!(matches!(load(&file, |_| Vec::new()), Err(LoadError::Unreadable { .. })));
+    assert!(matches!(load(folder.path(), |_| Vec::new()), Err(LoadError::Unreadable { .. })));
 
     std::fs::write(&file, MINIMAL).unwrap();
-    assert_eq!(load(&file).unwrap().path.as_deref(), Some(file.as_path()));
+    assert_eq!(load(&file, |_| Vec::new()).unwrap().path.as_deref(), Some(file.as_path()));
 
     std::fs::write(&file, "# \n\u{feff}").unwrap();
-    assert!(matches!(load(&file), Err(LoadError::Problems(_))));
+    assert!(matches!(load(&file, |_| Vec::new()), Err(LoadError::Problems(_))));
     std::fs::write(&file, "\u{feff}workers = 0\r\n").unwrap();
-    let Err(LoadError::Problems(problems)) = load(&file) else { panic!("accepted") };
+    let Err(LoadError::Problems(problems)) = load(&file, |_| Vec::new()) else {
+        panic!("accepted")
+    };
     assert_eq!((problems.rows()[0].line, problems.rows()[0].column), (1, 11));
 
     std::fs::write(&file, b"# \xc3\xa9\nworkers = \"\xe9\"\n").unwrap();
-    let Err(error) = load(&file) else { panic!("accepted") };
+    let Err(error) = load(&file, |_| Vec::new()) else { panic!("accepted") };
     let shown = error.to_string();
     assert!(shown.contains(":2:12: not UTF-8\n    workers = \"\u{fffd}\""), "{shown}");
+}
+
+/// Each row: what a file of words holds, and what is said of it.
+#[test]
+fn files_of_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("de.toml");
+    let source = format!("[page]\nwords = [\"{}\"]\n", path.display());
+    std::fs::write(&path, "\u{feff}language = \"de\"\n").unwrap();
+    let config = good(&source);
+    assert_eq!(config.page.words[0].path, path);
+    assert_eq!(&*config.page.words[0].text, "language = \"de\"\n");
+
+    std::fs::write(&path, b"language = \"de\"\n# \xff\n").unwrap();
+    let messages = bad(&format!("{source}operator = 1"));
+    assert!(messages.contains("de.toml:2:3: not UTF-8"), "{messages}");
+    assert!(messages.contains("causeway.toml:3:1: unknown key `operator`"), "{messages}");
+    std::fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
+    assert!(bad(&source).contains("causeway.toml:2:10: `"), "{}", bad(&source));
+    assert!(bad(&source).contains("is too large"), "{}", bad(&source));
+    std::fs::remove_file(&path).unwrap();
+    let messages = bad(&format!("{source}languages = [\"de\"]"));
+    assert!(messages.contains("cannot read `"), "{messages}");
+    assert_eq!(messages.matches("causeway.toml:").count(), 1, "{messages}");
+    assert!(bad("[page]\nwords = [\"de.toml\"]").contains("is not an absolute path"));
+}
+
+/// What the rooms above find wrong is told with the rest, file by file.
+#[test]
+fn objections_are_told_with_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let (words, file) = (folder.path().join("de.toml"), folder.path().join("causeway.toml"));
+    std::fs::write(&words, "language = \"de\"\n").unwrap();
+    let page = format!("[page]\nwords = [\"{}\"]\nlanguages = [\"xx\"]\n", words.display());
+    std::fs::write(&file, format!("workerz = 1\n{page}")).unwrap();
+    let prove = |page: &Page| {
+        let language = &page.languages[0];
+        let own = Fault::new("no such language").at(language.span.clone());
+        let words = Fault::new("a poor language").at(0..8);
+        vec![
+            Objection { place: Place::Words(0), problem: words },
+            Objection { place: Place::Configuration, problem: own },
+        ]
+    };
+    let Err(LoadError::Problems(problems)) = load(&file, prove) else { panic!("accepted") };
+    let rows = problems.rows();
+    let told: Vec<_> =
+        rows.iter().map(|row| (row.line, row.column, row.message.as_str())).collect();
+    let unknown = (1, 1, "unknown key `workerz`");
+    assert_eq!(told, [unknown, (4, 14, "no such language"), (1, 1, "a poor language")]);
+    assert!(rows[2].file.ends_with("de.toml") && rows[2].source_line == "language = \"de\"");
 }
 
 #[test]
@@ -424,7 +485,7 @@ proptest! {
             source.replace_range(start..end, &text);
         }
         if let Err(problems) = read(&source) {
-            prop_assert!(!problems.list().is_empty());
+            prop_assert!(!problems.is_empty());
             let lines = source.split('\n').count();
             for row in problems.rows() {
                 prop_assert!(row.line <= lines);

@@ -364,13 +364,13 @@ fn a_packed_page_fits_the_first_flight() {
     for cause in hostile() {
         let report = Report { fixes: fixes_of(&cause), ..mild_report(cause) };
         let code = report.cause.code();
-        for words in languages() {
+        for (number, words) in languages().iter().enumerate() {
             // Brotli is never larger, and slow to make without optimisation.
             let rarely = code.name().len().is_multiple_of(16);
             for coding in
                 [Some(Coding::Gzip), rarely.then_some(Coding::Brotli)].into_iter().flatten()
             {
-                let kind = Kind::of(&report, words, &view, Rules::default());
+                let kind = Kind::of(&report, number, &view, Rules::default());
                 let page = plates.cut(kind, &report, words, &view, Some(coding));
                 let head: usize = page
                     .headers

@@ -1,4 +1,4 @@
-//! Every mistake of one file, each with its place.
+//! Every mistake of a file, and of the files that it names, each with its place.
 //!
 //! Holds and prints problems; which ones there are is decided in `syntax`, `file` and below.
 //! Positions are byte ranges of the source; lines and columns are counted only when shown.
@@ -56,9 +56,15 @@ pub struct Problem {
     pub nearest: Option<String>,
 }
 
-/// All mistakes of one file, in its order; at least one.
+/// All mistakes of the configuration, file by file; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
+    files: Vec<Mistaken>,
+}
+
+/// One file with its mistakes, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mistaken {
     path: PathBuf,
     source: String,
     problems: Vec<Problem>,
@@ -85,19 +91,36 @@ impl Problems {
     pub fn new(path: PathBuf, source: String, mut problems: Vec<Problem>) -> Problems {
         problems.sort_by(|a, b| (a.span.start, &a.message).cmp(&(b.span.start, &b.message)));
         problems.dedup_by(|a, b| a.span.start == b.span.start && a.message == b.message);
-        Problems { path, source, problems }
+        Problems { files: vec![Mistaken { path, source, problems }] }
     }
 
-    /// The problems in the order of the file.
-    pub fn list(&self) -> &[Problem] {
-        &self.problems
+    /// Puts those of another file behind these.
+    pub fn join(mut self, others: Problems) -> Problems {
+        self.files.extend(others.files);
+        self
     }
 
-    /// The problems as rows of plain values, in the order of the file.
+    /// Whether there are none, which then is no configuration's fault.
+    pub fn is_empty(&self) -> bool {
+        self.list().next().is_none()
+    }
+
+    /// The problems, file by file, in the order of each.
+    pub fn list(&self) -> impl Iterator<Item = &Problem> {
+        self.files.iter().flat_map(|file| &file.problems)
+    }
+
+    /// The problems as rows of plain values, in the same order.
     pub fn rows(&self) -> Vec<Row> {
-        self.problems.iter().map(|problem| self.row(problem).0).collect()
+        self.each().map(|(file, problem)| file.row(problem).0).collect()
     }
 
+    fn each(&self) -> impl Iterator<Item = (&Mistaken, &Problem)> {
+        self.files.iter().flat_map(|file| file.problems.iter().map(move |problem| (file, problem)))
+    }
+}
+
+impl Mistaken {
     /// The row of one problem, and how many characters of its line it covers (at least 1).
     fn row(&self, problem: &Problem) -> (Row, usize) {
         let start = floor(&self.source, problem.span.start);
@@ -123,11 +146,11 @@ impl Problems {
 /// Blocks separated by an empty line: place and message, the line, carets, what was expected.
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, problem) in self.problems.iter().enumerate() {
+        for (position, (file, problem)) in self.each().enumerate() {
             if position > 0 {
                 f.write_str("\n")?;
             }
-            let (row, width) = self.row(problem);
+            let (row, width) = file.row(problem);
             writeln!(f, "{}:{}:{}: {}", row.file, row.line, row.column, printable(&row.message))?;
             writeln!(f, "    {}", printable(&row.source_line))?;
             // Tabs stay tabs, so that the carets stand under the span whatever a tab's width is.
@@ -218,7 +241,7 @@ mod tests {
         let problem = |start, message: &str| Fault::new(message).at(start..start);
         let problems = vec![problem(4, "b"), problem(0, "z"), problem(4, "a"), problem(4, "b")];
         let problems = Problems::new("a.toml".into(), "key = 1".to_owned(), problems);
-        let messages: Vec<&str> = problems.list().iter().map(|p| p.message.as_str()).collect();
+        let messages: Vec<&str> = problems.list().map(|p| p.message.as_str()).collect();
         assert_eq!(messages, ["z", "a", "b"]);
     }
 }

@@ -1,7 +1,7 @@
 //! The shape of the file: from its text to a [`Config`], or to every mistake at once.
 //!
 //! Holds the top level and the small tables. A key that is not read here or in `upstream` is
-//! unknown. Only `load` and the check of `tls.ca` touch the file system.
+//! unknown. Only `load`, the check of `tls.ca` and `named` touch the file system.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use super::address::{absolute_path, contact, listen, network, resolver};
 use super::error::{Fault, Problems};
-use super::reader::{Mistakes, Table, choose};
+use super::named::{Objection, Placed, not_utf8, sorted, text_file};
+use super::reader::{Mistakes, Table, Text, choose};
 use super::upstream::{CONNECTIONS_MAX, blocks};
 use super::{AccessLog, Client, Config, Level, Log, LogFormat, OperatorFixes, Page};
 use super::{routes, syntax};
@@ -29,35 +30,48 @@ pub enum LoadError {
     Problems(Problems),
 }
 
-/// Reads and checks a configuration file, and the files that it names.
+/// Reads and checks a configuration file, and the files that it names. `prove` says what is wrong
+/// with the words and pages of those, which the rooms above understand.
 ///
 /// # Errors
 /// [`LoadError::Unreadable`] if there is nothing to read or more than 4 MiB of it,
 /// [`LoadError::Problems`] with every mistake in it.
-pub fn load(path: &Path) -> Result<Config, LoadError> {
+pub fn load(path: &Path, prove: impl Fn(&Page) -> Vec<Objection>) -> Result<Config, LoadError> {
     let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
     let bytes = read_limited(path).map_err(unreadable)?;
-    let source = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error));
+    let source = String::from_utf8(bytes)
+        .map_err(|error| not_utf8(path, &error, "a file in UTF-8 (TOML v1.0.0, Spec)"));
     let source = source.map_err(LoadError::Problems)?;
-    parse(&source, path).map_err(LoadError::Problems)
+    proven(&source, path, prove).map_err(LoadError::Problems)
 }
 
-/// Checks the text of a configuration and the files that it names; `path` is for messages.
+/// Checks the text of a configuration by itself; `path` is for messages.
 ///
 /// # Errors
 /// Every mistake in it.
 pub fn parse(source: &str, path: &Path) -> Result<Config, Problems> {
+    proven(source, path, |_| Vec::new())
+}
+
+fn proven(
+    source: &str,
+    path: &Path,
+    prove: impl Fn(&Page) -> Vec<Objection>,
+) -> Result<Config, Problems> {
     // A byte order mark would shift the columns of the first line.
     let source = source.strip_prefix('\u{feff}').unwrap_or(source);
     let (document, slips, damage) = syntax::parse(source);
     let mistakes = Mistakes::new(source, slips, damage);
     let root = Table::root(document.get_ref(), &mistakes);
     let config = Config { path: Some(path.to_owned()), ..read(root) };
-    let problems = mistakes.into_problems();
-    if problems.is_empty() {
-        return Ok(config);
-    }
-    Err(Problems::new(path.to_owned(), source.to_owned(), problems))
+    let mut elsewhere = mistakes.take_elsewhere();
+    let (own, of_files) = sorted(&config.page, prove(&config.page));
+    elsewhere.extend(of_files);
+    let mut problems = mistakes.into_problems();
+    problems.extend(own);
+    let problems = Problems::new(path.to_owned(), source.to_owned(), problems);
+    let problems = elsewhere.into_iter().fold(problems, Problems::join);
+    if problems.is_empty() { Ok(config) } else { Err(problems) }
 }
 
 fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
@@ -67,14 +81,6 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::from(io::ErrorKind::FileTooLarge));
     }
     Ok(bytes)
-}
-
-fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Problems {
-    let shown = String::from_utf8_lossy(error.as_bytes()).into_owned();
-    // Up to here both texts are the same.
-    let at = error.utf8_error().valid_up_to();
-    let problem = Fault::new("not UTF-8").expected("a file in UTF-8 (TOML v1.0.0, Spec)");
-    Problems::new(path.to_owned(), shown, vec![problem.at(at..at)])
 }
 
 fn read(mut table: Table<'_>) -> Config {
@@ -140,17 +146,27 @@ fn read_page(mut table: Table<'_>) -> Page {
             table.note_at("gateway_timeout", fault.expected("502 or 504"));
         }
     }
-    table.filled_list("languages", language);
+    page.languages = languages(&mut table);
+    let mistakes = table.mistakes;
+    let words = table.filled_list("words", |path| text_file(mistakes, path));
+    page.words = words.into_iter().flatten().flatten().collect();
+    if page.words.len() < table.length("words") {
+        // Which languages there are is not known then.
+        page.languages.clear();
+    }
     table.finish();
     page
 }
 
-fn language(text: &str) -> Result<(), Fault> {
-    if text == "en" {
-        return Ok(());
+/// Whether there are such languages is not known here.
+fn languages(table: &mut Table<'_>) -> Vec<Placed> {
+    let Some(texts) = table.texts("languages") else { return Vec::new() };
+    if table.length("languages") == 0 {
+        let fault = Fault::new("`languages` is empty").expected("at least one element");
+        table.note_at("languages", fault);
     }
-    let message = format!("language `{text}` is not available in this version of Causeway");
-    Err(Fault::new(message).expected("\"en\""))
+    let placed = |text: Text<'_>| Placed { value: text.value.to_owned(), span: text.span };
+    texts.into_iter().map(placed).collect()
 }
 
 fn read_log(mut table: Table<'_>) -> Log {

@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod glob;
 mod host;
+mod named;
 mod nearest;
 mod reader;
 mod routes;
@@ -25,10 +26,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use error::{Problem, Problems, Row};
+pub use error::{Fault, Problem, Problems, Row};
 pub use file::{LoadError, load, parse};
 pub use glob::{Endings, Glob};
+pub use named::{Objection, Place, Placed, TextFile, read_document};
 pub use nearest::nearest;
+pub use reader::{Table, wrong_type};
 
 /// Everything the program needs to know, with every default filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,6 +254,10 @@ pub struct Page {
     pub operator_fixes: OperatorFixes,
     /// The status of a timeout: 502 or 504.
     pub gateway_timeout: u16,
+    /// The languages that are offered, the default in front; empty: every one there is.
+    pub languages: Vec<Placed>,
+    /// Words of the operator's own.
+    pub words: Vec<TextFile>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -362,6 +369,8 @@ impl Default for Page {
             contact: None,
             operator_fixes: OperatorFixes::Everyone,
             gateway_timeout: 502,
+            languages: Vec::new(),
+            words: Vec::new(),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Fault, Problem};
+use super::error::{Fault, Problem, Problems};
 use super::nearest::nearest;
 use super::syntax::Damage;
 use super::units;
@@ -24,7 +24,7 @@ const SIZE_MAX: usize = 16 << 20;
 const SPOOL_MAX: usize = 1 << 40;
 
 /// Where each key belongs, for those found elsewhere; a test compares it with what is read.
-const PLACES: [(&str, &str); 41] = [
+const PLACES: [(&str, &str); 42] = [
     ("workers", "at the top of the file, before the first table"),
     ("resolvers", "at the top of the file, before the first table"),
     ("drain_timeout", "at the top of the file, before the first table"),
@@ -61,6 +61,7 @@ const PLACES: [(&str, &str); 41] = [
     ("trusted_proxies", "in `[page]`"),
     ("contact", "in `[page]`"),
     ("languages", "in `[page]`"),
+    ("words", "in `[page]`"),
     ("operator_fixes", "in `[page]`"),
     ("gateway_timeout", "in `[page]`"),
     ("access", "in `[log]`"),
@@ -75,6 +76,10 @@ pub struct Mistakes<'a> {
     syntax: Vec<Problem>,
     damage: Damage,
     meaning: RefCell<Vec<Problem>>,
+    /// Those in files that this one names.
+    elsewhere: RefCell<Vec<Problems>>,
+    /// Where keys belong that stand in the wrong table.
+    places: &'static [(&'static str, &'static str)],
 }
 
 /// A string of the file.
@@ -100,12 +105,28 @@ pub struct Table<'a> {
 impl<'a> Mistakes<'a> {
     /// Begins with the problems of syntax and the parts of the source that they spoil.
     pub fn new(source: &'a str, syntax: Vec<Problem>, damage: Damage) -> Mistakes<'a> {
-        Mistakes { source, syntax, damage, meaning: RefCell::default() }
+        let (meaning, elsewhere) = (RefCell::default(), RefCell::default());
+        Mistakes { source, syntax, damage, meaning, elsewhere, places: &PLACES }
+    }
+
+    /// For a file that is not the configuration: its keys belong nowhere else.
+    pub fn elsewhere(source: &'a str, syntax: Vec<Problem>, damage: Damage) -> Mistakes<'a> {
+        Mistakes { places: &[], ..Mistakes::new(source, syntax, damage) }
     }
 
     /// Notes what is wrong at `span`.
     pub fn note(&self, fault: Fault, span: Range<usize>) {
         self.meaning.borrow_mut().push(fault.at(span));
+    }
+
+    /// Notes what is wrong in a file that this one names.
+    pub fn note_file(&self, problems: Problems) {
+        self.elsewhere.borrow_mut().push(problems);
+    }
+
+    /// Takes what was noted of other files.
+    pub fn take_elsewhere(&self) -> Vec<Problems> {
+        self.elsewhere.take()
     }
 
     /// Notes the fault of a value, or hands on the value.
@@ -212,6 +233,13 @@ impl<'a> Table<'a> {
         key: &'static str,
         parse: impl Fn(&str) -> Result<T, Fault>,
     ) -> Option<Vec<T>> {
+        let texts = self.texts(key)?.into_iter();
+        let parsed = texts.filter_map(|text| self.mistakes.check(parse(text.value), text.span));
+        Some(parsed.collect())
+    }
+
+    /// Takes the strings of an array.
+    pub fn texts(&mut self, key: &'static str) -> Option<Vec<Text<'a>>> {
         let value = self.value(key)?;
         let Some(items) = value.get_ref().as_array() else {
             let fault = wrong_type("an array of strings", value);
@@ -221,9 +249,7 @@ impl<'a> Table<'a> {
             self.mistakes.note(fault.nearest(array), value.span());
             return None;
         };
-        let texts = items.iter().filter_map(|item| self.as_text(item));
-        let parsed = texts.filter_map(|text| self.mistakes.check(parse(text.value), text.span));
-        Some(parsed.collect())
+        Some(items.iter().filter_map(|item| self.as_text(item)).collect())
     }
 
     /// As [`Table::parsed_list`]; notes an array without elements.
@@ -385,7 +411,8 @@ impl<'a> Table<'a> {
 
     fn unknown_key(&self, key: &str) -> Fault {
         let fault = Fault::new(format!("unknown key `{key}`"));
-        if let Some((_, place)) = PLACES.iter().find(|(name, _)| *name == key) {
+        let mut places = self.mistakes.places.iter();
+        if let Some((_, place)) = places.find(|(name, _)| *name == key) {
             return Fault::new(format!("`{key}` does not belong here"))
                 .expected(format!("`{key}` {place}"));
         }
@@ -396,7 +423,8 @@ impl<'a> Table<'a> {
         fault.expected(either(&names))
     }
 
-    fn as_text(&self, value: &'a Spanned<DeValue<'a>>) -> Option<Text<'a>> {
+    /// The value as a string.
+    pub fn as_text(&self, value: &'a Spanned<DeValue<'a>>) -> Option<Text<'a>> {
         match value.get_ref().as_str() {
             Some(text) => Some(Text { value: text, span: value.span() }),
             None => {
@@ -453,7 +481,8 @@ pub fn unavailable(what: &str) -> Fault {
     Fault::new(format!("`{what}` is not available in this version of Causeway"))
 }
 
-fn wrong_type(expected: &str, value: &Spanned<DeValue<'_>>) -> Fault {
+/// A value is of another type than `expected`, which has its article.
+pub fn wrong_type(expected: &str, value: &Spanned<DeValue<'_>>) -> Fault {
     let found = match value.get_ref() {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "an integer",

@@ -71,8 +71,8 @@ pub use report::{
 pub use rules::Rules;
 pub use said::{Sent, is_quiet, said};
 pub use text::{
-    CauseWords, Counted, FixWords, PageWords, ReasonWords, Step, System, Words, cause_sources,
-    english, fix_sources, languages, reason_sources, source,
+    CauseWords, Counted, FixWords, Languages, PageWords, Partial, ReasonWords, Step, System, Words,
+    cause_sources, english, fix_sources, languages, reason_sources, source,
 };
 pub use unreached::{
     ConnectFault, IcmpError, IcmpMessage, IcmpSender, ProhibitedReason, UnreachableReason,

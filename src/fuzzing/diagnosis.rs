@@ -185,7 +185,7 @@ fn rules(report: &Report) -> Rules {
 /// The page as the second visitor gets it: printed from the first one's.
 fn again(report: &Report, view: &View<'_>) -> Page {
     let words = diagnose::english();
-    let kind = Kind::of(report, words, view, rules(report));
+    let kind = Kind::of(report, 0, view, rules(report));
     PLATES.with_borrow_mut(|plates| {
         let (cause, entry, fresh) = (&report.cause, &report.entry, Fresh::of(report));
         let printed = plates.print(&kind, cause, entry, &fresh, words, None);

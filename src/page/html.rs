@@ -30,7 +30,7 @@ pub fn html(report: &Report, words: &Words, view: &View<'_>, values: &Values) ->
     let mut out = String::with_capacity(32 * 1024);
     let page = &words.page;
     let cause = words.cause(report.cause.code());
-    head(&mut out, report.status, words.language, &cause.title, values);
+    head(&mut out, report.status, &words.language, &cause.title, values);
     element(&mut out, "h1", &cause.title);
     out.push_str("<p class=\"why\">");
     text(&mut out, &cause.visitor);

@@ -20,6 +20,8 @@ mod proxy_status;
 mod text;
 mod values;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
@@ -94,7 +96,12 @@ fn headers(report: &Report, words: &Words, view: &View<'_>) -> HeaderMap {
     };
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(words.language));
+    let language = match &words.language {
+        Cow::Borrowed(tag) => Ok(HeaderValue::from_static(tag)),
+        Cow::Owned(tag) => HeaderValue::try_from(tag),
+    };
+    // A tag is letters, digits and hyphens.
+    headers.extend(language.ok().map(|language| (CONTENT_LANGUAGE, language)));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let vary = HeaderValue::from_static("Accept, Accept-Language, Accept-Encoding");
     headers.insert(VARY, vary);

@@ -34,7 +34,7 @@ pub struct Plates {
 
 #[derive(Debug)]
 struct Last {
-    language: &'static str,
+    language: usize,
     second: u64,
     standing: Standing,
     values: Values,
@@ -57,7 +57,8 @@ pub struct Kind {
     pub others_served: Option<bool>,
     pub is_failing: bool,
     pub has_worked: bool,
-    pub language: &'static str,
+    /// Position of the language among the site's.
+    pub language: usize,
 }
 
 #[derive(Debug)]
@@ -70,7 +71,7 @@ struct Plate {
 
 impl Kind {
     /// The kind of a report's page.
-    pub fn of(report: &Report, words: &Words, view: &View<'_>, rules: Rules) -> Kind {
+    pub fn of(report: &Report, language: usize, view: &View<'_>, rules: Rules) -> Kind {
         let Standing { others_served, failing_since, last_worked } = report.standing;
         Kind {
             code: report.cause.code(),
@@ -85,7 +86,7 @@ impl Kind {
             others_served,
             is_failing: failing_since.is_some(),
             has_worked: last_worked.is_some(),
-            language: words.language,
+            language,
         }
     }
 }
@@ -102,7 +103,7 @@ impl Plates {
         coding: Option<Coding>,
     ) -> Option<Page> {
         let plate = self.plates.get(kind)?;
-        let values = Last::values(&mut self.last, fresh, words);
+        let values = Last::values(&mut self.last, kind.language, fresh, words);
         let mut page = plate.print(values, coding);
         page.status = kind.status;
         // Its parameters are evidence that RFC 9209 shows to everybody.
@@ -140,9 +141,14 @@ impl Plates {
 
 impl Last {
     /// The values of a failure, made from the last ones where that is possible.
-    fn values<'a>(last: &'a mut Option<Last>, fresh: &Fresh<'_>, words: &Words) -> &'a Values {
+    fn values<'a>(
+        last: &'a mut Option<Last>,
+        language: usize,
+        fresh: &Fresh<'_>,
+        words: &Words,
+    ) -> &'a Values {
         let second = fresh.time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let (language, standing) = (words.language, fresh.standing);
+        let standing = fresh.standing;
         let kept = last.take().filter(|last| {
             (last.language, last.second, last.standing) == (language, second, standing)
         });

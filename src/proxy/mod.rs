@@ -12,6 +12,7 @@ mod forward;
 mod headers;
 mod local;
 mod look;
+mod pages;
 mod pulse;
 mod record;
 mod respond;
@@ -30,6 +31,7 @@ use hyper::body::Incoming;
 
 pub use body::Body;
 pub use client::{Connection, Rejection, Upgrade};
+pub use pages::Pages;
 pub use pulse::Pulse;
 pub use watch::Watch;
 
@@ -68,6 +70,7 @@ pub struct Site {
     resolver: Resolver,
     log: Rc<LineBuffer>,
     random: Cell<u64>,
+    pages: Arc<Pages>,
     plates: RefCell<Plates>,
     /// Room for a request head, handed from one request to the next.
     scratch: RefCell<Vec<u8>>,
@@ -80,6 +83,7 @@ impl Site {
         shared: &[Arc<Shared>],
         watches: &[Arc<Watch>],
         pulses: &[Arc<Pulse>],
+        pages: Arc<Pages>,
         log: Rc<LineBuffer>,
     ) -> Site {
         use std::hash::{BuildHasher, Hasher};
@@ -106,6 +110,7 @@ impl Site {
             resolver: Resolver::new(config.resolvers.clone()),
             log,
             random: Cell::new(std::hash::RandomState::new().build_hasher().finish() | 1),
+            pages,
             plates: RefCell::default(),
             scratch: RefCell::default(),
             config,

@@ -212,12 +212,14 @@ fn page_of(
         Cause::MethodNotAllowed { allowed } => Some(*allowed),
         _ => None,
     };
+    let languages = &site.pages.languages;
+    let language = page::language::choose(&asked.parts.headers, languages.tags());
     let rendered = match operator {
         true => {
             let report = report(site, &record, failed, cause, asked);
-            page::render(&report, diagnose::english(), &view)
+            page::render(&report, languages.words(language), &view)
         }
-        false => for_visitor(site, &record, failed, cause, asked, &view),
+        false => for_visitor(site, &record, failed, cause, asked, &view, language),
     };
     let body = match asked.parts.method == Method::HEAD {
         true => Body::empty(record),
@@ -254,8 +256,9 @@ fn for_visitor(
     cause: Cause,
     asked: &Asked<'_>,
     view: &View<'_>,
+    language: usize,
 ) -> page::Page {
-    let words = diagnose::english();
+    let words = site.pages.languages.words(language);
     let host = asked.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let site_name = host.and_then(diagnose::site_name);
     let Failed { incident, time, certainty, fate, entry, status, standing } = failed;
@@ -272,7 +275,7 @@ fn for_visitor(
         others_served: standing.others_served,
         is_failing: standing.failing_since.is_some(),
         has_worked: standing.last_worked.is_some(),
-        language: words.language,
+        language,
     };
     let coding = files::wanted(&asked.parts.headers).next().map(|coding| match coding {
         files::Coding::Brotli => page::Coding::Brotli,

@@ -20,8 +20,9 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Ticker;
-use crate::config::{Config, ListenAddress};
-use crate::proxy::{Pulse, Watch};
+use crate::config::{self, Config, ListenAddress, Objection};
+use crate::diagnose::Partial;
+use crate::proxy::{Pages, Pulse, Watch};
 use crate::telemetry::AccessWriter;
 use crate::upstream::Shared;
 
@@ -44,6 +45,23 @@ pub enum StartError {
     /// The number of workers is fixed when the program starts.
     #[error("`workers` cannot change from {from} to {to} without a restart")]
     Workers { from: usize, to: usize },
+    /// What [`prove`] would have told with its place.
+    #[error("the words of the configuration are wrong: {}", first(.0))]
+    Pages(Vec<Objection>),
+}
+
+fn first(objections: &[Objection]) -> &str {
+    objections.first().map_or("", |objection| &objection.problem.message)
+}
+
+/// What is wrong with the words and pages that a configuration names: what `config::load` asks.
+pub fn prove(page: &config::Page) -> Vec<Objection> {
+    Pages::of(page).err().unwrap_or_default()
+}
+
+/// The languages of a proven configuration in which not everything is said.
+pub fn partial(page: &config::Page) -> Vec<Partial> {
+    Pages::of(page).map_or(Vec::new(), |pages| pages.languages.partial().to_vec())
 }
 
 /// A running proxy. Dropping it ends the workers without a drain.
@@ -111,6 +129,7 @@ impl Running {
     }
 
     fn apply(&mut self, config: Arc<Config>, access: AccessWriter) -> Result<(), StartError> {
+        let pages = Arc::new(Pages::of(&config.page).map_err(StartError::Pages)?);
         let count = self.workers.len();
         let mut listeners = Vec::new();
         let mut bound: Vec<Vec<(ListenAddress, Option<Bound>)>> =
@@ -149,6 +168,7 @@ impl Running {
                 shared: shared.clone(),
                 watches: watches.clone(),
                 pulses: pulses.clone(),
+                pages: pages.clone(),
                 listeners,
                 access: access.clone(),
             };

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::clock;
 use crate::config::{self, Config, ListenAddress};
 use crate::diagnose::Cause;
-use crate::proxy::{Connection, Pulse, Site, Watch};
+use crate::proxy::{Connection, Pages, Pulse, Site, Watch};
 use crate::telemetry::{AccessWriter, LineBuffer};
 use crate::upstream::Shared;
 
@@ -48,6 +48,7 @@ pub struct Generation {
     pub watches: Vec<Arc<Watch>>,
     /// In the same order.
     pub pulses: Vec<Arc<Pulse>>,
+    pub pages: Arc<Pages>,
     /// The configuration's listeners in order; a socket for those that are new.
     pub listeners: Vec<(ListenAddress, Option<Bound>)>,
     pub access: AccessWriter,
@@ -210,7 +211,8 @@ fn apply(
     log: &mut Option<Rc<LineBuffer>>,
     generation: Generation,
 ) {
-    let Generation { config, shared, watches, pulses, listeners: wanted, access } = generation;
+    let Generation { config, shared, watches, pulses, pages, listeners: wanted, access } =
+        generation;
     let format = config.log.format;
     let buffer = match log {
         // Requests that are under way keep the buffer, and only the one in force is flushed each
@@ -219,7 +221,8 @@ fn apply(
         _ => log.insert(Rc::new(access.buffer(format))).clone(),
     };
     worker.client.replace(Rc::new(config.client.clone()));
-    worker.site.replace(Some(Rc::new(Site::new(config, &shared, &watches, &pulses, buffer))));
+    let site = Site::new(config, &shared, &watches, &pulses, pages, buffer);
+    worker.site.replace(Some(Rc::new(site)));
     listeners.retain(|address, listening| {
         let stays = wanted.iter().any(|(wanted, _)| wanted == address);
         if !stays {

@@ -17,6 +17,7 @@ mod forwarding;
 mod host;
 mod http2;
 mod hygiene;
+mod languages;
 mod looks;
 mod ports;
 mod proxy;

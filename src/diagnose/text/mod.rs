@@ -1,9 +1,12 @@
 //! The words: titles, explanations, reasons and fixes, by id.
 //!
 //! Each language is a folder of four TOML files, compiled in and read once; a test proves it
-//! complete. No words of a page stand anywhere else. `plural` puts a number into words, `sources`
-//! says where each entry comes from. Pure.
+//! complete. No words of a page stand anywhere else, but for those of the operator's own files,
+//! which `own` lays over them; `languages` are those of one site. `plural` puts a number into
+//! words, `sources` says where each entry comes from. Pure.
 
+mod languages;
+mod own;
 mod plural;
 mod sources;
 
@@ -19,14 +22,15 @@ use super::cause::Code;
 use super::fixes::FixId;
 use super::reasons::ReasonId;
 
+pub use languages::{Languages, Partial};
 pub use plural::Counted;
 pub use sources::{cause_sources, fix_sources, reason_sources, source};
 
 /// The words of one language.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Words {
     /// BCP 47 tag, for `Content-Language`.
-    pub language: &'static str,
+    pub language: Cow<'static, str>,
     causes: HashMap<Code, CauseWords>,
     fixes: HashMap<FixId, FixWords>,
     reasons: HashMap<ReasonId, ReasonWords>,
@@ -204,17 +208,37 @@ pub fn english() -> &'static Words {
     &BUILT_IN[0]
 }
 
+/// The words of one language before they are typed: its sections, by the names that they have in a
+/// file of the operator's own.
+type Tree = HashMap<&'static str, toml::Table>;
+
+impl Source {
+    fn sections(&self) -> [(&'static str, &'static str); 4] {
+        [("page", self.page), ("cause", self.causes), ("fix", self.fixes), ("reason", self.reasons)]
+    }
+
+    fn tree(&self) -> Result<Tree, toml::de::Error> {
+        let read = |(name, text)| Ok((name, toml::from_str(text)?));
+        self.sections().into_iter().map(read).collect()
+    }
+}
+
 impl Words {
     fn read(source: &Source) -> Result<Words, String> {
-        let Source { language, page, causes, fixes, reasons } = *source;
-        let within = |error: toml::de::Error| format!("{language}: {error}");
-        let words = Words {
-            language,
-            page: toml::from_str(page).map_err(within)?,
-            causes: named(causes, "cause").map_err(|error| format!("{language}: {error}"))?,
-            fixes: named(fixes, "fix").map_err(|error| format!("{language}: {error}"))?,
-            reasons: named(reasons, "reason").map_err(|error| format!("{language}: {error}"))?,
-        };
+        let tree = source.tree().map_err(|error| format!("{}: {error}", source.language))?;
+        Words::of(source.language.into(), tree)
+    }
+
+    fn of(language: Cow<'static, str>, mut tree: Tree) -> Result<Words, String> {
+        let within = |error: String| format!("{language}: {error}");
+        let mut section = |name| tree.remove(name).unwrap_or_default();
+        let page = PageWords::deserialize(section("page"));
+        let page = page.map_err(|error| format!("{language}: {error}"))?;
+        let causes = named(section("cause"), "cause").map_err(within)?;
+        let fixes = named(section("fix"), "fix").map_err(within)?;
+        let reasons = named(section("reason"), "reason").map_err(within)?;
+        let words = Words { page, causes, fixes, reasons, language };
+        let language = &words.language;
         let no_cause = Code::all().find(|code| !words.causes.contains_key(code));
         let no_fix = FixId::all().find(|id| !words.fixes.contains_key(id));
         let no_reason = ReasonId::all().find(|id| !words.reasons.contains_key(id));
@@ -252,19 +276,22 @@ impl Words {
             HOUR..DAY => (&self.page.hours_ago, HOUR),
             DAY.. => (&self.page.days_ago, DAY),
         };
-        words.of(self.language, seconds / unit)
+        words.of(&self.language, seconds / unit)
     }
 }
 
 /// A table by id: every key must name one.
-fn named<Id, W>(file: &str, kind: &str) -> Result<HashMap<Id, W>, String>
+fn named<Id, W>(table: toml::Table, kind: &str) -> Result<HashMap<Id, W>, String>
 where
     Id: std::str::FromStr + std::hash::Hash + Eq,
     W: serde::de::DeserializeOwned,
 {
-    let table: HashMap<String, W> = toml::from_str(file).map_err(|error| error.to_string())?;
-    let id = |name: &str| name.parse().map_err(|_| format!("no {kind} is called {name}"));
-    table.into_iter().map(|(name, words)| Ok((id(&name)?, words))).collect()
+    let entry = |(name, words): (String, toml::Value)| {
+        let id = name.parse().map_err(|_| format!("no {kind} is called {name}"))?;
+        let words = W::deserialize(words).map_err(|error| format!("{kind} {name}: {error}"))?;
+        Ok((id, words))
+    };
+    table.into_iter().map(entry).collect()
 }
 
 impl PageWords {
@@ -284,6 +311,8 @@ impl PageWords {
 }
 
 impl System {
+    pub(super) const ALL: [System; 3] = [System::Windows, System::Macos, System::Linux];
+
     /// Its maker's name for it.
     pub fn name(self) -> &'static str {
         match self {
@@ -330,7 +359,10 @@ mod tests {
             let words = Words::read(source).unwrap_or_else(|error| panic!("{error}"));
             let page = &words.page;
             for counted in [&page.seconds_ago, &page.minutes_ago, &page.hours_ago, &page.days_ago] {
-                counted.proven(words.language);
+                let none = (Vec::new(), Vec::new());
+                assert_eq!(counted.faults(&words.language), none, "{}", words.language);
+                let whole = counted.forms().all(|(_, text)| text.contains("{n}"));
+                assert!(whole, "{}: no number in {counted:?}", words.language);
             }
             for id in FixId::all() {
                 let (fix, name) = (words.fix(id), id.name());
