@@ -143,7 +143,12 @@ fn reference_names_every_key() {
     }
     let messages = bad(&source);
     // The files that it names are not there.
-    let named = [("ca = ", "/etc/ssl/private-ca.pem"), ("words = ", "/etc/causeway/words/de.toml")];
+    let named = [
+        ("ca = ", "/etc/ssl/private-ca.pem"),
+        ("words = ", "/etc/causeway/words/de.toml"),
+        ("template = ", "/etc/causeway/page.html"),
+        ("style = ", "/etc/causeway/page.css"),
+    ];
     for (_, path) in named {
         assert!(messages.contains(&format!("cannot read `{path}`")), "{messages}");
     }

@@ -30,6 +30,7 @@ fn visitor(format: Format) -> View<'static> {
         show_operator_fixes: true,
         repeatable: true,
         again: true,
+        own: None,
     }
 }
 

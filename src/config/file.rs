@@ -150,6 +150,8 @@ fn read_page(mut table: Table<'_>) -> Page {
     let mistakes = table.mistakes;
     let words = table.filled_list("words", |path| text_file(mistakes, path));
     page.words = words.into_iter().flatten().flatten().collect();
+    page.template = table.parsed("template", |path| text_file(mistakes, path)).flatten();
+    page.style = table.parsed("style", |path| text_file(mistakes, path)).flatten();
     if page.words.len() < table.length("words") {
         // Which languages there are is not known then.
         page.languages.clear();

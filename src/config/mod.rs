@@ -258,6 +258,10 @@ pub struct Page {
     pub languages: Vec<Placed>,
     /// Words of the operator's own.
     pub words: Vec<TextFile>,
+    /// A page of the operator's own, in place of ours.
+    pub template: Option<TextFile>,
+    /// A style sheet that follows ours.
+    pub style: Option<TextFile>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -371,6 +375,8 @@ impl Default for Page {
             gateway_timeout: 502,
             languages: Vec::new(),
             words: Vec::new(),
+            template: None,
+            style: None,
         }
     }
 }

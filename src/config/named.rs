@@ -45,6 +45,8 @@ pub enum Place {
     Configuration,
     /// The file with this position in [`Page::words`].
     Words(usize),
+    Template,
+    Style,
 }
 
 /// Reads a file of text; `None` once its bytes were noted to be none.
@@ -103,13 +105,17 @@ pub fn sorted(page: &Page, objections: Vec<Objection>) -> (Vec<Problem>, Vec<Pro
     for Objection { place, problem } in objections {
         match place {
             Place::Configuration => own.push(problem),
-            Place::Words(_) => files.entry(place).or_default().push(problem),
+            Place::Words(_) | Place::Template | Place::Style => {
+                files.entry(place).or_default().push(problem)
+            }
         }
     }
     let told = files.into_iter().filter_map(|(place, problems)| {
         let file = match place {
             Place::Configuration => None,
             Place::Words(number) => page.words.get(number),
+            Place::Template => page.template.as_ref(),
+            Place::Style => page.style.as_ref(),
         }?;
         Some(Problems::new(file.path.clone(), file.text.to_string(), problems))
     });

@@ -24,7 +24,7 @@ const SIZE_MAX: usize = 16 << 20;
 const SPOOL_MAX: usize = 1 << 40;
 
 /// Where each key belongs, for those found elsewhere; a test compares it with what is read.
-const PLACES: [(&str, &str); 42] = [
+const PLACES: [(&str, &str); 44] = [
     ("workers", "at the top of the file, before the first table"),
     ("resolvers", "at the top of the file, before the first table"),
     ("drain_timeout", "at the top of the file, before the first table"),
@@ -62,6 +62,8 @@ const PLACES: [(&str, &str); 42] = [
     ("contact", "in `[page]`"),
     ("languages", "in `[page]`"),
     ("words", "in `[page]`"),
+    ("template", "in `[page]`"),
+    ("style", "in `[page]`"),
     ("operator_fixes", "in `[page]`"),
     ("gateway_timeout", "in `[page]`"),
     ("access", "in `[log]`"),

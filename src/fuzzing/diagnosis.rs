@@ -108,6 +108,7 @@ pub fn shown(cause: Cause, certainty: Certainty, attempt: &Attempt, source: &mut
                 show_operator_fixes,
                 repeatable: true,
                 again: true,
+                own: None,
             };
             let page = page::render(&report, words, &view);
             check(&report, &page, &view);

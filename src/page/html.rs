@@ -6,7 +6,7 @@
 //! goes through `escape::html`. Pure.
 
 use super::values::{Value, Values};
-use super::{View, address, assets, certainty, escape, fate, operator};
+use super::{Own, View, address, assets, certainty, escape, fate, operator};
 use crate::diagnose::{
     Audience, Blame, Entry, Fate, Fix, FixId, PageWords, Report, Standing, Step, Words,
 };
@@ -30,7 +30,7 @@ pub fn html(report: &Report, words: &Words, view: &View<'_>, values: &Values) ->
     let mut out = String::with_capacity(32 * 1024);
     let page = &words.page;
     let cause = words.cause(report.cause.code());
-    head(&mut out, report.status, &words.language, &cause.title, values);
+    head(&mut out, report, words, view, values);
     element(&mut out, "h1", &cause.title);
     out.push_str("<p class=\"why\">");
     text(&mut out, &cause.visitor);
@@ -101,7 +101,9 @@ fn filled(out: &mut String, words: &str, mut value: impl FnMut(&mut String, &str
     text(out, rest);
 }
 
-fn head(out: &mut String, status: u16, language: &str, title: &str, values: &Values) {
+fn head(out: &mut String, report: &Report, words: &Words, view: &View<'_>, values: &Values) {
+    let title = &words.cause(report.cause.code()).title;
+    let (status, language) = (report.status, &words.language);
     let status = status.to_string();
     out.push_str("<!doctype html>\n<html lang=\"");
     text(out, language);
@@ -112,8 +114,11 @@ fn head(out: &mut String, status: u16, language: &str, title: &str, values: &Val
         <meta name=\"robots\" content=\"noindex\">\n<title>",
     );
     text(out, title);
-    out.extend([" (", &status, ")</title>\n<style>", assets::style(), "</style>\n</head>\n"]);
-    out.push_str("<body>\n<header><p><span translate=\"no\">");
+    out.extend([" (", &status, ")</title>\n<style>", assets::style(), "</style>\n"]);
+    if let Some(style) = view.own.and_then(Own::style) {
+        out.extend(["<style>", style, "</style>\n"]);
+    }
+    out.push_str("</head>\n<body>\n<header><p><span translate=\"no\">");
     text(out, values.get(Value::Site));
     out.extend(["</span><b>", &status, "</b></p></header>\n<main>\n"]);
 }

@@ -101,9 +101,36 @@ struct Stages(Vec<(Phase, Duration)>);
 
 /// The body for a report.
 pub fn json(report: &Report, words: &Words, view: &View<'_>, values: &Values) -> String {
+    // Strings, numbers and objects with string keys always serialize.
+    let mut body = serde_json::to_string(&problem(report, words, view, values)).unwrap_or_default();
+    debug_assert!(!body.is_empty());
+    body.push('\n');
+    body
+}
+
+/// The same members as values, for a template.
+pub fn members(
+    report: &Report,
+    words: &Words,
+    view: &View<'_>,
+    values: &Values,
+) -> serde_json::Map<String, serde_json::Value> {
+    match serde_json::to_value(problem(report, words, view, values)) {
+        Ok(serde_json::Value::Object(members)) => members,
+        // A struct is an object.
+        Ok(_) | Err(_) => serde_json::Map::new(),
+    }
+}
+
+fn problem<'a>(
+    report: &'a Report,
+    words: &'a Words,
+    view: &View<'_>,
+    values: &Values,
+) -> Problem<'a> {
     let cause = words.cause(report.cause.code());
     let name = report.cause.code().name();
-    let problem = Problem {
+    Problem {
         kind: format!("urn:causeway:cause:{name}"),
         title: &cause.title,
         status: report.status,
@@ -120,12 +147,7 @@ pub fn json(report: &Report, words: &Words, view: &View<'_>, values: &Values) ->
         fixes: fixes(report, words, view),
         evidence: view.evidence(report).map(Evidence),
         attempts: view.discloses().then(|| report.attempts.iter().map(attempt).collect()),
-    };
-    // Strings, numbers and objects with string keys always serialize.
-    let mut body = serde_json::to_string(&problem).unwrap_or_default();
-    debug_assert!(!body.is_empty());
-    body.push('\n');
-    body
+    }
 }
 
 fn reasons<'a>(report: &Report, words: &'a Words) -> Vec<Reason<'a>> {

@@ -80,8 +80,8 @@ fn lookup(range: &str, offered: &[Box<str>]) -> Option<usize> {
     let readable = |tag: &str| wanted.is_none() || script(tag) == wanted;
     let mut left = Some(range);
     while let Some(range) = left {
-        let same = |tag: &Box<str>| tag.eq_ignore_ascii_case(range) && readable(tag);
-        if let Some(at) = offered.iter().position(same) {
+        let same = |tag: &str| tag.eq_ignore_ascii_case(range) && readable(tag);
+        if let Some(at) = offered.iter().position(|tag| same(tag)) {
             return Some(at);
         }
         left = shorter(range);

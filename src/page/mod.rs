@@ -3,7 +3,8 @@
 //! [`render`] cannot fail, reads no clock and waits for nothing. What a visitor may see is decided
 //! here, in [`View`], and nowhere else: evidence, attempts, commands and configured names are for
 //! operators. `negotiate` chooses the format and `language` the language; `html`, `json` and `text`
-//! write it; `escape` alone escapes; `plates` keeps what was rendered, `coding` packs it. Imports
+//! write it, or a site's `own` `template` in their place; `escape` alone escapes; `plates` keeps what
+//! was rendered, `coding` packs it. Imports
 //! `diagnose`.
 
 mod assets;
@@ -15,9 +16,13 @@ mod json;
 pub mod language;
 mod negotiate;
 mod operator;
+mod own;
 mod plates;
+mod policy;
 mod proxy_status;
+mod template;
 mod text;
+mod trial;
 mod values;
 
 use std::borrow::Cow;
@@ -30,6 +35,7 @@ use http::header::{
 
 pub use coding::Coding;
 pub use negotiate::{Format, negotiate};
+pub use own::{Own, OwnFault, Part};
 pub use plates::{Kind, Plates};
 pub use proxy_status::proxy_status;
 pub use values::Fresh;
@@ -42,7 +48,7 @@ use crate::diagnose::{
 };
 
 /// To whom a report is shown, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     /// Who looks. Only an operator sees evidence, attempts, commands and configured names.
     pub audience: Audience,
@@ -55,6 +61,8 @@ pub struct View<'a> {
     pub repeatable: bool,
     /// Whether a browser that loads the page again repeats the request: its method is GET.
     pub again: bool,
+    /// The operator's own page and style.
+    pub own: Option<&'a Own>,
 }
 
 /// An answer, ready to be sent. To HEAD it is sent without its body, all headers unchanged.
@@ -67,19 +75,34 @@ pub struct Page {
 
 /// Renders a report in the language of the words.
 pub fn render(report: &Report, words: &Words, view: &View<'_>) -> Page {
-    let body = Bytes::from(body(report, words, view, &Values::of(&Fresh::of(report), words)));
-    let mut headers = headers(report, words, view);
+    let (body, policy) = body(report, words, view, &Values::of(&Fresh::of(report), words));
+    let body = Bytes::from(body);
+    let mut headers = headers(report, words, view, policy);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     headers.insert(PROXY_STATUS, proxy_status(&report.cause, &report.entry, report.status));
     Page { status: report.status, headers, body }
 }
 
-/// The body, with these values in their places.
-fn body(report: &Report, words: &Words, view: &View<'_>, values: &Values) -> String {
+/// The body, with these values in their places, and the policy of one for people.
+fn body(
+    report: &Report,
+    words: &Words,
+    view: &View<'_>,
+    values: &Values,
+) -> (String, Option<HeaderValue>) {
     match view.format {
-        Format::Html => html::html(report, words, view, values),
-        Format::ProblemJson => json::json(report, words, view, values),
-        Format::Text => text::text(report, words, view, values),
+        Format::Html => {
+            if let Some(own) = view.own
+                && let Some((body, policy)) = own.html(report, words, view, values)
+            {
+                return (body, Some(policy));
+            }
+            let ours = || HeaderValue::from_static(assets::policy());
+            let policy = view.own.map_or_else(ours, Own::policy);
+            (html::html(report, words, view, values), Some(policy))
+        }
+        Format::ProblemJson => (json::json(report, words, view, values), None),
+        Format::Text => (text::text(report, words, view, values), None),
     }
 }
 
@@ -87,7 +110,12 @@ fn body(report: &Report, words: &Words, view: &View<'_>, values: &Values) -> Str
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// The fields that every page of a kind has, but for its length and RFC 9209's.
-fn headers(report: &Report, words: &Words, view: &View<'_>) -> HeaderMap {
+fn headers(
+    report: &Report,
+    words: &Words,
+    view: &View<'_>,
+    policy: Option<HeaderValue>,
+) -> HeaderMap {
     let content_type = match view.format {
         Format::Html => "text/html; charset=utf-8",
         // RFC 9457 defines no charset parameter; JSON is UTF-8 (RFC 8259 section 8.1).
@@ -110,13 +138,7 @@ fn headers(report: &Report, words: &Words, view: &View<'_>) -> HeaderMap {
     if let Some(seconds) = report.entry.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    match view.format {
-        Format::Html => {
-            let policy = HeaderValue::from_static(assets::policy());
-            headers.insert(CONTENT_SECURITY_POLICY, policy);
-        }
-        Format::ProblemJson | Format::Text => {}
-    }
+    headers.extend(policy.map(|policy| (CONTENT_SECURITY_POLICY, policy)));
     headers
 }
 

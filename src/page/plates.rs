@@ -121,9 +121,10 @@ impl Plates {
         coding: Option<Coding>,
     ) -> Page {
         let view = View { audience: Audience::Visitor, ..*view };
+        let (body, policy) = body(report, words, &view, &Values::marks());
         let plate = Plate {
-            headers: headers(report, words, &view),
-            parts: parts(&body(report, words, &view, &Values::marks())),
+            headers: headers(report, words, &view, policy),
+            parts: parts(&body),
             brotli: OnceCell::new(),
             gzip: OnceCell::new(),
         };

@@ -199,6 +199,7 @@ fn page_of(
         show_operator_fixes: page.operator_fixes == OperatorFixes::Everyone,
         repeatable: asked.parts.method.is_idempotent(),
         again: asked.parts.method == Method::GET,
+        own: site.pages.own.as_ref(),
     };
     let time = SystemTime::now();
     // What the client has to mend says nothing of the site.

@@ -3,21 +3,22 @@
 use std::fs;
 use std::process::Command;
 
-use super::backend::refusing;
 use super::client::{Answer, Client};
 use super::proxy::Program;
 
+/// No socket is there.
+const NOBODY: &str = "http+unix:/nonexistent/app.sock";
+
 const GERMAN: &str = "language = \"de\"\n[page]\nwhat_you_can_do = \"Was Sie tun können\"\n\
-    [cause.connection_refused]\ntitle = \"Der Server nimmt keine Verbindung an\"\n";
+    [cause.unix_socket_missing]\ntitle = \"Der Server nimmt keine Verbindung an\"\n";
 
 /// A proxy before nobody, whose visitors are served in English, German and whatever else there is.
 fn program(words: &str) -> (Program, String) {
-    let program = Program::before(&refusing(), "");
+    let program = Program::before(NOBODY, "");
     let file = program.path("de.toml");
     fs::write(&file, words).unwrap();
     let lines = format!(
-        "[upstream.app]\nservers = [\"{}\"]\n[page]\noperators = []\nwords = [\"{}\"]\n",
-        refusing(),
+        "[upstream.app]\nservers = [\"{NOBODY}\"]\n[page]\noperators = []\nwords = [\"{}\"]\n",
         file.display()
     );
     program.configure(&lines);

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::catalog::Phase;
 use super::cause::Code;
@@ -97,7 +97,7 @@ pub enum System {
 }
 
 /// The words of the page around a cause; what each is for stands in the English file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct PageWords {
     pub you: String,

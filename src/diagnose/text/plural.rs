@@ -4,11 +4,11 @@
 //! an operator's own language has them too. Pure.
 
 use intl_pluralrules::{PluralCategory, PluralRuleType, PluralRules};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use unic_langid::LanguageIdentifier;
 
 /// A phrase with a number in it, in every form that the language knows; `{n}` is the number.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counted {
     zero: Option<String>,
