@@ -33,6 +33,7 @@ hosts = ["Z.example", "*.z.example"]
 paths = ["/a", "/b"]
 replace_status = [400, 0x1f6, 599]
 probe = "always"
+maintenance = { file = "/run/z", until = 2026-11-22T06:00:00+01:00 }
 tls = { server_name = "z.internal", verify = false, http2 = true }
 
 [upstream.a]
@@ -148,6 +149,7 @@ fn reference_names_every_key() {
         ("words = ", "/etc/causeway/words/de.toml"),
         ("template = ", "/etc/causeway/page.html"),
         ("style = ", "/etc/causeway/page.css"),
+        ("page = ", "/etc/causeway/closed.html"),
     ];
     for (_, path) in named {
         assert!(messages.contains(&format!("cannot read `{path}`")), "{messages}");
@@ -226,6 +228,13 @@ fn every_key_arrives() {
     assert_eq!(z.paths, ["/a", "/b"]);
     assert_eq!(z.replace_status, [400, 502, 599]);
     assert_eq!((z.probe, config.upstreams[1].probe), (Probe::Always, Probe::Private));
+    let closed = z.maintenance.as_ref().unwrap();
+    let until = closed.until.unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(
+        (closed.file.as_deref(), until.as_secs()),
+        (Some(Path::new("/run/z")), 1_795_323_600)
+    );
+    assert_eq!(config.upstreams[1].maintenance, None);
     assert_eq!(z.tls.server_name.as_deref(), Some("z.internal"));
     assert!(!z.tls.verify && z.tls.http2);
 

@@ -24,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
 ];
 
 /// Bytes in, values out: no async, no clock, no files, no sockets.
-const PURE: [&str; 61] = [
+const PURE: [&str; 66] = [
     "demo/fastcgi.rs",
     "files/conditions.rs",
     "files/encoding.rs",
@@ -78,12 +78,17 @@ const PURE: [&str; 61] = [
     "diagnose/signs.rs",
     "page/assets.rs",
     "page/coding.rs",
+    "diagnose/text/languages.rs",
+    "diagnose/text/own.rs",
     "page/html.rs",
     "page/operator.rs",
     "page/values.rs",
     "page/items.rs",
     "page/language.rs",
     "page/negotiate.rs",
+    "page/own.rs",
+    "page/policy.rs",
+    "page/trial.rs",
     "page/json.rs",
     "page/text.rs",
 ];

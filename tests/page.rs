@@ -31,6 +31,7 @@ fn visitor(format: Format) -> View<'static> {
         repeatable: true,
         again: true,
         own: None,
+        fixed: None,
     }
 }
 

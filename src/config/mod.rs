@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod glob;
 mod host;
+mod maintenance;
 mod named;
 mod nearest;
 mod reader;
@@ -29,6 +30,7 @@ use ipnet::IpNet;
 pub use error::{Fault, Problem, Problems, Row};
 pub use file::{LoadError, load, parse};
 pub use glob::{Endings, Glob};
+pub use maintenance::{Maintenance, time as maintenance_time};
 pub use named::{Objection, Place, Placed, TextFile, read_document};
 pub use nearest::nearest;
 pub use reader::{Table, wrong_type};
@@ -85,6 +87,8 @@ pub struct Upstream {
     /// Statuses of complete answers whose page ours replaces: 400 to 599.
     pub replace_status: Vec<u16>,
     pub probe: Probe,
+    /// Planned work that is under way, or has a switch.
+    pub maintenance: Option<Maintenance>,
     /// A failure to act out; no key of the file sets it.
     pub rehearse: Option<Rehearsal>,
 }
@@ -401,6 +405,7 @@ impl Upstream {
             files: None,
             replace_status: Vec::new(),
             probe: Probe::Private,
+            maintenance: None,
             rehearse: None,
         }
     }

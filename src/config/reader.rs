@@ -24,7 +24,7 @@ const SIZE_MAX: usize = 16 << 20;
 const SPOOL_MAX: usize = 1 << 40;
 
 /// Where each key belongs, for those found elsewhere; a test compares it with what is read.
-const PLACES: [(&str, &str); 44] = [
+const PLACES: [(&str, &str); 45] = [
     ("workers", "at the top of the file, before the first table"),
     ("resolvers", "at the top of the file, before the first table"),
     ("drain_timeout", "at the top of the file, before the first table"),
@@ -41,6 +41,7 @@ const PLACES: [(&str, &str); 44] = [
     ("symlinks", "in `[upstream.NAME]`"),
     ("replace_status", "in `[upstream.NAME]`"),
     ("probe", "in `[upstream.NAME]`"),
+    ("maintenance", "in `[upstream.NAME]`"),
     ("resolve", "in `[upstream.NAME.timeouts]`"),
     ("connect", "in `[upstream.NAME.timeouts]`"),
     ("send", "in `[upstream.NAME.timeouts]`"),

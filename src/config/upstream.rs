@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use super::address::{self, absolute_path};
 use super::error::Fault;
 use super::host::{host_pattern, server_name, url_path};
+use super::maintenance::maintenance;
 use super::reader::Table;
 use super::server::server;
 use super::{Limits, ListenAddress, Probe, Scheme, Server, Timeouts, Upstream, UpstreamTls, site};
@@ -87,6 +88,7 @@ fn read(mut table: Table<'_>, name: &str, name_span: Range<usize>) -> Block {
     table.numbers("replace_status", ERROR_STATUSES, &mut upstream.replace_status);
     let words = [("private", Probe::Private), ("always", Probe::Always), ("never", Probe::Never)];
     table.choice("probe", &words, &mut upstream.probe);
+    upstream.maintenance = maintenance(&mut table);
     if let Some(timeouts) = table.table("timeouts") {
         upstream.timeouts = read_timeouts(timeouts);
     }

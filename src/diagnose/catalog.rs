@@ -3,7 +3,9 @@
 //! One row a [`Code`], in one exhaustive match: a new cause does not compile until it has its row.
 //! The words of a cause are in `text`, its fixes in `fixes`. Pure.
 
-use super::cause::Code;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::cause::{Cause, Code};
 
 /// The stage of an exchange in which a cause shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
@@ -171,6 +173,8 @@ pub fn entry(code: Code) -> Entry {
         C::NoHealthyUpstream => {
             bad(P::Route, Upstream, "destination_unavailable").status(503).wait(5)
         }
+        // Meant, not broken; still it is the site that does not answer.
+        C::Maintenance => bad(P::Route, Upstream, "destination_unavailable").status(503).wait(600),
         C::NoUpstreamConfigured => own(500, P::Route, "destination_not_found"),
         C::ProxyInternalError => own(500, P::Route, "proxy_internal_error"),
 
@@ -183,6 +187,16 @@ pub fn entry(code: Code) -> Entry {
         C::TooManyClientConnections => client(429, Gateway).wait(5),
         C::RequestBodyTooLarge => client(413, Client),
     }
+}
+
+/// The row of a cause that shows now: where the end is known, that is when to come back.
+pub fn entry_at(cause: &Cause, now: SystemTime) -> Entry {
+    let entry = entry(cause.code());
+    let Some(back) = cause.expected_back() else { return entry };
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    // RFC 9110 section 10.2.3: whole seconds; none would be an invitation to come at once.
+    let left = Duration::from_secs(back).saturating_sub(now).as_millis().div_ceil(1000).max(1);
+    entry.wait(u32::try_from(left).unwrap_or(u32::MAX))
 }
 
 /// Whether the upstream itself says it, in an answer that is whole: `Proxy-Status` then has
@@ -224,5 +238,22 @@ impl Entry {
 
     fn status(self, status: u16) -> Entry {
         Entry { status, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_back_in_time_finds_the_site() {
+        let now = UNIX_EPOCH + Duration::from_millis(100_500);
+        for (until, seconds) in
+            [(None, 600), (Some(4_000), 3_900), (Some(101), 1), (Some(100), 1), (Some(0), 1)]
+        {
+            let entry = entry_at(&Cause::Maintenance { until, file: None }, now);
+            assert_eq!((entry.status, entry.retry_after), (503, Some(seconds)), "{until:?}");
+        }
+        assert_eq!(entry_at(&Cause::LoopDetected { via: String::new() }, now).retry_after, None);
     }
 }

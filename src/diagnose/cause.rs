@@ -485,6 +485,13 @@ pub enum Cause {
     NoUpstreamConfigured {
         host: String,
     },
+    /// The block is closed for planned work.
+    Maintenance {
+        /// When the site is expected back, in Unix seconds; in the future.
+        until: Option<u64>,
+        /// Whose existence closes it.
+        file: Option<PathBuf>,
+    },
     ProxyInternalError,
 
     // The client's.
@@ -514,6 +521,11 @@ impl Cause {
     /// Its name.
     pub fn code(&self) -> Code {
         Code::from(self)
+    }
+
+    /// When the site is expected back, in Unix seconds, where somebody has said so.
+    pub fn expected_back(&self) -> Option<u64> {
+        if let Cause::Maintenance { until, .. } = self { *until } else { None }
     }
 }
 

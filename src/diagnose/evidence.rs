@@ -253,6 +253,13 @@ impl Cause {
             C::LoopDetected { via } => rows.text("via", via),
             C::QueueFull { limit, waited } => rows.put("limit", limit).time("waited", *waited),
             C::NoHealthyUpstream { servers } => rows.servers(servers),
+            C::Maintenance { until, file } => {
+                let rows = rows.date("until", *until);
+                match file {
+                    Some(file) => rows.text("file", &file.to_string_lossy()),
+                    None => rows,
+                }
+            }
             C::NoUpstreamConfigured { host } => rows.text("host", host),
             C::RequestInvalid { fault } => rows.text("fault", fault.into()),
             C::RequestHeaderTooLarge { limit_bytes } => rows.put("limit_bytes", limit_bytes),

@@ -475,6 +475,7 @@ pub fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
             WAIT,
             &[BackendStatus, StartBackend, CheckLogs, CheckMemory, MatchPort, RollBack, Monitor],
         ),
+        C::Maintenance => (&[ComeBack, CachedCopy, ContactSite], &[EndMaintenance, Seo]),
         C::NoUpstreamConfigured => {
             (&[OtherSite, FlushDns, ChangeDns, ContactSite], &[AddHost, CheckDns, RestartProxy])
         }

@@ -42,7 +42,7 @@ mod unreached;
 
 pub use answer::{Question, answered, by_status};
 pub use around::{Around, Memory};
-pub use catalog::{Blame, Entry, Phase, entry, is_received};
+pub use catalog::{Blame, Entry, Phase, entry, entry_at, is_received};
 pub use cause::{Cause, Code};
 pub use classify::{classify, is_stale};
 pub use commands::{Command, Kind as CommandKind, commands};

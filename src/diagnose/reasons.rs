@@ -179,6 +179,7 @@ pub fn reasons(code: Code) -> &'static [ReasonId] {
             &[OverloadTraffic, SlowBackend, ProcessLimit, OverloadAttack, NoisyNeighbour]
         }
         C::NoHealthyUpstream => &[ServiceDown, RecentChange, Network, OutOfMemory],
+        C::Maintenance => &[Maintenance],
         C::NoUpstreamConfigured => &[Migration, Dns, RecentChange, VisitorNetwork],
         C::ProxyInternalError => &[SoftwareBug],
 

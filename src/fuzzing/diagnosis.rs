@@ -109,6 +109,7 @@ pub fn shown(cause: Cause, certainty: Certainty, attempt: &Attempt, source: &mut
                 repeatable: true,
                 again: true,
                 own: None,
+                fixed: None,
             };
             let page = page::render(&report, words, &view);
             check(&report, &page, &view);

@@ -6,9 +6,9 @@
 //! goes through `escape::html`. Pure.
 
 use super::values::{Value, Values};
-use super::{Own, View, address, assets, certainty, escape, fate, operator};
+use super::{Own, View, address, assets, certainty, escape, expected_back, fate, operator, values};
 use crate::diagnose::{
-    Audience, Blame, Entry, Fate, Fix, FixId, PageWords, Report, Standing, Step, Words,
+    Audience, Blame, Code, Entry, Fate, Fix, FixId, PageWords, Report, Standing, Step, Words,
 };
 
 /// Fixes that a visitor sees at once; the rest is folded.
@@ -16,6 +16,9 @@ const FIXES_VISIBLE: usize = 3;
 
 /// Seconds before the page tries again for the first time, where the cause names no other.
 const AGAIN_SECONDS: u32 = 15;
+
+/// After planned work that ends early, nobody should wait for its whole time.
+const AGAIN_SECONDS_MAX: u32 = 300;
 
 /// Where copies of pages are kept (document I); the script adds the page's full address.
 const ARCHIVE: &str = "https://web.archive.org/web/*/";
@@ -35,7 +38,7 @@ pub fn html(report: &Report, words: &Words, view: &View<'_>, values: &Values) ->
     out.push_str("<p class=\"why\">");
     text(&mut out, &cause.visitor);
     out.push_str("</p>\n");
-    hops(&mut out, &report.entry, page);
+    hops(&mut out, report.cause.code(), &report.entry, page);
     told(&mut out, report, page, view);
     now(&mut out, report, page, view, values);
     // Each reader finds first what is for him.
@@ -133,12 +136,15 @@ enum Hop {
 }
 
 /// You - Gateway - Site, with the broken hop named in words, and the way to it drawn broken.
-fn hops(out: &mut String, entry: &Entry, page: &PageWords) {
+fn hops(out: &mut String, code: Code, entry: &Entry, page: &PageWords) {
     use Hop::{Broken, Unknown, Working};
     // The state of each hop, and how the way to gateway and site is drawn.
     let (states, gateway_way, site_way) = match entry.blame {
         Blame::Client => ([Broken, Working, Unknown], " cut", " dim"),
         Blame::Gateway => ([Working, Broken, Unknown], "", " dim"),
+        Blame::Network | Blame::Upstream if code == Code::Maintenance => {
+            ([Working, Working, Broken], "", " dim")
+        }
         Blame::Network | Blame::Upstream => ([Working, Working, Broken], "", " cut"),
     };
     out.push_str("<section aria-labelledby=\"where\">\n<h2 id=\"where\">");
@@ -150,6 +156,8 @@ fn hops(out: &mut String, entry: &Entry, page: &PageWords) {
     for ((state, way), (name, picture)) in states.into_iter().zip(ways).zip(names) {
         let (class, word) = match state {
             Working => ("ok", page.hop_working.as_str()),
+            // Meant, not broken.
+            Broken if code == Code::Maintenance => ("none", page.hop_closed.as_str()),
             Broken => ("bad", page.broken(entry.phase)),
             Unknown => ("none", page.hop_unknown.as_str()),
         };
@@ -182,6 +190,13 @@ fn told(out: &mut String, report: &Report, page: &PageWords, view: &View<'_>) {
     element(out, "p", fate(report.fate, page));
     if warns {
         element(out, "p", &page.check_before_resending);
+    }
+    if let Some(back) = expected_back(report) {
+        out.push_str("<p>");
+        filled(out, &page.expected_back, |out, _| {
+            a_time(out, &values::stamp(back), &values::readable(back));
+        });
+        out.push_str("</p>\n");
     }
     out.push_str("</section>\n");
 }
@@ -241,7 +256,8 @@ fn a_time(out: &mut String, stamp: &str, time: &str) {
 /// The page's next try: a link for those without scripts, a countdown for the others. Only the
 /// words that change seldom are announced to who listens to the page.
 fn again(out: &mut String, report: &Report, page: &PageWords) {
-    let seconds = report.entry.retry_after.unwrap_or(AGAIN_SECONDS).to_string();
+    let seconds = report.entry.retry_after.unwrap_or(AGAIN_SECONDS).min(AGAIN_SECONDS_MAX);
+    let seconds = seconds.to_string();
     out.push_str("<div class=\"again\"");
     for (name, value) in [
         ("data-again", &seconds),
@@ -427,7 +443,7 @@ fn link(out: &mut String, contact: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::{Code, entry};
+    use crate::diagnose::entry;
 
     #[test]
     fn the_picture_shows_whose_side_broke() {
@@ -438,7 +454,7 @@ mod tests {
             (Code::ClosedBeforeResponse, ["ok", "ok", "bad cut"]),
         ] {
             let mut out = String::new();
-            hops(&mut out, &entry(code), &crate::diagnose::english().page);
+            hops(&mut out, code, &entry(code), &crate::diagnose::english().page);
             let classes = out.split("<li class=\"").skip(1);
             let seen: Vec<_> = classes.map(|hop| hop.split('"').next().unwrap()).collect();
             assert_eq!(seen, expected, "{code:?}");

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::View;
-use super::values::{Value, Values};
+use super::values::{self, Value, Values};
+use super::{View, expected_back};
 use crate::diagnose::{
     self, AddressSummary, AttemptSummary, Audience, Command, Fix, Phase, Report, Step, Words,
     visible,
@@ -28,6 +28,9 @@ struct Problem<'a> {
     phase: &'static str,
     certainty: &'static str,
     request: &'static str,
+    /// When the site is expected back (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_back: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasons: Option<Vec<Reason<'a>>>,
     fixes: Vec<FixMember<'a>>,
@@ -143,6 +146,7 @@ fn problem<'a>(
         phase: report.entry.phase.into(),
         certainty: report.certainty.into(),
         request: report.fate.into(),
+        expected_back: expected_back(report).map(values::stamp),
         reasons: view.discloses().then(|| reasons(report, words)),
         fixes: fixes(report, words, view),
         evidence: view.evidence(report).map(Evidence),

@@ -26,6 +26,7 @@ mod trial;
 mod values;
 
 use std::borrow::Cow;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{
@@ -35,7 +36,7 @@ use http::header::{
 
 pub use coding::Coding;
 pub use negotiate::{Format, negotiate};
-pub use own::{Own, OwnFault, Part};
+pub use own::{Fixed, Own, OwnFault, Part};
 pub use plates::{Kind, Plates};
 pub use proxy_status::proxy_status;
 pub use values::Fresh;
@@ -63,6 +64,8 @@ pub struct View<'a> {
     pub again: bool,
     /// The operator's own page and style.
     pub own: Option<&'a Own>,
+    /// The operator's own page for this failure, in place of any other.
+    pub fixed: Option<&'a Fixed>,
 }
 
 /// An answer, ready to be sent. To HEAD it is sent without its body, all headers unchanged.
@@ -75,12 +78,25 @@ pub struct Page {
 
 /// Renders a report in the language of the words.
 pub fn render(report: &Report, words: &Words, view: &View<'_>) -> Page {
+    if let Some(fixed) = view.fixed.filter(|_| view.format == Format::Html) {
+        return whole(report, words, view, fixed);
+    }
     let (body, policy) = body(report, words, view, &Values::of(&Fresh::of(report), words));
     let body = Bytes::from(body);
     let mut headers = headers(report, words, view, policy);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     headers.insert(PROXY_STATUS, proxy_status(&report.cause, &report.entry, report.status));
     Page { status: report.status, headers, body }
+}
+
+/// The operator's own page for this failure.
+fn whole(report: &Report, words: &Words, view: &View<'_>, fixed: &Fixed) -> Page {
+    let mut headers = headers(report, words, view, Some(fixed.policy.clone()));
+    // In which language it is written is known to its author.
+    headers.remove(CONTENT_LANGUAGE);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(fixed.body.len()));
+    headers.insert(PROXY_STATUS, proxy_status(&report.cause, &report.entry, report.status));
+    Page { status: report.status, headers, body: fixed.body.clone() }
 }
 
 /// The body, with these values in their places, and the policy of one for people.
@@ -237,4 +253,9 @@ fn notes(fix: &Fix, page: &PageWords) -> impl Iterator<Item = String> {
 /// A contact as it is read: a `mailto:` shows its address alone.
 fn address(contact: &str) -> &str {
     contact.strip_prefix("mailto:").unwrap_or(contact)
+}
+
+/// When the site is expected back.
+fn expected_back(report: &Report) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(report.cause.expected_back()?))
 }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::diagnose::{Languages, Report, Words};
@@ -17,6 +18,14 @@ pub struct Own {
     style: Option<Box<str>>,
     policy: HeaderValue,
     template: Option<(Template, HeaderValue)>,
+}
+
+/// A page that is the same for everybody.
+#[derive(Debug)]
+pub struct Fixed {
+    pub(super) body: Bytes,
+    /// Allows what stands in it.
+    pub(super) policy: HeaderValue,
 }
 
 /// Which of the two files a fault stands in.
@@ -100,6 +109,16 @@ impl Own {
     ) -> Option<(String, HeaderValue)> {
         let (template, policy) = self.template.as_ref()?;
         Some((template.html(report, words, view, values)?, policy.clone()))
+    }
+}
+
+impl Fixed {
+    pub fn new(page: &str) -> Fixed {
+        let sources = |name| -> Vec<String> {
+            policy::blocks(page, name).map(|block| policy::source(&page[block])).collect()
+        };
+        let policy = policy::policy(&sources("style"), &sources("script"));
+        Fixed { body: Bytes::copy_from_slice(page.as_bytes()), policy: header(&policy) }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue, RETRY_AFTER};
 
 use crate::diagnose::{
     Audience, Cause, Certainty, Code, Entry, Fate, Report, Rules, Standing, Words,
@@ -59,6 +59,8 @@ pub struct Kind {
     pub has_worked: bool,
     /// Position of the language among the site's.
     pub language: usize,
+    /// When the site is expected back, in Unix seconds.
+    pub back: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,7 @@ impl Kind {
             is_failing: failing_since.is_some(),
             has_worked: last_worked.is_some(),
             language,
+            back: report.cause.expected_back(),
         }
     }
 }
@@ -108,6 +111,9 @@ impl Plates {
         page.status = kind.status;
         // Its parameters are evidence that RFC 9209 shows to everybody.
         page.headers.insert(PROXY_STATUS, proxy_status(cause, entry, kind.status));
+        if let Some(seconds) = entry.retry_after {
+            page.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
         Some(page)
     }
 

@@ -5,8 +5,8 @@
 
 use std::fmt::Write;
 
-use super::values::{Value, Values};
-use super::{View, address, certainty, escape, fate};
+use super::values::{self, Value, Values};
+use super::{View, address, certainty, escape, expected_back, fate};
 use crate::diagnose::{
     self, AttemptSummary, Audience, Command, CommandKind, Fix, PageWords, Report, Standing, Words,
 };
@@ -32,6 +32,9 @@ pub fn text(report: &Report, words: &Words, view: &View<'_>, values: &Values) ->
         paragraph(&mut out, &page.check_before_resending);
     }
     standing(&mut out, report, page, values);
+    if let Some(back) = expected_back(report) {
+        paragraph(&mut out, &page.expected_back.replace("{time}", &values::readable(back)));
+    }
     // Each reader finds first what is for him.
     if view.discloses() {
         operator_part(&mut out, report, words, view);

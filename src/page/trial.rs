@@ -68,6 +68,7 @@ fn readers() -> impl Iterator<Item = View<'static>> {
         repeatable: false,
         again: false,
         own: None,
+        fixed: None,
     };
     let contact = Some("mailto:admin@shop.example");
     let all = View { contact, show_operator_fixes: true, repeatable: true, again: true, ..little };

@@ -135,12 +135,12 @@ impl Values {
 }
 
 /// A time to the second in UTC as RFC 3339; the epoch for one that no calendar holds.
-fn stamp(time: SystemTime) -> String {
+pub fn stamp(time: SystemTime) -> String {
     format!("{:.0}", jiff::Timestamp::try_from(time).unwrap_or_default())
 }
 
 /// The same for people: with a space, and the zone's name.
-fn readable(time: SystemTime) -> String {
+pub fn readable(time: SystemTime) -> String {
     stamp(time).replace('T', " ").replace('Z', " UTC")
 }
 

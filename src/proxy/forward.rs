@@ -24,6 +24,7 @@ use crate::upstream::{
 };
 
 use super::client::{self, Client, Connection, Upgrade};
+use super::closed::Closure;
 use super::headers::{self, Fields, Forward};
 use super::local::{self, Found};
 use super::look;
@@ -114,6 +115,9 @@ async fn answer(
         return Err((Cause::NoUpstreamConfigured { host }, Certainty::Certain));
     };
     record.upstream = Some(number);
+    if let Some(cause) = site.closures[number].as_ref().and_then(Closure::cause) {
+        return Err((cause, Certainty::Certain));
+    }
     let pool = &site.pools[number];
     if let (Some(root), Some(files)) = (&site.roots[number], &pool.upstream.files) {
         if let Some(Rehearsal::FileErrno(errno)) = pool.upstream.rehearse {

@@ -8,6 +8,7 @@ mod around;
 mod body;
 mod cgi;
 mod client;
+mod closed;
 mod forward;
 mod headers;
 mod local;
@@ -43,6 +44,7 @@ use crate::telemetry::{self, LineBuffer};
 use crate::upstream::{Pool, Resolver, Shared};
 
 use around::Surroundings;
+use closed::Closure;
 use headers::Fields;
 use look::Looks;
 use pulse::Finger;
@@ -65,6 +67,8 @@ pub struct Site {
     layout: &'static Layout,
     /// The configuration's file, for commands that are shown.
     config_file: Option<PathBuf>,
+    /// The planned work of each upstream that may have some.
+    closures: Vec<Option<Closure>>,
     /// The servers of each upstream as the log names them.
     server_names: Vec<Vec<String>>,
     resolver: Resolver,
@@ -106,6 +110,11 @@ impl Site {
             surroundings: shared.iter().map(|_| Surroundings::default()).collect(),
             looks: watches.iter().map(|watch| Looks::new(watch.clone())).collect(),
             fingers: pulses.iter().map(|pulse| Finger::new(pulse.clone())).collect(),
+            closures: config
+                .upstreams
+                .iter()
+                .map(|block| block.maintenance.as_ref().map(Closure::new))
+                .collect(),
             server_names: config.upstreams.iter().map(names).collect(),
             resolver: Resolver::new(config.resolvers.clone()),
             log,
@@ -117,13 +126,17 @@ impl Site {
         }
     }
 
-    /// What is due ten times a second: idle connections, files kept open, the log's lines.
+    /// What is due ten times a second: idle connections, files kept open, planned work, the log's
+    /// lines.
     pub fn tick(&self) {
         for pool in &self.pools {
             pool.sweep();
         }
         for root in self.roots.iter().flatten() {
             root.tick();
+        }
+        for closure in self.closures.iter().flatten() {
+            closure.tick();
         }
         self.log.flush();
     }

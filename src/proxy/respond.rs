@@ -179,7 +179,8 @@ fn page_of(
     let page = &site.config.page;
     let operator = asked.client.is_operator(&asked.parts.headers, page);
     let incident = site.incident_id();
-    let entry = diagnose::entry(cause.code());
+    let time = SystemTime::now();
+    let entry = diagnose::entry_at(&cause, time);
     let status = match (received, entry.timeout) {
         (Some(received), _) => received.as_u16(),
         (None, true) => page.gateway_timeout,
@@ -200,10 +201,12 @@ fn page_of(
         repeatable: asked.parts.method.is_idempotent(),
         again: asked.parts.method == Method::GET,
         own: site.pages.own.as_ref(),
+        fixed: fixed(site, &record, &cause),
     };
-    let time = SystemTime::now();
-    // What the client has to mend says nothing of the site.
-    let of_the_site = status >= 500 && entry.blame != Blame::Client;
+    // What the client has to mend, and what is meant, say nothing of how the site fares.
+    let of_the_site = status >= 500
+        && entry.blame != Blame::Client
+        && !matches!(cause, Cause::Maintenance { .. });
     let standing = match of_the_site {
         true => record.failed_site(time),
         false => Standing::default(),
@@ -215,7 +218,7 @@ fn page_of(
     };
     let languages = &site.pages.languages;
     let language = page::language::choose(&asked.parts.headers, languages.tags());
-    let rendered = match operator {
+    let rendered = match operator || view.fixed.is_some() {
         true => {
             let report = report(site, &record, failed, cause, asked);
             page::render(&report, languages.words(language), &view)
@@ -235,6 +238,13 @@ fn page_of(
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
     response
+}
+
+/// The page of the operator's own for planned work.
+fn fixed<'s>(site: &'s Site, record: &Record, cause: &Cause) -> Option<&'s page::Fixed> {
+    let closed = matches!(cause, Cause::Maintenance { .. });
+    let closure = record.upstream.filter(|_| closed).map(|number| site.closures[number].as_ref());
+    closure.flatten()?.page()
 }
 
 /// What is settled about a failure before its page is made.
@@ -277,6 +287,7 @@ fn for_visitor(
         is_failing: standing.failing_since.is_some(),
         has_worked: standing.last_worked.is_some(),
         language,
+        back: cause.expected_back(),
     };
     let coding = files::wanted(&asked.parts.headers).next().map(|coding| match coding {
         files::Coding::Brotli => page::Coding::Brotli,

@@ -19,6 +19,7 @@ mod http2;
 mod hygiene;
 mod languages;
 mod looks;
+mod maintenance;
 mod own_page;
 mod ports;
 mod proxy;

@@ -1,6 +1,6 @@
 //! Rows in which the request ends with us: the client's faults, our policy, our own failure.
 
-use crate::config::{Rehearsal, Upstream};
+use crate::config::{Maintenance, Rehearsal, Upstream};
 use crate::demo::scenario::{Ask, Scenario, Sees, Setup, Side, Step, row};
 use crate::diagnose::Code;
 
@@ -86,6 +86,13 @@ pub(super) const ROWS: &[Scenario] = &[
     .ask(Ask::Leave)
     .sees(Sees::Nothing),
     row(
+        Code::Maintenance,
+        "maintenance",
+        "The operator has closed the site for planned work; its backend is in good health.",
+        Tcp(&[Head, Write(SERVED)]),
+    )
+    .adjust(closed),
+    row(
         Code::NoUpstreamConfigured,
         "no_upstream_configured",
         "No block of the configuration serves the host that was asked for.",
@@ -129,6 +136,10 @@ pub(super) const ROWS: &[Scenario] = &[
 ];
 
 const SERVED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nserved\n";
+
+fn closed(upstream: &mut Upstream) {
+    upstream.maintenance = Some(Maintenance { file: None, until: None, page: None });
+}
 
 fn two_servers(upstream: &mut Upstream) {
     upstream.servers.extend(upstream.servers.first().cloned());

@@ -100,7 +100,7 @@ impl List<'_> {
             F::DenyRules => self.block("", "deny"),
             F::SiteLinks => self.site_links(),
             F::RaiseBodyLimit => self.body_limit(),
-            F::EndMaintenance => self.end_maintenance(),
+            F::EndMaintenance => self.end_maintenance(cause),
             F::ForwardedProto => self.forwarded_proto(),
             F::ShrinkCookies => self.shrink_cookies(cause),
         }
@@ -470,7 +470,17 @@ impl List<'_> {
         self.here(Kind::Check, "df -h");
     }
 
-    fn end_maintenance(&mut self) {
+    fn end_maintenance(&mut self, cause: &Cause) {
+        if let Cause::Maintenance { file, .. } = cause {
+            match file.as_ref().map(|file| quote(&file.to_string_lossy())) {
+                Some(file) => {
+                    self.here(Kind::Look, format!("ls -l {file}; cat {file}"));
+                    self.here(Kind::Run, format!("rm {file}"));
+                }
+                None => self.block("", "maintenance"),
+            }
+            return;
+        }
         if let Some(file) = self.below_root(".maintenance") {
             self.there(Kind::Look, format!("ls -l {file}"));
         }

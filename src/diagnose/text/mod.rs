@@ -107,6 +107,7 @@ pub struct PageWords {
     pub hop_working: String,
     pub hop_broken: String,
     pub hop_unknown: String,
+    pub hop_closed: String,
     broken_request: String,
     broken_route: String,
     broken_resolve: String,
