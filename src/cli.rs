@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, AccessLog, Config, Level, LoadError, Log};
 use crate::demo::{self, Ports};
-use crate::diagnose::{self, Audience, Code, Partial, Step};
+use crate::diagnose::{self, Audience, Code, Languages, Partial, Step};
 use crate::server::{self, Running, StartError};
 
 const EX_USAGE: u8 = 64;
@@ -255,7 +255,8 @@ fn summary(path: &Path, config: &Config) -> String {
         count => format!("{count} upstreams"),
     };
     let mut text = format!("{}: no problems; {upstreams}\n", path.display());
-    for Partial { language, base, missing } in server::partial(&config.page) {
+    let languages = Languages::of(&config.page).unwrap_or_default();
+    for Partial { language, base, missing } in languages.partial() {
         text.push_str(&format!("note: {missing} words of `{language}` are those of `{base}`\n"));
     }
     text

@@ -21,7 +21,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Ticker;
 use crate::config::{self, Config, ListenAddress, Objection};
-use crate::diagnose::Partial;
 use crate::proxy::{Pages, Pulse, Watch};
 use crate::telemetry::AccessWriter;
 use crate::upstream::Shared;
@@ -57,11 +56,6 @@ fn first(objections: &[Objection]) -> &str {
 /// What is wrong with the words and pages that a configuration names: what `config::load` asks.
 pub fn prove(page: &config::Page) -> Vec<Objection> {
     Pages::of(page).err().unwrap_or_default()
-}
-
-/// The languages of a proven configuration in which not everything is said.
-pub fn partial(page: &config::Page) -> Vec<Partial> {
-    Pages::of(page).map_or(Vec::new(), |pages| pages.languages.partial().to_vec())
 }
 
 /// A running proxy. Dropping it ends the workers without a drain.
