@@ -3,9 +3,8 @@
 //! [`render`] cannot fail, reads no clock and waits for nothing. What a visitor may see is decided
 //! here, in [`View`], and nowhere else: evidence, attempts, commands and configured names are for
 //! operators. `negotiate` chooses the format and `language` the language; `html`, `json` and `text`
-//! write it, or a site's `own` `template` in their place; `escape` alone escapes; `plates` keeps what
-//! was rendered, `coding` packs it. Imports
-//! `diagnose`.
+//! write it, or a site's `own` `template` in their place; `escape` alone escapes; `plates` keeps
+//! what was rendered, `coding` packs it. Imports `diagnose`.
 
 mod assets;
 mod coding;
