@@ -357,7 +357,7 @@ pub fn mild_report(cause: Cause) -> Report {
     }
 }
 
-fn fix(id: FixId, command: Option<String>) -> Fix {
+pub fn fix(id: FixId, command: Option<String>) -> Fix {
     let row = |(kind, line)| Command { kind, line, elsewhere: kind == CommandKind::Run };
     let commands = command.map(|look| {
         let edit = "/secret/www.conf pm.max_children".to_owned();
