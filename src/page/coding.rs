@@ -24,8 +24,8 @@ const WORTH_BYTES: usize = 128;
 const BLOCK_BYTES: usize = 0xffff;
 /// 256 KiB: more than any page.
 const WINDOW_BITS: i32 = 18;
-/// Brotli's 10 and 11 cost twenty times as much for a few hundred bytes.
-const QUALITY: i32 = 9;
+/// A page is packed while somebody waits for it: at 9 that takes 25 ms, for a few hundred bytes.
+const QUALITY: i32 = 5;
 
 /// A part of a page: a text that all pages of a kind share, or the number of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -56,6 +56,21 @@ pub fn plain(out: &mut String, c: char) {
     if is_hidden(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
 }
 
+/// Appends a text to plain text, spelt out where it would steer a terminal.
+pub fn plain_text(out: &mut String, text: &str) {
+    if is_printable_ascii(text) {
+        out.push_str(text)
+    } else {
+        text.chars().for_each(|c| plain(out, c))
+    }
+}
+
+/// Whether every byte is a character of one column that needs no escape; most of the text is.
+pub fn is_printable_ascii(text: &str) -> bool {
+    // Without a branch a byte, so that the compiler looks at many at once.
+    text.bytes().fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte))
+}
+
 /// Appends a quoted string of RFC 8941 section 3.3.3; what it cannot hold is left out.
 pub fn sf_string(out: &mut String, text: &str) {
     out.push('"');

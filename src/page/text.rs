@@ -189,9 +189,9 @@ fn typed(out: &mut String, fix: &Fix, command: &Command) {
     let prompt = if command.kind == CommandKind::Edit { "" } else { "$ " };
     let space = if host.is_some() { ": " } else { "" };
     for part in ["      ", host.unwrap_or_default(), space, prompt] {
-        part.chars().for_each(|c| escape::plain(out, c));
+        escape::plain_text(out, part);
     }
-    command.line.chars().for_each(|c| escape::plain(out, c));
+    escape::plain_text(out, &command.line);
     out.push('\n');
 }
 
@@ -222,7 +222,7 @@ fn tried(out: &mut String, number: usize, attempt: &AttemptSummary) {
 /// Appends a text in lines: a prefix first, then at `column`; further lines start at `indent`.
 fn wrap(out: &mut String, prefix: &str, column: usize, indent: usize, text: &str) {
     out.push_str(prefix);
-    if is_printable_ascii(text) {
+    if escape::is_printable_ascii(text) {
         return wrap_ascii(out, column, indent, text);
     }
     let mut column = column;
@@ -300,14 +300,8 @@ fn unit_end(word: &str) -> Option<usize> {
     Some(word.len())
 }
 
-/// Whether every byte is a character of one column that needs no escape; most of the text is.
-fn is_printable_ascii(text: &str) -> bool {
-    // Without a branch a byte, so that the compiler looks at many at once.
-    text.bytes().fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte))
-}
-
 fn width_of(text: &str) -> usize {
-    if is_printable_ascii(text) {
+    if escape::is_printable_ascii(text) {
         return text.len();
     }
     text.chars().map(width).sum()
