@@ -7,6 +7,7 @@
 #[path = "page/samples.rs"]
 mod samples;
 
+use std::io::Read;
 use std::path::Path;
 
 use causeway::diagnose::{
@@ -208,6 +209,29 @@ fn json_has_the_members_of_the_surface() {
     }
 }
 
+/// What the README promises to programs.
+#[test]
+fn json_keeps_to_its_schema() {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let schema = readme.split("```json\n").find(|block| block.contains("\"$schema\"")).unwrap();
+    let schema = serde_json::from_str(schema.split("```").next().unwrap()).unwrap();
+    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+    compiler.add_resource("problem.json", schema).unwrap();
+    let schema = compiler.compile("problem.json", &mut schemas).unwrap();
+    for cause in hostile() {
+        let report = Report { fixes: fixes_of(&cause), ..hostile_report(cause) };
+        for (words, view) in languages().iter().flat_map(|words| {
+            [visitor(Format::ProblemJson), operator(Format::ProblemJson)].map(|view| (words, view))
+        }) {
+            let seen = serde_json::from_slice(&render(&report, words, &view).body).unwrap();
+            if let Err(error) = schemas.validate(&seen, schema) {
+                panic!("{:?}: {error}", report.cause.code());
+            }
+        }
+    }
+}
+
 fn sorted(mut names: Vec<String>) -> Vec<String> {
     names.sort_unstable();
     names
@@ -385,9 +409,20 @@ fn a_packed_page_fits_the_first_flight() {
                     "{coding:?} of {code:?} in {}: {size}",
                     words.language
                 );
+                assert_eq!(unpacked(coding, &page.body), body(&render(&report, words, &view)));
             }
         }
     }
+}
+
+fn unpacked(coding: Coding, bytes: &[u8]) -> String {
+    let mut text = String::new();
+    match coding {
+        Coding::Brotli => brotli::Decompressor::new(bytes, 4096).read_to_string(&mut text),
+        Coding::Gzip => flate2::read::GzDecoder::new(bytes).read_to_string(&mut text),
+    }
+    .unwrap();
+    text
 }
 
 fn fixes_of(cause: &Cause) -> Vec<Fix> {

@@ -15,7 +15,6 @@ pub fn part(out: &mut String, report: &Report, words: &Words, view: &View<'_>) {
     out.push_str("</h2></summary>\n");
     if view.discloses() {
         element(out, "p", &words.cause(report.cause.code()).operator);
-        reasons(out, report, words);
         element(out, "h3", &page.what_to_do);
     }
     let mut fixes = view.fixes(report, Audience::Operator).peekable();
@@ -31,6 +30,7 @@ pub fn part(out: &mut String, report: &Report, words: &Words, view: &View<'_>) {
         rows.iter().for_each(|(key, value)| code_row(out, key, value));
         out.push_str("</dl>\n");
         attempts(out, &report.attempts, page);
+        reasons(out, report, words);
     }
     out.push_str("</details>\n");
 }
@@ -57,7 +57,7 @@ fn one_fix(out: &mut String, fix: &Fix, words: &Words, view: &View<'_>) {
 /// What ranked a fix, and what to type for it.
 fn commands(out: &mut String, fix: &Fix, page: &PageWords) {
     if !fix.because.is_empty() {
-        element(out, "p", &page.because);
+        label(out, &page.because);
         out.push_str("<dl translate=\"no\">\n");
         fix.because.iter().for_each(|(key, value)| code_row(out, key, value));
         out.push_str("</dl>\n");
@@ -68,9 +68,15 @@ fn commands(out: &mut String, fix: &Fix, page: &PageWords) {
         out.push_str("</p>\n");
     });
     for command in fix.commands.iter().filter(|command| command.kind != CommandKind::Check) {
-        element(out, "p", super::label(command.kind, page));
+        label(out, super::label(command.kind, page));
         typed(out, fix, command);
     }
+}
+
+fn label(out: &mut String, words: &str) {
+    out.push_str("<p class=\"soft\">");
+    text(out, words);
+    out.push_str("</p>\n");
 }
 
 /// What is typed, or the place to edit; on another host under its name.

@@ -95,12 +95,6 @@ fn operator_part(out: &mut String, report: &Report, words: &Words, view: &View<'
     heading(out, &page.it_is_my_site);
     if view.discloses() {
         paragraph(out, &words.cause(report.cause.code()).operator);
-        heading(out, &page.reasons);
-        for id in diagnose::reasons(report.cause.code()) {
-            let reason = words.reason(*id);
-            wrap(out, "- ", 2, 2, &reason.title);
-            wrap(out, "  ", 2, 2, &reason.text);
-        }
     }
     if let Some(rows) = view.evidence(report) {
         heading(out, &page.evidence);
@@ -108,13 +102,23 @@ fn operator_part(out: &mut String, report: &Report, words: &Words, view: &View<'
         for (key, value) in &rows {
             labelled(out, key, value);
         }
-        heading(out, &page.attempts);
+        if !report.attempts.is_empty() {
+            heading(out, &page.attempts);
+        }
         for (i, attempt) in report.attempts.iter().enumerate() {
             tried(out, i + 1, attempt);
         }
         heading(out, &page.what_to_do);
     }
     numbered(out, words, view, view.fixes(report, Audience::Operator));
+    if view.discloses() {
+        heading(out, &page.reasons);
+        for id in diagnose::reasons(report.cause.code()) {
+            let reason = words.reason(*id);
+            wrap(out, "- ", 2, 2, &reason.title);
+            wrap(out, "  ", 2, 2, &reason.text);
+        }
+    }
 }
 
 fn heading(out: &mut String, text: &str) {

@@ -9,7 +9,7 @@ mod listener;
 mod socket;
 mod worker;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -65,6 +65,8 @@ pub struct Running {
     access: AccessWriter,
     /// As configured, and as bound.
     listeners: Vec<(ListenAddress, ListenAddress)>,
+    /// Of each upstream, by its name: since when it fails outlives a reload.
+    pulses: HashMap<String, Arc<Pulse>>,
     workers: Vec<(mpsc::UnboundedSender<Order>, JoinHandle<io::Result<()>>)>,
 }
 
@@ -88,8 +90,13 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     }
     ticker.start().map_err(StartError::Thread)?;
     let config = Arc::new(config);
-    let mut running =
-        Running { config: config.clone(), access: access.clone(), listeners: Vec::new(), workers };
+    let mut running = Running {
+        config: config.clone(),
+        access: access.clone(),
+        listeners: Vec::new(),
+        pulses: HashMap::new(),
+        workers,
+    };
     running.apply(config, access)?;
     Ok(running)
 }
@@ -152,7 +159,8 @@ impl Running {
             .map(|upstream| Arc::new(Shared::new(upstream.clone(), own.clone())))
             .collect();
         let watches: Vec<_> = shared.iter().map(|_| Arc::new(Watch::default())).collect();
-        let pulses: Vec<_> = shared.iter().map(|_| Arc::new(Pulse::default())).collect();
+        let pulse = |name: &String| self.pulses.get(name).cloned().unwrap_or_default();
+        let pulses: Vec<_> = config.upstreams.iter().map(|block| pulse(&block.name)).collect();
         // From here on nothing can fail: every worker takes the new generation.
         let mut applied = Vec::new();
         for ((orders, _), listeners) in self.workers.iter().zip(bound) {
@@ -173,6 +181,8 @@ impl Running {
             let _ = told.blocking_recv();
         }
         self.remove_sockets(&listeners);
+        let names = config.upstreams.iter().map(|block| block.name.clone());
+        self.pulses = names.zip(pulses).collect();
         (self.config, self.access, self.listeners) = (config, access, listeners);
         Ok(())
     }

@@ -46,7 +46,7 @@ fn a_page_is_in_the_readers_language() {
                 let answer = ask(&program, accept, wanted);
                 assert_eq!(answer.status, 502, "{answer:?}");
                 assert_eq!(answer.field("content-language"), Some(language), "{wanted}");
-                assert_eq!(answer.field("vary"), Some("Accept, Accept-Language"));
+                assert_eq!(answer.field("vary"), Some("Accept, Accept-Language, Accept-Encoding"));
                 assert_eq!(
                     answer.body.contains("Der Server nimmt"),
                     language == "de",

@@ -26,6 +26,7 @@ mod proxy;
 mod questions;
 mod routing;
 mod service;
+mod standing;
 mod status;
 mod tunnels;
 

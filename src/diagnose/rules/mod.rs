@@ -5,6 +5,7 @@
 
 use memchr::memmem;
 
+use crate::config::Scheme;
 use crate::diagnose::cause::{Cause as C, Code};
 use crate::diagnose::facts::Port;
 use crate::diagnose::faults::{CertFault, ForbiddenReason, Protocol, RejectReason};
@@ -125,6 +126,12 @@ const RULES: [Rule; 52] = [
         &[CheckMemory],
         &["memory_available", "memory_total", "largest_worker"],
     ),
+    // The machine, or the whole service, has stopped; at PHP-FPM it is rather that all are busy.
+    rule(
+        |cause, site| slow(cause, &[Port::Refused, Port::Silent]) && !is_busy_fpm(cause, site),
+        &[BackendStatus],
+        &["port_accepts"],
+    ),
     rule(
         |cause, site| {
             is(cause, &[Code::FirstByteTimeout, Code::ConnectTimeout]) && has_waiting(cause, site)
@@ -139,12 +146,6 @@ const RULES: [Rule; 52] = [
         &["port_accepts"],
     ),
     rule(|cause, _| late(cause, &[Port::Refused]), &[BackendStatus], &["port_accepts"]),
-    // The machine, or the whole service, has stopped.
-    rule(
-        |cause, _| slow(cause, &[Port::Refused, Port::Silent]),
-        &[BackendStatus],
-        &["port_accepts"],
-    ),
     rule(|cause, _| slow(cause, &[Port::Unreachable]), &[CheckConnectivity], &["port_accepts"]),
     rule(
         |cause, _| matches!(cause, C::FcgiRejected { reason: RejectReason::Overloaded, .. }),
@@ -397,11 +398,20 @@ fn is_about_capacity(cause: &C) -> bool {
     )
 }
 
-/// Connections wait at the server's listener.
+/// What looks of our own may have left at a listener whose program does not accept.
+const OWN_LOOKS: u32 = 4;
+
+/// Connections wait at the server's listener, other than our own.
 fn has_waiting(cause: &C, site: &Site<'_>) -> bool {
     let full = matches!(cause, C::ConnectTimeout { queue: Some(_), .. });
     let queue = site.around.and_then(|around| around.queue);
-    full || queue.is_some_and(|queue| queue.pending > 0)
+    full || queue.is_some_and(|queue| queue.pending > OWN_LOOKS)
+}
+
+/// Connections wait at PHP-FPM's listener.
+fn is_busy_fpm(cause: &C, site: &Site<'_>) -> bool {
+    let fpm = site.server.is_some_and(|server| server.scheme == Scheme::FastCgi);
+    fpm && has_waiting(cause, site)
 }
 
 /// A connect that came to no end, elsewhere than at a full queue, and how the port does since.
