@@ -34,7 +34,7 @@
 //!                     (an answer that says that something failed has its cause noted)
 //!     Err(failure)    another server or a fresh connection where that is safe, else
 //!       diagnose      Failure + Attempt + Facts -> Cause -> Entry, fixes -> Report
-//!       page          audience and format -> bytes
+//!       page          audience, language and format -> bytes
 //! telemetry           one line, with the cause, also when the client has left
 //! ```
 //!
@@ -66,8 +66,9 @@
 //!    `diagnose/evidence.rs` (its values in print), `diagnose/fixes.rs` (which fixes, in order) and
 //!    `diagnose/reasons.rs` (what usually lies behind it). Where evidence ranks the fixes, a rule
 //!    in `diagnose/rules` says so.
-//! 3. A test stops for its words in `diagnose/text/en/causes.toml`, and another for its row in
-//!    `demo/rows/`: a backend that fails so. `tests/scenarios.rs` runs the row.
+//! 3. A test stops for its words in `diagnose/text/LANGUAGE/causes.toml`, each language of them,
+//!    and for its sources beside; another for its row in `demo/rows/`: a backend that fails so.
+//!    `tests/scenarios.rs` runs the row, `tests/browser` looks at the page.
 //! 4. Decide it in `diagnose/classify.rs`; if the wire shows something new, a variant in
 //!    `upstream/failure.rs` comes first.
 
