@@ -43,8 +43,8 @@ pub struct Packed {
 
 #[derive(Debug)]
 enum Block {
-    /// Compressed, and the plain text for the checksum.
-    Shared { packed: Vec<u8>, plain: String },
+    /// Compressed; and the plain text where a checksum is made of it.
+    Shared { packed: Vec<u8>, plain: Box<str> },
     /// As it is.
     Bare(Vec<Part>),
 }
@@ -67,7 +67,11 @@ impl Packed {
             match (part, blocks.last_mut()) {
                 (Part::Text(text), last) if text.len() >= WORTH_BYTES || last.is_none() => {
                     let packed = coding.packed(text, blocks.is_empty());
-                    blocks.push(Block::Shared { packed, plain: text.clone() });
+                    let plain = match coding {
+                        Coding::Brotli => "",
+                        Coding::Gzip => text.as_str(),
+                    };
+                    blocks.push(Block::Shared { packed, plain: plain.into() });
                 }
                 (part, Some(Block::Bare(bare))) => bare.push(part.clone()),
                 (part, Some(Block::Shared { .. }) | None) => {

@@ -24,7 +24,7 @@ fn a_page_says_whether_others_are_served_and_since_when_not() {
     let lines = format!("[upstream.app]\nservers = [\"{}\"]\n", site.server());
     let proxy = Program::with(&lines);
     let ask = |path: &str| Client::sent(proxy.address, get(path)).answer("GET").body;
-    let nobody = "No request to the site gets through at the moment.";
+    let nobody = "No request to the site succeeds at the moment.";
     let others = "Other visitors are being served at this moment.";
     let first = ask("/bad");
     assert!(
