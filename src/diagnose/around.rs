@@ -56,8 +56,9 @@ pub struct Memory {
 
 impl Around {
     /// Without our own listeners, which are not the server.
-    pub fn leave_out(&mut self, is_own: impl Fn(SocketAddr) -> bool) {
-        self.listeners.retain(|listener| !is_own(*listener));
+    pub fn leave_out(&mut self, is_own: impl Fn(&ServerAddress) -> bool) {
+        self.listeners.retain(|listener| !is_own(&ServerAddress::Ip(*listener)));
+        self.sockets.retain(|socket| !is_own(&ServerAddress::Unix(socket.clone())));
         self.listeners.truncate(NAMED_MAX);
     }
 
@@ -264,7 +265,7 @@ mod tests {
             let all: Vec<SocketAddr> = listening.iter().map(|text| text.parse().unwrap()).collect();
             let listeners = kin_listeners(&server(scheme, address), &all);
             let mut around = Around { listeners, ..Around::default() };
-            around.leave_out(|listener| listener.port() == 8086);
+            around.leave_out(|own| matches!(own, ServerAddress::Ip(own) if own.port() == 8086));
             let found: Vec<_> = around.listeners.iter().map(SocketAddr::to_string).collect();
             assert_eq!(found, kin, "{address} {listening:?}");
         }

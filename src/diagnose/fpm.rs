@@ -70,12 +70,17 @@ fn debian_socket(socket: Option<&Path>) -> bool {
 }
 
 fn unit(name: &str, log: &str, test: String) -> Service {
-    Service {
-        status: format!("systemctl status --no-pager {name}"),
-        restart: format!("systemctl restart {name}"),
-        log: format!("tail -qn 30 {log}"),
-        test,
-    }
+    // A pattern matches what is loaded; what has stopped need not be.
+    let (status, restart) = match name.contains('*') {
+        false => {
+            (format!("systemctl status --no-pager {name}"), format!("systemctl restart {name}"))
+        }
+        true => (
+            format!("systemctl list-units --all --no-pager {name}"),
+            "systemctl restart UNIT".to_owned(),
+        ),
+    };
+    Service { status, restart, log: format!("tail -qn 30 {log}"), test }
 }
 
 /// `82`, or a pattern for every version.
@@ -90,20 +95,21 @@ fn dots(version: Option<PhpVersion>) -> String {
 
 /// A unit's name: a pattern is for systemctl, not for the shell.
 fn named(name: String) -> String {
-    quote(&name)
+    let end = if name.contains('*') { ".service" } else { "" };
+    quote(&format!("{name}{end}"))
 }
 
 fn debian(version: Option<PhpVersion>, sites: &str) -> Fpm {
     let v = dots(version);
     let test = match version {
         Some(_) => format!("php-fpm{v} -t"),
-        None => "for fpm in /usr/sbin/php-fpm*; do \"$fpm\" -t; done".to_owned(),
+        None => "(for fpm in /usr/sbin/php-fpm*; do \"$fpm\" -t || exit; done)".to_owned(),
     };
     Fpm {
         service: unit(&named(format!("php{v}-fpm")), &format!("/var/log/php{v}-fpm.log"), test),
         pool: format!("/etc/php/{v}/fpm/pool.d/{sites}"),
         ini: format!("/etc/php/{v}/fpm/php.ini"),
-        package: named(format!("php{v}-fpm")),
+        package: quote(&format!("php{v}-fpm")),
     }
 }
 
@@ -136,9 +142,9 @@ fn remi(version: PhpVersion) -> Fpm {
 fn anywhere() -> Fpm {
     Fpm {
         service: unit(
-            "'php*fpm*'",
+            "'php*fpm*.service'",
             "/var/log/php*fpm*.log /var/log/php-fpm/*.log",
-            "for fpm in /usr/sbin/php-fpm*; do \"$fpm\" -t; done".to_owned(),
+            "(for fpm in /usr/sbin/php-fpm*; do \"$fpm\" -t || exit; done)".to_owned(),
         ),
         pool: "/etc/php/*/fpm/pool.d/www.conf, /etc/php-fpm.d/www.conf".to_owned(),
         ini: "/etc/php/*/fpm/php.ini, /etc/php.ini".to_owned(),
@@ -179,7 +185,7 @@ fn cpanel(version: Option<PhpVersion>) -> Fpm {
         // The panel writes the pools anew from these.
         pool: "/var/cpanel/userdata/USER/DOMAIN.php_fpm.yaml".to_owned(),
         ini: format!("{root}/etc/php.ini"),
-        package: named(format!("ea-php{v}-php-fpm")),
+        package: quote(&format!("ea-php{v}-php-fpm")),
     }
 }
 
@@ -193,7 +199,7 @@ fn plesk(version: Option<PhpVersion>) -> Fpm {
         ),
         pool: "/var/www/vhosts/system/DOMAIN/conf/php.ini [php-fpm-pool-settings]".to_owned(),
         ini: format!("/opt/plesk/php/{long}/etc/php.ini"),
-        package: named(format!("plesk-php{short}-fpm")),
+        package: quote(&format!("plesk-php{short}-fpm")),
     }
 }
 
@@ -207,7 +213,7 @@ fn directadmin(version: Option<PhpVersion>) -> Fpm {
         ),
         pool: format!("/usr/local/directadmin/data/users/USER/php/php-fpm{v}.conf"),
         ini: format!("/usr/local/php{v}/lib/php.ini"),
-        package: named(format!("php{v}")),
+        package: quote(&format!("php{v}")),
     }
 }
 
@@ -221,7 +227,7 @@ fn ispmanager(version: Option<PhpVersion>) -> Fpm {
         ),
         pool: format!("/opt/php{v}/etc/php-fpm.d/USER.conf"),
         ini: format!("/opt/php{v}/etc/php.ini"),
-        package: named(format!("isp-php{v}-fpm")),
+        package: quote(&format!("isp-php{v}-fpm")),
     }
 }
 
@@ -291,7 +297,7 @@ mod tests {
                 &both,
                 ServerAddress::Ip("127.0.0.1:9000".parse().unwrap()),
                 [
-                    "systemctl restart 'php*-fpm'",
+                    "systemctl restart UNIT",
                     "/etc/php/*/fpm/pool.d/www.conf",
                     "/etc/php/*/fpm/php.ini",
                     "tail -qn 30 /var/log/php*-fpm.log",

@@ -108,6 +108,8 @@ fn is_own(ip: IpAddr) -> bool {
 
 /// The fixes for a cause, visitors' first, each group with the likeliest help in front.
 pub fn fixes(cause: &Cause, site: &Site<'_>) -> Vec<Fix> {
+    // Where nobody was asked, the first of the block stands for all.
+    let stand_in = Site { server: site.server.or(site.servers.first()), ..*site };
     let rules = Rules::of(cause, site);
     let (visitor, operator) = fixes::table(cause.code());
     let evidence = match rules.is_empty() {
@@ -124,7 +126,7 @@ pub fn fixes(cause: &Cause, site: &Site<'_>) -> Vec<Fix> {
     let mut list: Vec<Fix> = visitor.into_iter().chain(operator).map(of).collect();
     for fix in &mut list {
         if fix.commands.iter().any(|command| command.elsewhere) {
-            fix.other_host = host(site);
+            fix.other_host = host(&stand_in);
         }
         if matches!(fix.id, FixId::FpmCapacity | FixId::CheckMemory) {
             let memory = site.around.and_then(|around| around.memory);
@@ -139,7 +141,9 @@ fn with_look(id: FixId, cause: &Cause, site: &Site<'_>, is_first: bool) -> Vec<C
     let own = commands(id, cause, site);
     let look = if is_first { look(cause, site) } else { None };
     let Some(line) = look else { return own };
-    let opening = Command { kind: Kind::Look, line, elsewhere: false };
+    // Logs are read where they are written.
+    let elsewhere = site.is_elsewhere() && line.starts_with("tail ");
+    let opening = Command { kind: Kind::Look, line, elsewhere };
     let others = own
         .into_iter()
         .filter(|command| command.kind != Kind::Look || command.line != opening.line);

@@ -17,8 +17,8 @@ const FIXES_VISIBLE: usize = 3;
 /// Seconds before the page tries again for the first time, where the cause names no other.
 const AGAIN_SECONDS: u32 = 15;
 
-/// After planned work that ends early, nobody should wait for its whole time.
-const AGAIN_SECONDS_MAX: u32 = 300;
+/// The same for planned work, which may end early.
+const CLOSED_SECONDS: u32 = 60;
 
 /// Where copies of pages are kept (document I); the script adds the page's full address.
 const ARCHIVE: &str = "https://web.archive.org/web/*/";
@@ -256,7 +256,10 @@ fn a_time(out: &mut String, stamp: &str, time: &str) {
 /// The page's next try: a link for those without scripts, a countdown for the others. Only the
 /// words that change seldom are announced to who listens to the page.
 fn again(out: &mut String, report: &Report, page: &PageWords) {
-    let seconds = report.entry.retry_after.unwrap_or(AGAIN_SECONDS).min(AGAIN_SECONDS_MAX);
+    let seconds = match report.cause.code() {
+        Code::Maintenance => CLOSED_SECONDS,
+        _ => report.entry.retry_after.unwrap_or(AGAIN_SECONDS),
+    };
     let seconds = seconds.to_string();
     out.push_str("<div class=\"again\"");
     for (name, value) in [
@@ -267,6 +270,9 @@ fn again(out: &mut String, report: &Report, page: &PageWords) {
         ("data-back", &page.retry_back),
     ] {
         attribute(out, name, value);
+    }
+    if report.fate != Fate::NotSent {
+        out.push_str(" data-sent");
     }
     out.push_str(
         "><p data-count></p><p data-said role=\"status\"></p>\

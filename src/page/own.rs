@@ -99,6 +99,11 @@ impl Own {
         self.policy.clone()
     }
 
+    /// Whether a template takes the place of our page.
+    pub fn has_template(&self) -> bool {
+        self.template.is_some()
+    }
+
     /// The page by the template, and its policy; `None` if there is none, or it failed.
     pub fn html(
         &self,

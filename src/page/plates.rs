@@ -19,7 +19,7 @@ use crate::diagnose::{
 
 use super::coding::{self, Coding, Packed, Part};
 use super::values::{Fresh, Value, Values};
-use super::{Format, PROXY_STATUS, Page, View, body, headers, proxy_status};
+use super::{Format, Own, PROXY_STATUS, Page, View, body, headers, proxy_status, render};
 
 /// More kinds than an outage has, with all languages. At some 70 KB each, whoever asks in every
 /// manner there is brings a worker to 18 MB, and no further.
@@ -128,6 +128,10 @@ impl Plates {
         coding: Option<Coding>,
     ) -> Page {
         let view = View { audience: Audience::Visitor, ..*view };
+        if view.format == Format::Html && view.own.is_some_and(Own::has_template) {
+            // What a template does with its values is not known: it gets those of each page.
+            return render(report, words, &view);
+        }
         let (body, policy) = body(report, words, &view, &Values::marks());
         let plate = Plate {
             headers: headers(report, words, &view, policy),

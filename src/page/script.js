@@ -19,9 +19,10 @@ var agent = navigator.userAgent, own = /Windows/.test(agent) ? "windows"
 : /Linux/.test(agent) && !/Android/.test(agent) ? "linux" : "";
 if (own) all("[data-system]").forEach(function (step) { step.hidden = step.dataset.system !== own; });
 
-// The full address stands in the address bar; it is added here, and never sent.
-all("[data-url]").forEach(function (place) { place.textContent = location.href; });
-all("[data-archive]").forEach(function (link) { link.href = link.dataset.archive + location.href; });
+// The address, without a query that may be secret; it is added here, and never sent by itself.
+var address = location.origin + location.pathname;
+all("[data-url]").forEach(function (place) { place.textContent = address; });
+all("[data-archive]").forEach(function (link) { link.href = link.dataset.archive + address; });
 
 // The report: to the clipboard, and into a letter.
 var report = one("[data-report]"), copy = one("[data-copy]"), letter = one("[data-mail]");
@@ -48,6 +49,8 @@ letter.href = letter.dataset.mail + "?subject=" + encodeURIComponent(doc.title) 
 // over loads, so that a site which comes and goes is not met by everybody at once.
 var box = one("[data-again]");
 if (!box || !window.fetch || !window.Intl || !Intl.RelativeTimeFormat) return;
+// What may have counted, by a link that may count once only, is for the visitor to try again.
+if (box.hasAttribute("data-sent") && location.search) return;
 var said = one("[data-said]"), count = one("[data-count]"), first = +box.dataset.again;
 var key = "causeway" + location.pathname, tries = 0, since = Date.now(), due = 0, busy = false;
 try {
@@ -87,7 +90,7 @@ count.textContent = "";
 say(box.dataset.trying);
 var stop = window.AbortController && new AbortController();
 var limit = setTimeout(function () { if (stop) stop.abort(); }, 70000);
-fetch(location.href, { cache: "no-store", redirect: "manual", headers: { Accept: "text/html" }, signal: stop ? stop.signal : undefined })
+fetch(location.href, { method: "HEAD", cache: "no-store", redirect: "manual", headers: { Accept: "text/html" }, signal: stop ? stop.signal : undefined })
 .then(function (answer) { return answer.type === "opaqueredirect" || answer.status < 500; }, function () { return false; })
 .then(function (back) {
 clearTimeout(limit);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::task::{spawn_blocking, spawn_local};
 
 use crate::clock;
-use crate::config::ServerAddress;
+use crate::config::{Config, ServerAddress};
 use crate::diagnose::{Around, Code, probe};
 use crate::upstream::{Attempt, Pool};
 
@@ -50,12 +50,13 @@ impl Surroundings {
         attempt: &Attempt,
         pool: &Rc<Pool>,
         waits: bool,
+        config: &Config,
     ) -> Option<Rc<Around>> {
         let wanted = wanted(code)?;
         let server = attempt.server;
         if self.may_look() {
             if is_here(attempt) {
-                let looking = self.start(wanted, attempt, pool);
+                let looking = self.start(wanted, attempt, pool, config);
                 if waits {
                     // Who waits longer, or meets a look that panicked, goes without.
                     let _ = clock::within(PATIENCE, looking).await;
@@ -81,6 +82,7 @@ impl Surroundings {
         wanted: Wanted,
         attempt: &Attempt,
         pool: &Rc<Pool>,
+        config: &Config,
     ) -> impl Future<Output = Result<(), tokio::task::JoinError>> + use<> {
         self.0.borrow_mut().busy = true;
         let (server, address, position) =
@@ -90,15 +92,37 @@ impl Surroundings {
             Wanted::Capacity => probe::capacity(&server.address, address),
         });
         let (state, pool) = (self.0.clone(), pool.clone());
+        // What another block is in front of is not this one's.
+        let servers = config.upstreams.iter().flat_map(|block| &block.servers);
+        let taken: Vec<_> = servers.map(|server| server.address.clone()).collect();
         spawn_local(async move {
             let around = looking.await;
             let mut state = state.borrow_mut();
             (state.busy, state.last) = (false, Some(Instant::now()));
             if let Ok(mut around) = around {
-                around.leave_out(|listener| pool.prohibits(listener).is_some());
+                around.leave_out(|found| {
+                    let prohibited = match found {
+                        ServerAddress::Ip(address) => pool.prohibits(*address).is_some(),
+                        ServerAddress::Unix(_) | ServerAddress::Name { .. } => false,
+                    };
+                    prohibited || taken.iter().any(|server| is_same(server, found))
+                });
                 state.found = Some((Instant::now(), wanted, position, Rc::new(around)));
             }
         })
+    }
+}
+
+/// Whether a listener that was found is what a server of the configuration names.
+fn is_same(server: &ServerAddress, found: &ServerAddress) -> bool {
+    match (server, found) {
+        (ServerAddress::Unix(path), ServerAddress::Unix(found)) => path == found,
+        (ServerAddress::Ip(address), ServerAddress::Ip(found)) => {
+            let (ip, at) = (address.ip(), found.ip());
+            address.port() == found.port() && (ip == at || at.is_unspecified() || ip.is_loopback())
+        }
+        (ServerAddress::Name { port, .. }, ServerAddress::Ip(found)) => *port == found.port(),
+        _ => false,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -48,8 +48,11 @@ impl Closure {
         let Maintenance { file, until, .. } = &self.maintenance;
         self.state.set(match file {
             None => State::Closed { until: *until },
-            Some(file) if exists(file) => State::Closed { until: written(file).or(*until) },
-            Some(_) => State::Open,
+            Some(file) => match exists(file) {
+                Some(true) => State::Closed { until: written(file).or(*until) },
+                Some(false) => State::Open,
+                None => self.state.get(),
+            },
         });
     }
 
@@ -71,9 +74,16 @@ impl Closure {
     }
 }
 
-/// One that cannot be read is there all the same; where even that is hidden from us, it is not.
-fn exists(file: &Path) -> bool {
-    fs::symlink_metadata(file).is_ok()
+/// One that cannot be read is there all the same; `None` where the file system does not tell.
+fn exists(file: &Path) -> Option<bool> {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    match fs::symlink_metadata(file) {
+        Ok(_) => Some(true),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied) => {
+            Some(false)
+        }
+        Err(_) => None,
+    }
 }
 
 fn written(file: &Path) -> Option<SystemTime> {

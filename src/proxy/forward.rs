@@ -115,9 +115,7 @@ async fn answer(
         return Err((Cause::NoUpstreamConfigured { host }, Certainty::Certain));
     };
     record.upstream = Some(number);
-    if let Some(cause) = site.closures[number].as_ref().and_then(Closure::cause) {
-        return Err((cause, Certainty::Certain));
-    }
+    open(site, number)?;
     let pool = &site.pools[number];
     if let (Some(root), Some(files)) = (&site.roots[number], &pool.upstream.files) {
         if let Some(Rehearsal::FileErrno(errno)) = pool.upstream.rehearse {
@@ -137,7 +135,7 @@ async fn answer(
             }
         };
     }
-    permit(pool, record).await?;
+    permit(site, pool, record).await?;
     if pool.upstream.rehearse == Some(Rehearsal::Panic) {
         panic!("rehearsed");
     }
@@ -176,7 +174,7 @@ async fn script_answer(
     let pool = &site.pools[number];
     let body = local::gather(pool, fields, connection, incoming).await?;
     record.gathered = body.is_some().then(|| record.started.elapsed());
-    permit(pool, record).await?;
+    permit(site, pool, record).await?;
     let scratch = site.scratch.take();
     let outgoing = local::outgoing(pool, asked, script, connection, body, scratch);
     let (request, upload) = outgoing.map_err(|cause| (cause, Certainty::Certain))?;
@@ -185,13 +183,29 @@ async fn script_answer(
     outcome.map(|answer| served(answer, asked.parts, record, Some(script)))
 }
 
-/// Takes a place among the upstream's requests, or waits for one.
-async fn permit(pool: &Rc<Pool>, record: &mut Record) -> Result<(), (Cause, Certainty)> {
+/// Nothing is sent to an upstream that is closed for planned work.
+fn open(site: &Site, number: usize) -> Result<(), (Cause, Certainty)> {
+    match site.closures[number].as_ref().and_then(Closure::cause) {
+        Some(cause) => Err((cause, Certainty::Certain)),
+        None => Ok(()),
+    }
+}
+
+/// Takes a place among the upstream's requests, or waits for one; it may be closed meanwhile.
+async fn permit(
+    site: &Site,
+    pool: &Rc<Pool>,
+    record: &mut Record,
+) -> Result<(), (Cause, Certainty)> {
+    let waited_long = record.gathered.is_some();
     match pool.permit().await {
         Ok((permit, waited)) => {
             record.permit = Some(permit);
             record.queued = waited;
-            Ok(())
+            match record.upstream.filter(|_| waited_long || waited.is_some()) {
+                Some(number) => open(site, number),
+                None => Ok(()),
+            }
         }
         Err(none) => {
             let limit = pool.upstream.limits.connections;
@@ -233,7 +247,8 @@ async fn attempts(
         let whole = upload.as_ref().is_some_and(|upload| !upload.touched);
         let given_back = attempt.declined && whole;
         // Noted for the requests that follow, also where this one cannot go out again.
-        let falls_back = pool.falls_back(&failure, attempt) && whole;
+        let falls_back =
+            pool.falls_back(&failure, attempt) && whole && request.method.is_idempotent();
         let again = is_stale_and_repeatable(&failure, attempt, request, upload.as_ref())
             || (given_back && !fresh)
             || falls_back;
@@ -259,7 +274,8 @@ async fn attempts(
         }
         if is_last {
             let surroundings = &site.surroundings[record.upstream.expect("chosen by the caller")];
-            record.around = surroundings.look(cause.code(), attempt, pool, waits).await;
+            record.around =
+                surroundings.look(cause.code(), attempt, pool, waits, &site.config).await;
             return Err((cause, certainty));
         }
         fresh |= again;

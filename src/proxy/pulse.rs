@@ -13,6 +13,8 @@ use crate::diagnose::Standing;
 
 /// Between two failures with good answers in between: others are served.
 const MIXED_MS: u64 = 30_000;
+/// Between two failures without a word in between: after longer, nobody knows what was.
+const SILENCE_MS: u64 = 10 * 60_000;
 /// Of the good answers of one tick the first alone is noted, so one may be as much younger.
 const BLUR_MS: u64 = 2 * clock::TICK.as_millis() as u64;
 
@@ -20,7 +22,9 @@ const BLUR_MS: u64 = 2 * clock::TICK.as_millis() as u64;
 #[derive(Debug, Default)]
 pub struct Pulse {
     worked: AtomicU64,
+    /// The first time that it was not reached, since it last answered.
     failing_since: AtomicU64,
+    last_unreached: AtomicU64,
     last_failure: AtomicU64,
 }
 
@@ -46,36 +50,40 @@ impl Finger {
         }
     }
 
-    /// A request to it failed; how it stood until then.
-    pub fn failed(&self, now: SystemTime) -> Standing {
-        self.pulse.failed(milliseconds(now))
+    /// A request to it failed; how it stood until then. `for_all`: whoever asked would have failed
+    /// with it, since the upstream was not reached.
+    pub fn failed(&self, now: SystemTime, for_all: bool) -> Standing {
+        self.pulse.failed(milliseconds(now), for_all)
     }
 }
 
 impl Pulse {
     // Two workers that fail at one moment may each call theirs the first; both are then right to
     // the second.
-    fn failed(&self, now: u64) -> Standing {
+    fn failed(&self, now: u64, for_all: bool) -> Standing {
         let worked = self.worked.load(Ordering::Relaxed);
         let before = self.last_failure.swap(now, Ordering::Relaxed);
+        let is_mixed = before != 0 && worked > before && now.saturating_sub(before) <= MIXED_MS;
+        if !for_all {
+            // One page that fails says nothing of the others, but a good answer beside it does.
+            return Standing {
+                others_served: is_mixed.then_some(true),
+                failing_since: None,
+                last_worked: None,
+            };
+        }
+        let last = self.last_unreached.swap(now, Ordering::Relaxed);
         let since = self.failing_since.load(Ordering::Relaxed);
-        let first = since == 0 || since <= worked;
+        let first = last == 0 || since <= worked || now.saturating_sub(last) > SILENCE_MS;
         if first {
             self.failing_since.store(now, Ordering::Relaxed);
         }
-        let others_served = if before != 0 && worked > before && now - before.min(now) <= MIXED_MS {
-            Some(true)
-        } else if before != 0 && worked + BLUR_MS < before {
-            Some(false)
-        } else {
-            // The first failure in a while, or good answers too close to it to be told apart.
-            None
-        };
-        let fails = others_served == Some(false);
+        // Good answers too close to it cannot be told apart from those before.
+        let fails = last != 0 && worked + BLUR_MS < last && !first;
         Standing {
-            others_served,
-            failing_since: (fails && !first).then(|| time(since)),
-            last_worked: (worked != 0 && others_served != Some(true)).then(|| time(worked)),
+            others_served: fails.then_some(false),
+            failing_since: fails.then(|| time(since)),
+            last_worked: (worked != 0).then(|| time(worked)),
         }
     }
 }
@@ -106,27 +114,47 @@ mod tests {
     fn an_outage_has_a_beginning_and_an_end() {
         let pulse = Pulse::default();
         // Nothing is known of what was before the start.
-        assert_eq!(pulse.failed(100_000), standing(None, None, None));
-        assert_eq!(pulse.failed(100_100), standing(Some(false), Some(100_000), None));
-        assert_eq!(pulse.failed(130_000), standing(Some(false), Some(100_000), None));
+        assert_eq!(pulse.failed(100_000, true), standing(None, None, None));
+        assert_eq!(pulse.failed(100_100, true), standing(Some(false), Some(100_000), None));
+        assert_eq!(pulse.failed(130_000, true), standing(Some(false), Some(100_000), None));
         pulse.worked.store(200_000, Ordering::Relaxed);
         // One failure says nothing of the others.
-        assert_eq!(pulse.failed(260_000), standing(None, None, Some(200_000)));
-        assert_eq!(pulse.failed(270_000), standing(Some(false), Some(260_000), Some(200_000)));
+        assert_eq!(pulse.failed(260_000, true), standing(None, None, Some(200_000)));
+        assert_eq!(
+            pulse.failed(270_000, true),
+            standing(Some(false), Some(260_000), Some(200_000))
+        );
+        // Who asks in the morning is told nothing of the night.
+        assert_eq!(pulse.failed(9_000_000, true), standing(None, None, Some(200_000)));
+        assert_eq!(
+            pulse.failed(9_001_000, true),
+            standing(Some(false), Some(9_000_000), Some(200_000))
+        );
+    }
+
+    #[test]
+    fn a_page_that_fails_alone_says_nothing_of_the_others() {
+        let pulse = Pulse::default();
+        for now in [100_000, 110_000, 120_000] {
+            assert_eq!(pulse.failed(now, false), standing(None, None, None));
+        }
         // A good answer between two failures does.
-        pulse.worked.store(275_000, Ordering::Relaxed);
-        assert_eq!(pulse.failed(280_000), standing(Some(true), None, None));
-        assert_eq!(pulse.failed(281_000), standing(Some(false), Some(280_000), Some(275_000)));
+        pulse.worked.store(125_000, Ordering::Relaxed);
+        assert_eq!(pulse.failed(130_000, false), standing(Some(true), None, None));
+        assert_eq!(pulse.failed(131_000, false), standing(None, None, None));
     }
 
     #[test]
     fn answers_of_one_tick_leave_it_open() {
         let pulse = Pulse::default();
         pulse.worked.store(100_000, Ordering::Relaxed);
-        assert_eq!(pulse.failed(100_010), standing(None, None, Some(100_000)));
-        assert_eq!(pulse.failed(100_020), standing(None, None, Some(100_000)));
-        assert_eq!(pulse.failed(100_300), standing(None, None, Some(100_000)));
-        assert_eq!(pulse.failed(100_400), standing(Some(false), Some(100_010), Some(100_000)));
+        assert_eq!(pulse.failed(100_010, true), standing(None, None, Some(100_000)));
+        assert_eq!(pulse.failed(100_020, true), standing(None, None, Some(100_000)));
+        assert_eq!(pulse.failed(100_300, true), standing(None, None, Some(100_000)));
+        assert_eq!(
+            pulse.failed(100_400, true),
+            standing(Some(false), Some(100_010), Some(100_000))
+        );
     }
 
     #[test]

@@ -151,8 +151,9 @@ impl Record {
     }
 
     /// No answer of the upstream goes out; how it stood until now.
-    pub fn failed_site(&self, now: SystemTime) -> Standing {
-        self.upstream.map(|number| self.site.fingers[number].failed(now)).unwrap_or_default()
+    pub fn failed_site(&self, now: SystemTime, for_all: bool) -> Standing {
+        let finger = self.upstream.map(|number| &self.site.fingers[number]);
+        finger.map(|finger| finger.failed(now, for_all)).unwrap_or_default()
     }
 
     /// The upstream block's name; empty when none was chosen.

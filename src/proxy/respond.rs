@@ -208,7 +208,7 @@ fn page_of(
         && entry.blame != Blame::Client
         && !matches!(cause, Cause::Maintenance { .. });
     let standing = match of_the_site {
-        true => record.failed_site(time),
+        true => record.failed_site(time, hits_all(site, &record, &cause)),
         false => Standing::default(),
     };
     let failed = Failed { incident, time, certainty, fate, entry, status, standing };
@@ -238,6 +238,16 @@ fn page_of(
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
     response
+}
+
+/// Whether whoever asks the upstream fails with this: none of its servers was reached. Where files
+/// of the site are served beside it, somebody may be served all the same.
+fn hits_all(site: &Site, record: &Record, cause: &Cause) -> bool {
+    let unreached = match cause.code() {
+        Code::NoHealthyUpstream => true,
+        code => matches!(diagnose::entry(code).phase, Phase::Resolve | Phase::Connect | Phase::Tls),
+    };
+    unreached && record.upstream.is_some_and(|number| site.roots[number].is_none())
 }
 
 /// The page of the operator's own for planned work.

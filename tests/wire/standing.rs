@@ -1,10 +1,16 @@
 //! What a page says of the site beside the one request: whether others are served, and since when
 //! it fails.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+
 use super::backend::Backend;
 use super::client::Client;
 use super::eventually;
 use super::proxy::{Program, get};
+
+const NOBODY: &str = "No request to the site succeeds at the moment.";
+const OTHERS: &str = "Other visitors are being served at this moment.";
 
 /// A site that answers at one path and hangs up at every other.
 fn half() -> Backend {
@@ -18,34 +24,52 @@ fn half() -> Backend {
     })
 }
 
+/// Answers one request at an address that refuses before and after.
+fn serve_once(address: SocketAddr) -> std::thread::JoinHandle<()> {
+    let listener = TcpListener::bind(address).unwrap();
+    std::thread::spawn(move || {
+        let (mut peer, _) = listener.accept().unwrap();
+        let _ = peer.read(&mut [0; 4096]).unwrap();
+        let answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+        peer.write_all(answer.as_bytes()).unwrap();
+    })
+}
+
 #[test]
-fn a_page_says_whether_others_are_served_and_since_when_not() {
-    let site = half();
-    let lines = format!("[upstream.app]\nservers = [\"{}\"]\n", site.server());
-    let proxy = Program::with(&lines);
-    let ask = |path: &str| Client::sent(proxy.address, get(path)).answer("GET").body;
-    let nobody = "No request to the site succeeds at the moment.";
-    let others = "Other visitors are being served at this moment.";
-    let first = ask("/bad");
-    assert!(
-        !first.contains(nobody) && !first.contains(others),
-        "one failure says nothing: {first}"
-    );
-    let second = ask("/bad");
-    assert!(second.contains(nobody), "{second}");
+fn a_site_that_is_down_fails_for_all_since_a_moment() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let proxy = Program::with(&format!("[upstream.app]\nservers = [\"http://{address}\"]\n"));
+    let ask = || Client::sent(proxy.address, get("/")).answer("GET").body;
+    let first = ask();
+    assert!(!first.contains(NOBODY) && !first.contains(OTHERS), "one says nothing: {first}");
+    let second = ask();
+    assert!(second.contains(NOBODY), "{second}");
     assert!(second.contains("It has been failing since 2"), "{second}");
     // What is known outlives a reload.
     proxy.signal("HUP");
     proxy.said("reloaded", 1);
-    let third = ask("/bad");
+    let third = ask();
     assert!(third.contains("It has been failing since 2"), "{third}");
-    // A good answer between two failures: others are served.
+    let once = serve_once(address);
+    eventually("it is back", || (ask() == "ok").then_some(()));
+    once.join().unwrap();
+    eventually("it is down again, and was up", || {
+        let page = ask();
+        (page.contains(NOBODY) && page.contains("It last worked at 2")).then_some(())
+    });
+}
+
+#[test]
+fn a_page_that_fails_beside_good_ones_says_that_others_are_served() {
+    let site = half();
+    let proxy = Program::before(&site.server(), "");
+    let ask = |path: &str| Client::sent(proxy.address, get(path)).answer("GET").body;
+    for _ in 0..3 {
+        let page = ask("/bad");
+        assert!(!page.contains(NOBODY) && !page.contains("failing since"), "{page}");
+    }
     eventually("others are served", || {
         assert_eq!(ask("/good"), "ok");
-        ask("/bad").contains(others).then_some(())
-    });
-    eventually("and then nobody is, who was a while ago", || {
-        let page = ask("/bad");
-        (page.contains(nobody) && page.contains("It last worked at 2")).then_some(())
+        ask("/bad").contains(OTHERS).then_some(())
     });
 }

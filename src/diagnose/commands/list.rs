@@ -193,7 +193,18 @@ impl<'s> List<'s> {
     pub fn servers(&mut self) {
         match self.found() {
             // A printable path in Rust's quotes is one in TOML's.
-            Some(found) => self.block("", &format!("servers = [{:?}]", found.to_string())),
+            Some(found) => {
+                let failed = self.site.server;
+                let others = self.site.servers.iter().map(|server| {
+                    let stays = failed.is_none_or(|failed| failed != server);
+                    if stays { server.to_string() } else { found.to_string() }
+                });
+                let mut servers: Vec<_> = others.collect();
+                if servers.is_empty() {
+                    servers.push(found.to_string());
+                }
+                self.block("", &format!("servers = {servers:?}"));
+            }
             None => self.block("", "servers"),
         }
     }

@@ -143,9 +143,9 @@ mod tests {
                 FixId::StartBackend,
                 &[
                     "look* tail -qn 30 /var/log/php*fpm*.log /var/log/php-fpm/*.log",
-                    "run* for fpm in /usr/sbin/php-fpm*; do \"$fpm\" -t; done && systemctl restart \
-                     'php*fpm*'",
-                    "check* systemctl status --no-pager 'php*fpm*'",
+                    "run* (for fpm in /usr/sbin/php-fpm*; do \"$fpm\" -t || exit; done) && \
+                     systemctl restart UNIT",
+                    "check* systemctl list-units --all --no-pager 'php*fpm*.service'",
                     "check* ss -ltnp 'sport = :9000'",
                 ],
             ),

@@ -251,7 +251,7 @@ impl List<'_> {
             return;
         };
         self.there(Kind::Look, format!("ls -lt {folder}"));
-        self.there(Kind::Run, format!("mv {folder} {away}"));
+        self.there(Kind::Run, format!("mv -nT {folder} {away}"));
     }
 
     fn update_software(&mut self) {
