@@ -77,25 +77,23 @@ pub struct Page {
 
 /// Renders a report in the language of the words.
 pub fn render(report: &Report, words: &Words, view: &View<'_>) -> Page {
-    if let Some(fixed) = view.fixed.filter(|_| view.format == Format::Html) {
-        return whole(report, words, view, fixed);
-    }
-    let (body, policy) = body(report, words, view, &Values::of(&Fresh::of(report), words));
-    let body = Bytes::from(body);
+    let fixed = view.fixed.filter(|_| view.format == Format::Html);
+    let (body, policy) = match fixed {
+        Some(fixed) => (fixed.body.clone(), Some(fixed.policy.clone())),
+        None => {
+            let values = Values::of(&Fresh::of(report), words);
+            let (body, policy) = body(report, words, view, &values);
+            (Bytes::from(body), policy)
+        }
+    };
     let mut headers = headers(report, words, view, policy);
+    if fixed.is_some() {
+        // In which language it is written is known to its author.
+        headers.remove(CONTENT_LANGUAGE);
+    }
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     headers.insert(PROXY_STATUS, proxy_status(&report.cause, &report.entry, report.status));
     Page { status: report.status, headers, body }
-}
-
-/// The operator's own page for this failure.
-fn whole(report: &Report, words: &Words, view: &View<'_>, fixed: &Fixed) -> Page {
-    let mut headers = headers(report, words, view, Some(fixed.policy.clone()));
-    // In which language it is written is known to its author.
-    headers.remove(CONTENT_LANGUAGE);
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(fixed.body.len()));
-    headers.insert(PROXY_STATUS, proxy_status(&report.cause, &report.entry, report.status));
-    Page { status: report.status, headers, body: fixed.body.clone() }
 }
 
 /// The body, with these values in their places, and the policy of one for people.

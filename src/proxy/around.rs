@@ -118,11 +118,16 @@ fn is_same(server: &ServerAddress, found: &ServerAddress) -> bool {
     match (server, found) {
         (ServerAddress::Unix(path), ServerAddress::Unix(found)) => path == found,
         (ServerAddress::Ip(address), ServerAddress::Ip(found)) => {
-            let (ip, at) = (address.ip(), found.ip());
-            address.port() == found.port() && (ip == at || at.is_unspecified() || ip.is_loopback())
+            // One at another address or family of the same port is a near miss, not the same.
+            let all = found.ip().is_unspecified() && address.is_ipv4() == found.is_ipv4();
+            address.port() == found.port() && (address.ip() == found.ip() || all)
         }
-        (ServerAddress::Name { port, .. }, ServerAddress::Ip(found)) => *port == found.port(),
-        _ => false,
+        (ServerAddress::Name { host, port }, ServerAddress::Ip(found)) => {
+            *port == found.port() && host.eq_ignore_ascii_case("localhost")
+        }
+        (ServerAddress::Unix(_), ServerAddress::Ip(_))
+        | (ServerAddress::Ip(_) | ServerAddress::Name { .. }, ServerAddress::Unix(_))
+        | (_, ServerAddress::Name { .. }) => false,
     }
 }
 
@@ -156,5 +161,32 @@ fn wanted(code: Code) -> Option<Wanted> {
         Some(Wanted::Elsewhere)
     } else {
         CAPACITY.contains(&code).then_some(Wanted::Capacity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_block_names_is_not_proposed_but_a_near_miss_is() {
+        let ip = |text: &str| ServerAddress::Ip(text.parse().unwrap());
+        let unix = |path: &str| ServerAddress::Unix(path.into());
+        let name = |host: &str| ServerAddress::Name { host: host.to_owned(), port: 80 };
+        for (server, found, same) in [
+            (ip("127.0.0.1:80"), ip("127.0.0.1:80"), true),
+            (ip("127.0.0.1:80"), ip("0.0.0.0:80"), true),
+            (ip("127.0.0.1:80"), ip("[::]:80"), false),
+            (ip("127.0.0.1:80"), ip("[::1]:80"), false),
+            (ip("127.0.0.1:80"), ip("192.0.2.1:80"), false),
+            (ip("127.0.0.1:80"), ip("127.0.0.1:81"), false),
+            (name("localhost"), ip("127.0.0.1:80"), true),
+            (name("backend.example"), ip("127.0.0.1:80"), false),
+            (unix("/run/a.sock"), unix("/run/a.sock"), true),
+            (unix("/run/a.sock"), unix("/run/b.sock"), false),
+            (unix("/run/a.sock"), ip("127.0.0.1:80"), false),
+        ] {
+            assert_eq!(is_same(&server, &found), same, "{server:?} {found:?}");
+        }
     }
 }
