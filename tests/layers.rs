@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The rooms from below upwards, each with those that it may import.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("clock", &[]),
     ("config", &[]),
     ("files", &["clock", "config"]),
@@ -17,9 +17,11 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("telemetry", &["config"]),
     ("proxy", &["clock", "config", "files", "upstream", "diagnose", "page", "telemetry"]),
     ("server", &["clock", "config", "upstream", "diagnose", "telemetry", "proxy"]),
+    ("service", &["config"]),
     ("demo", &["config", "diagnose"]),
+    ("import", &["config"]),
     ("fuzzing", &["config", "files", "diagnose", "upstream", "page", "server"]),
-    ("cli", &["config", "diagnose", "server", "demo"]),
+    ("cli", &["config", "diagnose", "telemetry", "server", "service", "demo", "import"]),
     ("main", &["cli"]),
 ];
 

@@ -1,0 +1,188 @@
+//! The command line: run, check, explain, demo.
+//!
+//! Exit codes are those of sysexits.h: 64 usage, 66 no configuration file, 69 cannot listen, 70 our
+//! own fault, 77 not permitted, 78 configuration. Everything that is decided is decided in the
+//! rooms.
+
+mod check;
+mod explain;
+mod run;
+mod signals;
+
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, AccessLog, Level, LoadError, Log};
+use crate::demo::{self, Ports};
+use crate::server::{self, Running, StartError};
+
+use signals::{Heard, Signals};
+
+const EX_USAGE: u8 = 64;
+const EX_NOINPUT: u8 = 66;
+const EX_UNAVAILABLE: u8 = 69;
+const EX_OSERR: u8 = 71;
+const EX_NOPERM: u8 = 77;
+const EX_CONFIG: u8 = 78;
+
+/// A reverse proxy that says why: it forwards, and names the cause of every failure.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Forward.
+    Run(ConfigArgument),
+    /// Show all problems of a configuration at once; exit status 0 or 78.
+    Check {
+        #[command(flatten)]
+        config: ConfigArgument,
+        /// Print the problems as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Explain a cause: meaning, how it is recognised, fixes, sources. Without CAUSE, list them
+    /// all.
+    Explain {
+        /// The name of a cause, as in the page, the log and Proxy-Status.
+        cause: Option<String>,
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Start backends that fail in every way, the proxy before them, and an index page.
+    Demo,
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigArgument {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value_os_t = config::default_path().to_owned())]
+    config: PathBuf,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { EX_USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match arguments.command {
+        Command::Run(argument) => run::run(&argument.config),
+        Command::Check { config, json } => check::check(&config.config, json),
+        Command::Explain { cause: None, json } => explain::list(json),
+        Command::Explain { cause: Some(name), json } => explain::explain(&name, json),
+        Command::Demo => demonstrate(),
+    }
+}
+
+/// Messages of the program itself, on stderr.
+fn trace(level: Level) {
+    let level = match level {
+        Level::Error => tracing::Level::ERROR,
+        Level::Warn => tracing::Level::WARN,
+        Level::Info => tracing::Level::INFO,
+        Level::Debug => tracing::Level::DEBUG,
+        Level::Trace => tracing::Level::TRACE,
+    };
+    // Other crates' news is not the operator's; what they warn of is.
+    let filter = tracing_subscriber::EnvFilter::new(format!("warn,causeway={level}"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .with_writer(io::stderr)
+        .try_init();
+}
+
+/// Runs the demonstration until a signal ends it.
+fn demonstrate() -> ExitCode {
+    trace(Level::Warn);
+    let log = Log { access: AccessLog::Off, ..Log::default() };
+    let options = demo::Options { ports: Ports::From(demo::FIRST_PORT), log };
+    let mut rig = match demo::rig(options) {
+        Ok(rig) => rig,
+        Err(error) => return not_started(&StartError::Thread(error)),
+    };
+    let configs = std::mem::take(&mut rig.configs);
+    let mut running: Vec<Running> = Vec::with_capacity(configs.len());
+    for (_, config) in configs {
+        match server::start(config) {
+            Ok(one) => running.push(one),
+            Err(error) => return not_started(&error),
+        }
+    }
+    say(&format!("The demonstration is at http://127.0.0.1:{}/\n", demo::FIRST_PORT));
+    say("Each failure is linked there as a visitor and as an operator sees it. Ctrl-C ends it.\n");
+    wait_for_end();
+    running.into_iter().for_each(Running::abort);
+    ExitCode::SUCCESS
+}
+
+/// Waits for a signal that ends the program; the demonstration has nothing to reload.
+fn wait_for_end() {
+    let Ok(mut signals) = Signals::new() else { return };
+    while matches!(signals.next(), Heard::Reload | Heard::Reopen) {}
+}
+
+fn say(text: &str) {
+    // A reader that has had enough (`| head`) is no failure of ours.
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn refused(error: &LoadError) -> ExitCode {
+    let code = match error {
+        LoadError::Unreadable { source, .. }
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            EX_NOPERM
+        }
+        LoadError::Unreadable { .. } => EX_NOINPUT,
+        LoadError::Problems(_) => EX_CONFIG,
+    };
+    let _ = write!(io::stderr(), "{}", ensure_newline(chain(error)));
+    code.into()
+}
+
+fn not_started(error: &StartError) -> ExitCode {
+    let denied = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
+    let code = match error {
+        StartError::Bind { source, .. } | StartError::AccessLog(source) if denied(source) => {
+            EX_NOPERM
+        }
+        StartError::Bind { .. } | StartError::AccessLog(_) => EX_UNAVAILABLE,
+        StartError::Thread(_) => EX_OSERR,
+        StartError::Workers { .. } | StartError::Pages(_) => EX_CONFIG,
+    };
+    let _ = write!(io::stderr(), "causeway: {}", ensure_newline(chain(error)));
+    code.into()
+}
+
+/// An error with its causes, one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    text
+}
+
+fn ensure_newline(mut text: String) -> String {
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
