@@ -26,7 +26,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
 ];
 
 /// Bytes in, values out: no async, no clock, no files, no sockets.
-const PURE: [&str; 66] = [
+const PURE: [&str; 67] = [
     "demo/fastcgi.rs",
     "files/conditions.rs",
     "files/encoding.rs",
@@ -53,6 +53,7 @@ const PURE: [&str; 66] = [
     "server/gate.rs",
     "proxy/route.rs",
     "config/syntax.rs",
+    "config/keys.rs",
     "diagnose/catalog.rs",
     "diagnose/cause.rs",
     "diagnose/certificate.rs",

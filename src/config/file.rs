@@ -17,7 +17,7 @@ use super::{AccessLog, Client, Config, Level, Log, LogFormat, OperatorFixes, Pag
 use super::{routes, syntax};
 
 const FILE_BYTES_MAX: u64 = 4 << 20;
-const WORKERS_MAX: usize = 1024;
+pub const WORKERS_MAX: usize = 1024;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]

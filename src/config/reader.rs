@@ -14,63 +14,17 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{Fault, Problem, Problems};
+use super::keys;
 use super::nearest::nearest;
 use super::syntax::Damage;
 use super::units;
 
 /// A larger head of a message is a mistake, and would be held in memory.
 const SIZE_MAX: usize = 16 << 20;
+pub const SIZE_MAX_SHOWN: &str = "16MiB";
 /// More than a disk should give up to one request.
 const SPOOL_MAX: usize = 1 << 40;
-
-/// Where each key belongs, for those found elsewhere; a test compares it with what is read.
-const PLACES: [(&str, &str); 45] = [
-    ("workers", "at the top of the file, before the first table"),
-    ("resolvers", "at the top of the file, before the first table"),
-    ("drain_timeout", "at the top of the file, before the first table"),
-    ("header_timeout", "in `[client]`"),
-    ("body_timeout", "in `[client]`"),
-    ("keepalive_timeout", "in `[client]`"),
-    ("servers", "in `[upstream.NAME]`"),
-    ("hosts", "in `[upstream.NAME]`"),
-    ("paths", "in `[upstream.NAME]`"),
-    ("root", "in `[upstream.NAME]`"),
-    ("index", "in `[upstream.NAME]`"),
-    ("try", "in `[upstream.NAME]`"),
-    ("deny", "in `[upstream.NAME]`"),
-    ("symlinks", "in `[upstream.NAME]`"),
-    ("replace_status", "in `[upstream.NAME]`"),
-    ("probe", "in `[upstream.NAME]`"),
-    ("maintenance", "in `[upstream.NAME]`"),
-    ("resolve", "in `[upstream.NAME.timeouts]`"),
-    ("connect", "in `[upstream.NAME.timeouts]`"),
-    ("send", "in `[upstream.NAME.timeouts]`"),
-    ("first_byte", "in `[upstream.NAME.timeouts]`"),
-    ("idle", "in `[upstream.NAME.timeouts]`"),
-    ("header_section", "in `[client]` or `[upstream.NAME.limits]`"),
-    ("connections", "in `[client]` or `[upstream.NAME.limits]`"),
-    ("header_count", "in `[upstream.NAME.limits]`"),
-    ("queue", "in `[upstream.NAME.limits]`"),
-    ("queue_timeout", "in `[upstream.NAME.limits]`"),
-    ("idle_connections", "in `[upstream.NAME.limits]`"),
-    ("spool", "in `[upstream.NAME.limits]`"),
-    ("ca", "in `[upstream.NAME.tls]`"),
-    ("server_name", "in `[upstream.NAME.tls]`"),
-    ("verify", "in `[upstream.NAME.tls]`"),
-    ("http2", "in `[upstream.NAME.tls]`"),
-    ("operators", "in `[page]`"),
-    ("trusted_proxies", "in `[page]`"),
-    ("contact", "in `[page]`"),
-    ("languages", "in `[page]`"),
-    ("words", "in `[page]`"),
-    ("template", "in `[page]`"),
-    ("style", "in `[page]`"),
-    ("operator_fixes", "in `[page]`"),
-    ("gateway_timeout", "in `[page]`"),
-    ("access", "in `[log]`"),
-    ("format", "in `[log]`"),
-    ("level", "in `[log]`"),
-];
+pub const SPOOL_MAX_SHOWN: &str = "1024GiB";
 
 /// The problems found so far in one file.
 #[derive(Debug)]
@@ -81,8 +35,8 @@ pub struct Mistakes<'a> {
     meaning: RefCell<Vec<Problem>>,
     /// Those in files that this one names.
     elsewhere: RefCell<Vec<Problems>>,
-    /// Where keys belong that stand in the wrong table.
-    places: &'static [(&'static str, &'static str)],
+    /// Its keys are those of `keys`.
+    is_configuration: bool,
 }
 
 /// A string of the file.
@@ -98,6 +52,8 @@ pub struct Table<'a> {
     entries: &'a DeTable<'a>,
     /// As a header names it: `upstream.shop`; empty: the top of the file.
     name: String,
+    /// As `keys` names it: `upstream.NAME`.
+    defined: String,
     /// The header, or what stands for it.
     pub span: Range<usize>,
     pub mistakes: &'a Mistakes<'a>,
@@ -109,12 +65,12 @@ impl<'a> Mistakes<'a> {
     /// Begins with the problems of syntax and the parts of the source that they spoil.
     pub fn new(source: &'a str, syntax: Vec<Problem>, damage: Damage) -> Mistakes<'a> {
         let (meaning, elsewhere) = (RefCell::default(), RefCell::default());
-        Mistakes { source, syntax, damage, meaning, elsewhere, places: &PLACES }
+        Mistakes { source, syntax, damage, meaning, elsewhere, is_configuration: true }
     }
 
     /// For a file that is not the configuration: its keys belong nowhere else.
     pub fn elsewhere(source: &'a str, syntax: Vec<Problem>, damage: Damage) -> Mistakes<'a> {
-        Mistakes { places: &[], ..Mistakes::new(source, syntax, damage) }
+        Mistakes { is_configuration: false, ..Mistakes::new(source, syntax, damage) }
     }
 
     /// Notes what is wrong at `span`.
@@ -159,16 +115,9 @@ impl<'a> Mistakes<'a> {
 impl<'a> Table<'a> {
     /// Opens the top of the file, of which no key has been asked for.
     pub fn root(entries: &'a DeTable<'a>, mistakes: &'a Mistakes<'a>) -> Table<'a> {
-        Table::new(entries, String::new(), 0..0, mistakes)
-    }
-
-    fn new(
-        entries: &'a DeTable<'a>,
-        name: String,
-        span: Range<usize>,
-        mistakes: &'a Mistakes<'a>,
-    ) -> Table<'a> {
-        Table { entries, name, span, mistakes, asked: Vec::new(), unavailable: Vec::new() }
+        let (name, defined) = (String::new(), String::new());
+        let (asked, unavailable) = (Vec::new(), Vec::new());
+        Table { entries, name, defined, span: 0..0, mistakes, asked, unavailable }
     }
 
     /// Takes a key's value as it is.
@@ -185,7 +134,7 @@ impl<'a> Table<'a> {
     /// Takes a table; the caller must `finish` it.
     pub fn table(&mut self, key: &'static str) -> Option<Table<'a>> {
         let value = self.value(key)?;
-        let name = self.name_of(key);
+        let name = below(&self.name, key);
         self.as_table(key, value, &format!("`[{name}]`"))
     }
 
@@ -197,14 +146,14 @@ impl<'a> Table<'a> {
         hint: &str,
     ) -> Option<Table<'a>> {
         if let Some(entries) = value.get_ref().as_table() {
-            return Some(Table::new(entries, self.name_of(key), value.span(), self.mistakes));
+            let name = below(&self.name, key);
+            let is_named = self.defined == "upstream" && self.mistakes.is_configuration;
+            let defined = below(&self.defined, if is_named { "NAME" } else { key });
+            let root = Table::root(entries, self.mistakes);
+            return Some(Table { name, defined, span: value.span(), ..root });
         }
         self.mistakes.note(wrong_type("a table", value).expected(hint), value.span());
         None
-    }
-
-    fn name_of(&self, key: &str) -> String {
-        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
     /// Every entry in the order of the file, for tables whose keys are names.
@@ -288,14 +237,14 @@ impl<'a> Table<'a> {
 
     /// Puts the size of something in memory, at least one byte, into `into`, if the key is there.
     pub fn size(&mut self, key: &'static str, into: &mut usize) {
-        if let Some(size) = self.size_within(key, SIZE_MAX, "16MiB") {
+        if let Some(size) = self.size_within(key, SIZE_MAX, SIZE_MAX_SHOWN) {
             *into = size;
         }
     }
 
     /// Puts the size of something on disk, at least one byte, into `into`, if the key is there.
     pub fn spool(&mut self, key: &'static str, into: &mut u64) {
-        if let Some(size) = self.size_within(key, SPOOL_MAX, "1024GiB") {
+        if let Some(size) = self.size_within(key, SPOOL_MAX, SPOOL_MAX_SHOWN) {
             *into = size as u64;
         }
     }
@@ -403,6 +352,12 @@ impl<'a> Table<'a> {
 
     /// Notes every key that nobody asked for.
     pub fn finish(self) {
+        debug_assert!(
+            !self.mistakes.is_configuration || self.asked.iter().all(|key| self.defines(key)),
+            "config/keys.rs lacks a row of the table `{}`: {:?}",
+            self.defined,
+            self.asked
+        );
         for name in self.entries.keys() {
             let key = name.get_ref().as_ref();
             let known = self.asked.iter().chain(&self.unavailable).any(|name| *name == key);
@@ -412,10 +367,20 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Whether the key is one of this table in `keys`, or the name of a table below it.
+    fn defines(&self, key: &str) -> bool {
+        let table = below(&self.defined, key);
+        let is_above = |other: &str| {
+            other.strip_prefix(&table).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        keys::keys_of(&self.defined).any(|known| known.name == key)
+            || keys::TABLES.iter().any(|(other, _)| is_above(other))
+    }
+
     fn unknown_key(&self, key: &str) -> Fault {
         let fault = Fault::new(format!("unknown key `{key}`"));
-        let mut places = self.mistakes.places.iter();
-        if let Some((_, place)) = places.find(|(name, _)| *name == key) {
+        let place = keys::place_of(key).filter(|_| self.mistakes.is_configuration);
+        if let Some(place) = place {
             return Fault::new(format!("`{key}` does not belong here"))
                 .expected(format!("`{key}` {place}"));
         }
@@ -468,6 +433,11 @@ pub fn choose<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T, Fault> {
         .nearest(nearest(text, words.iter().map(|(word, _)| *word))))
 }
 
+/// The name of `key` in the table `table`, as a header writes it.
+fn below(table: &str, key: &str) -> String {
+    if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") }
+}
+
 fn either(names: &[String]) -> String {
     match names {
         [first @ .., before_last, last] => {
@@ -496,24 +466,4 @@ pub fn wrong_type(expected: &str, value: &Spanned<DeValue<'_>>) -> Fault {
         DeValue::Table(_) => "a table",
     };
     Fault::new(format!("expected {expected}, found {found}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::config::parse;
-
-    #[test]
-    fn places_are_read() {
-        for (key, place) in PLACES {
-            let tables: Vec<&str> = place.split('`').filter(|part| part.starts_with('[')).collect();
-            for table in if tables.is_empty() { vec![""] } else { tables } {
-                let source = format!("{}\n{key} = 1979-05-27", table.replace("NAME", "x"));
-                let problems = parse(&source, Path::new("a.toml")).unwrap_err().to_string();
-                assert!(problems.contains(", found a date"), "{key} {place}: {problems}");
-            }
-        }
-    }
 }

@@ -18,7 +18,7 @@ const TRY: &str =
 
 /// Never handed out unless the operator's own `deny` takes the place of this: what editors, dumps
 /// and careless deployments leave in a site's folder, and the settings that its program reads.
-const DENY: [&str; 36] = [
+pub const DENY: [&str; 36] = [
     // Left behind by editors and by hand.
     "*~",
     "*.bak",

@@ -21,9 +21,9 @@ use super::{Limits, ListenAddress, Probe, Scheme, Server, Timeouts, Upstream, Up
 
 /// More connections than a host has ports towards one address, several times over.
 pub const CONNECTIONS_MAX: usize = 1_000_000;
-const HEADER_COUNT_MAX: usize = 10_000;
+pub const HEADER_COUNT_MAX: usize = 10_000;
 /// What a status says that is no success (RFC 9110 section 15).
-const ERROR_STATUSES: RangeInclusive<u16> = 400..=599;
+pub const ERROR_STATUSES: RangeInclusive<u16> = 400..=599;
 const CA_FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// A block as it was read.

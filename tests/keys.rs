@@ -1,0 +1,204 @@
+//! The list of keys, from which manual, schema and hints come, is what the reader takes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use causeway::config::{Config, KEYS, Key, Kind, Preset, TABLES, keys_of, parse};
+
+const REFERENCE: &str = include_str!("../config/causeway.toml");
+/// What only a block has whose servers speak FastCGI.
+const FASTCGI: [&str; 6] = ["root", "index", "try", "deny", "symlinks", "spool"];
+
+/// What the reader says of one key with a value, alone in its table.
+fn problems(key: &Key, value: &str) -> String {
+    let header = match key.table {
+        "" => String::new(),
+        table => format!("[{}]\n", table.replace("NAME", "x")),
+    };
+    match parse(&format!("{header}{} = {value}", key.name), Path::new("a.toml")) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+/// A date is right nowhere but where a time is wanted: whoever complains of its type has read it.
+#[test]
+fn every_key_is_read_in_its_table() {
+    for key in KEYS.iter().filter(|key| !matches!(key.kind, Kind::Time)) {
+        let said = problems(key, "1979-05-27");
+        assert!(said.contains(", found a date"), "{}.{}: {said}", key.table, key.name);
+    }
+}
+
+/// That the reader takes nothing beside them, `Table::finish` asserts in every test.
+#[test]
+fn every_table_has_keys_and_stands_once() {
+    for (table, meaning) in TABLES {
+        assert!(keys_of(table).next().is_some(), "[{table}] is empty");
+        assert!(meaning.ends_with('.'), "{meaning}");
+        assert_eq!(TABLES.iter().filter(|(other, _)| other == table).count(), 1, "[{table}]");
+    }
+    let order: Vec<&str> = TABLES.iter().map(|(table, _)| *table).collect();
+    let places: Vec<_> =
+        KEYS.iter().map(|key| order.iter().position(|table| *table == key.table)).collect();
+    assert!(places.is_sorted(), "keys are not in the order of the tables: {places:?}");
+    for key in KEYS {
+        assert!(key.meaning.ends_with('.') && !key.meaning.contains("  "), "{}", key.name);
+        let same = keys_of(key.table).filter(|other| other.name == key.name).count();
+        assert_eq!(same, 1, "{}.{}", key.table, key.name);
+    }
+}
+
+/// A file in which every default is written out is the empty file, and so for a block.
+#[test]
+fn defaults_are_those_of_an_empty_file() {
+    let table = |table: &str, skip: &[&str]| -> String {
+        let kept = keys_of(table).filter(|key| !skip.contains(&key.name));
+        let lines = kept.filter_map(|key| Some(format!("{} = {}", key.name, literal(key)?)));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let config = |source: &str| {
+        let read = parse(source, Path::new("a.toml")).unwrap_or_else(|e| panic!("{source}\n{e}"));
+        Config { path: None, ..read }
+    };
+    let mut globally = String::new();
+    for (name, _) in TABLES.iter().filter(|(name, _)| !name.starts_with("upstream")) {
+        let header = if name.is_empty() { String::new() } else { format!("[{name}]\n") };
+        globally += &format!("{header}{}\n", table(name, &[]));
+    }
+    assert_eq!(config(&globally), Config::default(), "{globally}");
+
+    let all = |block: &str, skip: &[&str]| {
+        let below = ["timeouts", "limits", "tls"].map(|name| {
+            format!("[upstream.x.{name}]\n{}", table(&format!("upstream.NAME.{name}"), skip))
+        });
+        format!("{block}{}\n{}", table("upstream.NAME", skip), below.join("\n"))
+    };
+    let block = "[upstream.x]\nservers = [\"https://a\"]\n";
+    let written = all(block, &FASTCGI);
+    assert_eq!(config(&written).upstreams, config(block).upstreams, "{written}");
+    let block = "[upstream.x]\nservers = [\"fastcgi://a:9000\"]\nroot = \"/srv\"\n";
+    let keys = table("upstream.NAME", &[]);
+    assert_eq!(config(&format!("{block}{keys}")).upstreams, config(block).upstreams, "{keys}");
+    let spool = keys_of("upstream.NAME.limits").find(|key| key.name == "spool").unwrap();
+    let written = format!("{block}limits.spool = {}", literal(spool).unwrap());
+    assert_eq!(config(&written).upstreams, config(block).upstreams);
+}
+
+fn literal(key: &Key) -> Option<String> {
+    key.preset.literal()
+}
+
+/// The bounds, words and zeros that manual and schema tell are those of the reader.
+#[test]
+fn bounds_and_words_are_those_of_the_reader() {
+    for key in KEYS {
+        let says = |value: &str, wrong: &str| {
+            let said = problems(key, value);
+            assert_eq!(said.contains(wrong), !wrong.is_empty(), "{} = {value}: {said}", key.name);
+        };
+        let takes = |value: &str| {
+            // A wrong value is underlined; a rule between keys may speak of others.
+            let said = problems(key, value);
+            let objects = ["cannot be", "cannot hold", "unknown value", "is zero", "too large"];
+            assert!(
+                !objects.iter().any(|wrong| said.contains(wrong)),
+                "{} {value}: {said}",
+                key.name
+            );
+        };
+        match &key.kind {
+            Kind::Count(range) => {
+                takes(&range.start().to_string());
+                takes(&range.end().to_string());
+                says(&(range.end() + 1).to_string(), "cannot be");
+                says(&(*range.start() as i64 - 1).to_string(), "cannot be");
+            }
+            Kind::Numbered(numbers) => {
+                numbers.iter().for_each(|number| takes(&number.to_string()));
+                says("1", "cannot be");
+            }
+            Kind::Numbers(range) => {
+                takes(&format!("[{}, {}]", range.start(), range.end()));
+                says(&format!("[{}]", range.end() + 1), "cannot hold");
+                says(&format!("[{}]", range.start() - 1), "cannot hold");
+            }
+            Kind::Duration => says("\"0s\"", "is zero"),
+            Kind::DurationOrZero => takes("\"0s\""),
+            Kind::Size(most) => {
+                takes(&format!("\"{most}\""));
+                says(&format!("\"1{most}\""), "too large");
+            }
+            Kind::Choice(words) => {
+                words.iter().for_each(|word| takes(&format!("\"{word}\"")));
+                let said = problems(key, "\"?\"");
+                assert_eq!(quoted(&said), *words, "{}: {said}", key.name);
+            }
+            Kind::ChoiceOrPath(words) => {
+                words.iter().for_each(|word| takes(&format!("\"{word}\"")));
+                takes("\"/var/log/x\"");
+                let said = problems(key, "\"?\"");
+                assert_eq!(quoted(&said), *words, "{}: {said}", key.name);
+            }
+            Kind::FilledTexts(_) => says("[]", "is empty"),
+            Kind::Texts(_) => {
+                let said = problems(key, "[]");
+                assert!(!said.contains("is empty"), "{}: {said}", key.name);
+            }
+            Kind::FlagOrTable => takes("true"),
+            Kind::Flag | Kind::Text(_) | Kind::Time => {}
+        }
+    }
+}
+
+/// The words in quotes after `expected:`.
+fn quoted(said: &str) -> Vec<&str> {
+    let expected = said.split_once("unknown value").unwrap().1;
+    let expected = expected.split_once("expected: ").unwrap().1.lines().next().unwrap();
+    expected.split('"').skip(1).step_by(2).collect()
+}
+
+/// Every key stands in the annotated configuration, in its table; with its default, if it has one,
+/// and commented out otherwise.
+#[test]
+fn the_annotated_configuration_has_every_key() {
+    let mut table = String::new();
+    let mut found: BTreeMap<(String, String), Vec<(bool, String)>> = BTreeMap::new();
+    for line in REFERENCE.lines() {
+        let bare = line.strip_prefix("# ").unwrap_or(line);
+        if let Some(header) = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            let parts: Vec<&str> = header.split('.').collect();
+            table = match parts.as_slice() {
+                ["upstream", _, below @ ..] => ["upstream", "NAME"]
+                    .into_iter()
+                    .chain(below.iter().copied())
+                    .collect::<Vec<_>>(),
+                other => other.to_vec(),
+            }
+            .join(".");
+        } else if let Some((name, value)) = bare.split_once(" = ")
+            && !name.contains(' ')
+        {
+            let value = value.split(" #").next().unwrap().trim().to_owned();
+            let place = (table.clone(), name.to_owned());
+            found.entry(place).or_default().push((bare != line, value));
+        }
+    }
+    for key in KEYS {
+        let place = (key.table.to_owned(), key.name.to_owned());
+        let Some(lines) = found.remove(&place) else {
+            // A sentence shows the switch; its table stands there.
+            assert_eq!(key.name, "maintenance", "{place:?} is not in config/causeway.toml");
+            continue;
+        };
+        for (is_comment, value) in lines {
+            match (is_comment, key.preset) {
+                (false, Preset::Required) | (true, _) => {}
+                (false, preset) => assert_eq!(Some(value), preset.literal(), "{place:?}"),
+            }
+        }
+    }
+    assert!(found.is_empty(), "config/keys.rs lacks {found:?}");
+}
