@@ -13,6 +13,9 @@ use causeway::config::{
 };
 use proptest::prelude::*;
 
+#[path = "support/schema.rs"]
+mod schema;
+
 const REFERENCE: &str = include_str!("../config/causeway.toml");
 const MINIMAL: &str = include_str!("../config/minimal.toml");
 
@@ -81,8 +84,13 @@ fn read(source: &str) -> Result<Config, Problems> {
     parse(source, Path::new("causeway.toml"))
 }
 
+/// Editors must accept what we accept.
 fn good(source: &str) -> Config {
-    read(source).unwrap_or_else(|problems| panic!("{problems}"))
+    let config = read(source).unwrap_or_else(|problems| panic!("{problems}"));
+    if let Some(error) = schema::refused(source) {
+        panic!("{error}\n{source}");
+    }
+    config
 }
 
 fn bad(source: &str) -> String {

@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use causeway::config::{Config, KEYS, Key, Kind, Preset, TABLES, keys_of, parse};
+use causeway::config::{Config, KEYS, Key, Kind, Preset, TABLES, keys_of, parse, schema};
+
+#[path = "support/schema.rs"]
+mod schema_of;
 
 const REFERENCE: &str = include_str!("../config/causeway.toml");
 /// What only a block has whose servers speak FastCGI.
@@ -158,6 +161,145 @@ fn quoted(said: &str) -> Vec<&str> {
     let expected = said.split_once("unknown value").unwrap().1;
     let expected = expected.split_once("expected: ").unwrap().1.lines().next().unwrap();
     expected.split('"').skip(1).step_by(2).collect()
+}
+
+/// One value of each kind, right for some keys and wrong for the others.
+const VALUES: [&str; 24] = [
+    "true",
+    "-1",
+    "0",
+    "7",
+    "404",
+    "502",
+    "99999999",
+    "1.5",
+    "1979-05-27T00:00:00Z",
+    "{}",
+    "[]",
+    "[1]",
+    "[502]",
+    "\"\"",
+    "\"10\"",
+    "\"10s\"",
+    "\"10sec\"",
+    "\"0s\"",
+    "\"1KiB\"",
+    "\"off\"",
+    "\"/srv/a\"",
+    "\"1979-05-27T00:00:00Z\"",
+    "\"[::1]:80\"",
+    "[\"\", \"a b\", \"/\"]",
+];
+
+/// Editors underline what is wrong in its shape, and nothing that is right; what a value means
+/// beyond that, and what keys mean together, only the reader knows.
+#[test]
+fn the_schema_takes_what_the_reader_takes() {
+    const SHAPES: [&str; 7] = [
+        "unknown key",
+        "expected a",
+        "missing unit",
+        "unknown unit",
+        "does not begin with a whole number",
+        "cannot ",
+        "unknown value",
+    ];
+    let (mut taken, mut refused) = (0, 0);
+    for key in KEYS {
+        let examples = match &key.kind {
+            Kind::Text(_) | Kind::Texts(_) | Kind::FilledTexts(_) => EXAMPLES.as_slice(),
+            _ => &[],
+        };
+        let lists = examples.iter().map(|text| format!("[\"{text}\"]"));
+        let texts = examples.iter().map(|text| format!("\"{text}\""));
+        for value in VALUES.iter().map(|value| (*value).to_owned()).chain(lists).chain(texts) {
+            let source = alone(key, &value);
+            let said = parse(&source, Path::new("a.toml")).err().map(|e| e.to_string());
+            let schema = schema_of::refused(&source);
+            let is_file = said.as_deref().is_some_and(|said| said.contains("cannot read"));
+            match (&said, &schema) {
+                (None, Some(schema)) => panic!("{source}\n{schema}"),
+                (Some(said), None) => {
+                    let shape = SHAPES.iter().find(|shape| said.contains(*shape));
+                    assert!(shape.is_none() || is_file, "the schema takes {source}\n{said}");
+                }
+                (None, None) => taken += 1,
+                (Some(_), Some(_)) => refused += 1,
+            }
+        }
+    }
+    assert!(taken > 150 && refused > 1000, "{taken} taken, {refused} refused");
+}
+
+/// Strings as they may stand in a file, in every form that one of the keys has.
+const EXAMPLES: [&str; 33] = [
+    "0.0.0.0:80",
+    "[::1]:80",
+    "unix:/run/a.sock",
+    "::1",
+    "[::1]",
+    "10.0.0.1",
+    "10.0.0.0/8",
+    "2001:db8::/32",
+    "http://a",
+    "HTTPS://A.example:1/",
+    "h2c://[::1]:1",
+    "http+unix:/run/a.sock",
+    "FastCGI://a:9000",
+    "fastcgi+unix:/run/a.sock",
+    "*.shop.example",
+    "shop_1.example",
+    "/",
+    "/a%20b/",
+    "/~user/(x)",
+    "/srv/",
+    "//srv",
+    "/a b/ü",
+    "index.php",
+    "a b.html",
+    "{path}",
+    "{path}/",
+    "=404",
+    "/front/index.php",
+    "*.sql.*",
+    "/private/**",
+    "mailto:a@b",
+    "https://a/b",
+    "pt-BR",
+];
+
+/// A file with one key, and what its table must have beside it.
+fn alone(key: &Key, value: &str) -> String {
+    let line = format!("{} = {value}\n", key.name);
+    let servers = match FASTCGI.contains(&key.name) {
+        true => "servers = [\"fastcgi://a:9000\"]\nroot = \"/srv\"\n",
+        false => "servers = [\"https://a\"]\n",
+    };
+    let servers: String = servers
+        .lines()
+        .filter(|line| !line.starts_with(key.name))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    match key.table {
+        "" => line,
+        "upstream.NAME" => format!("[upstream.x]\n{line}{servers}"),
+        table => match table.strip_prefix("upstream.NAME") {
+            Some(below) => format!("[upstream.x]\n{servers}[upstream.x{below}]\n{line}"),
+            None => format!("[{table}]\n{line}"),
+        },
+    }
+}
+
+/// The file beside the annotated configuration, for editors.
+#[test]
+fn the_schema_is_in_the_repository() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/causeway.schema.json");
+    let made = format!("{:#}\n", schema());
+    if std::env::var_os("CAUSEWAY_BLESS").is_some() {
+        std::fs::write(&path, &made).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap();
+    assert!(kept == made, "CAUSEWAY_BLESS=1 cargo test --test keys writes it anew");
 }
 
 /// Every key stands in the annotated configuration, in its table; with its default, if it has one,

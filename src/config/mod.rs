@@ -14,6 +14,7 @@ mod named;
 mod nearest;
 mod reader;
 mod routes;
+mod schema;
 mod server;
 mod site;
 mod syntax;
@@ -36,6 +37,7 @@ pub use maintenance::{Maintenance, time as maintenance_time};
 pub use named::{Objection, Place, Placed, TextFile, read_document};
 pub use nearest::nearest;
 pub use reader::{Table, wrong_type};
+pub use schema::schema;
 
 /// Everything the program needs to know, with every default filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
