@@ -26,7 +26,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
 ];
 
 /// Bytes in, values out: no async, no clock, no files, no sockets.
-const PURE: [&str; 67] = [
+const PURE: [&str; 69] = [
     "demo/fastcgi.rs",
     "files/conditions.rs",
     "files/encoding.rs",
@@ -54,6 +54,7 @@ const PURE: [&str; 67] = [
     "proxy/route.rs",
     "config/syntax.rs",
     "config/keys.rs",
+    "cli/catalog.rs",
     "diagnose/catalog.rs",
     "diagnose/cause.rs",
     "diagnose/certificate.rs",
@@ -74,6 +75,7 @@ const PURE: [&str; 67] = [
     "diagnose/fpm.rs",
     "diagnose/layout.rs",
     "diagnose/matching.rs",
+    "diagnose/message.rs",
     "diagnose/rules/mod.rs",
     "diagnose/reasons.rs",
     "diagnose/said.rs",

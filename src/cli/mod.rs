@@ -1,11 +1,13 @@
 //! The command line: run, check, explain, demo.
 //!
 //! Exit codes are those of sysexits.h: 64 usage, 66 no configuration file, 69 cannot listen, 70 our
-//! own fault, 77 not permitted, 78 configuration. Everything that is decided is decided in the
-//! rooms.
+//! own fault, 73 cannot write a file, 77 not permitted, 78 configuration. Everything that is
+//! decided is decided in the rooms.
 
+mod catalog;
 mod check;
 mod explain;
+mod generate;
 mod run;
 mod signals;
 
@@ -26,6 +28,7 @@ const EX_USAGE: u8 = 64;
 const EX_NOINPUT: u8 = 66;
 const EX_UNAVAILABLE: u8 = 69;
 const EX_OSERR: u8 = 71;
+const EX_CANTCREAT: u8 = 73;
 const EX_NOPERM: u8 = 77;
 const EX_CONFIG: u8 = 78;
 
@@ -60,6 +63,13 @@ enum Command {
     },
     /// Start backends that fail in every way, the proxy before them, and an index page.
     Demo,
+    /// Write the files of a package that are made from the program's definitions.
+    #[command(hide = true)]
+    Generate {
+        /// The folder to write them to.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -84,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Explain { cause: None, json } => explain::list(json),
         Command::Explain { cause: Some(name), json } => explain::explain(&name, json),
         Command::Demo => demonstrate(),
+        Command::Generate { folder } => generate::generate(&folder),
     }
 }
 

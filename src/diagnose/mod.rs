@@ -29,6 +29,7 @@ mod http2;
 mod layout;
 mod look;
 mod matching;
+mod message;
 mod print;
 pub mod probe;
 mod reasons;
@@ -63,6 +64,7 @@ pub use hop::{Failed, Hop, Received};
 pub use http2::H2Fault;
 pub use layout::Layout;
 pub use matching::{Fix, Site, fixes};
+pub use message::{Event, MessageId};
 pub use print::{abridged, is_hidden, rcode_name, visible};
 pub use reasons::{ReasonId, reasons};
 pub use report::{
