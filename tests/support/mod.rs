@@ -5,5 +5,7 @@
 
 pub mod causes;
 pub mod client;
+pub mod load;
 pub mod proxy;
+pub mod sandbox;
 pub mod tools;
