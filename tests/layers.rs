@@ -198,7 +198,7 @@ fn diagnosis_and_pages_open_nothing() {
 fn pure_files_have_no_async_no_clock_no_files() {
     let files = files();
     for path in PURE {
-        assert!(files.iter().any(|file| file.path == path), "{path} is gone; mend the list");
+        assert!(files.iter().any(|file| file.path == *path), "{path} is gone; mend the list");
     }
     check(|file, wrong| {
         if PURE.contains(&file.path.as_str()) {
