@@ -150,8 +150,11 @@ fn reference_names_every_key() {
         source += &kept.replace("http://127", "https://127");
         source += "\n";
     }
+    let folder = tempfile::tempdir().unwrap();
+    certificate(folder.path(), "fullchain.pem", "key.pem");
+    let source = source.replace("/etc/causeway/tls", folder.path().to_str().unwrap());
     let messages = bad(&source);
-    // The files that it names are not there.
+    // The other files that it names are not there.
     let named = [
         ("ca = ", "/etc/ssl/private-ca.pem"),
         ("words = ", "/etc/causeway/words/de.toml"),
@@ -170,6 +173,13 @@ fn reference_names_every_key() {
     let smallest = "[upstream.blog]\nservers = [\"fastcgi+unix:/run/php/php8.2-fpm.sock\"]\n\
                     hosts = [\"blog.example\"]\nroot = \"/var/www/blog\"";
     assert_eq!(site.upstreams[1], good(smallest).upstreams[0]);
+}
+
+/// Writes a certificate for shop.example and its key.
+fn certificate(folder: &Path, chain: &str, key: &str) {
+    let pair = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+    std::fs::write(folder.join(chain), pair.cert.pem()).unwrap();
+    std::fs::write(folder.join(key), pair.signing_key.serialize_pem()).unwrap();
 }
 
 /// A FastCGI block that sets little: each row is what stands in it, and what is tried.

@@ -18,11 +18,23 @@ const FASTCGI: [&str; 6] = ["root", "index", "try", "deny", "symlinks", "spool"]
 fn problems(key: &Key, value: &str) -> String {
     let header = match key.table {
         "" => String::new(),
-        table => format!("[{}]\n", table.replace("NAME", "x")),
+        table => format!("{}\n", header(table)),
     };
     match parse(&format!("{header}{} = {value}", key.name), Path::new("a.toml")) {
         Ok(_) => String::new(),
         Err(problems) => problems.to_string(),
+    }
+}
+
+/// A table's header as a file has it.
+fn header(table: &str) -> String {
+    let named = table.replace("NAME", "x");
+    let repeats = |(above, name)| {
+        keys_of(above).any(|key| key.name == name && matches!(key.kind, Kind::Tables))
+    };
+    match table.rsplit_once('.').is_some_and(repeats) {
+        true => format!("[[{named}]]"),
+        false => format!("[{named}]"),
     }
 }
 
@@ -67,7 +79,12 @@ fn defaults_are_those_of_an_empty_file() {
         Config { path: None, ..read }
     };
     let mut globally = String::new();
-    for (name, _) in TABLES.iter().filter(|(name, _)| !name.starts_with("upstream")) {
+    // A table with keys that it must have is no default.
+    let is_plain = |name: &str| keys_of(name).all(|key| key.preset != Preset::Required);
+    for (name, _) in TABLES.iter().filter(|(name, _)| is_plain(name)) {
+        if name.starts_with("upstream") {
+            continue;
+        }
         let header = if name.is_empty() { String::new() } else { format!("[{name}]\n") };
         globally += &format!("{header}{}\n", table(name, &[]));
     }
@@ -151,6 +168,7 @@ fn bounds_and_words_are_those_of_the_reader() {
                 assert!(!said.contains("is empty"), "{}: {said}", key.name);
             }
             Kind::FlagOrTable => takes("true"),
+            Kind::Tables => says("[]", "is empty"),
             Kind::Flag | Kind::Text(_) | Kind::Time => {}
         }
     }
@@ -285,7 +303,7 @@ fn alone(key: &Key, value: &str) -> String {
         "upstream.NAME" => format!("[upstream.x]\n{line}{servers}"),
         table => match table.strip_prefix("upstream.NAME") {
             Some(below) => format!("[upstream.x]\n{servers}[upstream.x{below}]\n{line}"),
-            None => format!("[{table}]\n{line}"),
+            None => format!("{}\n{line}", header(table)),
         },
     }
 }
@@ -331,6 +349,12 @@ fn the_annotated_configuration_has_every_key() {
     for key in KEYS {
         let place = (key.table.to_owned(), key.name.to_owned());
         let Some(lines) = found.remove(&place) else {
+            // In the line of the array that its table is an element of.
+            let inline = format!(" {} = \"/", key.name);
+            if header(key.table).starts_with("[[") {
+                assert!(REFERENCE.contains(&inline), "{place:?} is not in config/causeway.toml");
+                continue;
+            }
             // A sentence shows the switch; its table stands there.
             assert_eq!(key.name, "maintenance", "{place:?} is not in config/causeway.toml");
             continue;

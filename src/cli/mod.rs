@@ -173,8 +173,8 @@ fn not_started(error: &StartError) -> ExitCode {
             EX_NOPERM
         }
         StartError::Bind { .. } | StartError::AccessLog(_) => EX_UNAVAILABLE,
-        StartError::Thread(_) => EX_OSERR,
-        StartError::Workers { .. } | StartError::Pages(_) => EX_CONFIG,
+        StartError::Thread(_) | StartError::Tls(_) => EX_OSERR,
+        StartError::Workers { .. } | StartError::Pages(_) | StartError::Certificate(_) => EX_CONFIG,
     };
     let _ = write!(io::stderr(), "causeway: {}", ensure_newline(chain(error)));
     code.into()

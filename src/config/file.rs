@@ -14,7 +14,7 @@ use super::named::{Objection, Placed, not_utf8, sorted, text_file};
 use super::reader::{Mistakes, Table, Text, choose};
 use super::upstream::{CONNECTIONS_MAX, blocks};
 use super::{AccessLog, Client, Config, Level, Log, LogFormat, OperatorFixes, Page};
-use super::{routes, syntax};
+use super::{routes, syntax, tls};
 
 const FILE_BYTES_MAX: u64 = 4 << 20;
 pub const WORKERS_MAX: usize = 1024;
@@ -95,6 +95,10 @@ fn read(mut table: Table<'_>) -> Config {
     if let Some(client) = table.table("client") {
         config.client = read_client(client);
     }
+    let mut secure = Vec::new();
+    if let Some(table) = table.table("tls") {
+        (config.tls, secure) = tls::read(table);
+    }
     let named = table.value("upstream");
     let hint = "a block `[upstream.NAME]` with `servers`";
     let named = named.and_then(|value| table.as_table("upstream", value, hint));
@@ -105,11 +109,11 @@ fn read(mut table: Table<'_>) -> Config {
     if let Some(log) = table.table("log") {
         config.log = read_log(log);
     }
-    table.unavailable("tls");
     table.finish();
 
     let default = config.listeners.remove(0).address;
-    config.listeners = routes::listeners(global, default, &blocks);
+    config.listeners = routes::listeners(global, &secure, default, &blocks);
+    routes::note_both(mistakes, &config.listeners, &secure);
     routes::note_collisions(mistakes, &config.listeners, &blocks);
     config.upstreams = blocks.into_iter().map(|block| Arc::new(block.upstream)).collect();
     config

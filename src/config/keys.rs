@@ -55,6 +55,8 @@ pub enum Kind {
     Time,
     /// `true`, `false`, or a table of which [`KEYS`] has the keys.
     FlagOrTable,
+    /// An array of at least one table, of which [`KEYS`] has the keys.
+    Tables,
 }
 
 /// What a string holds.
@@ -91,6 +93,8 @@ pub enum Preset {
 pub const TABLES: &[(&str, &str)] = &[
     ("", "At the top of the file, before the first table."),
     ("client", "What a client may take."),
+    ("tls", "HTTPS for clients, TLS 1.2 and 1.3."),
+    ("tls.certificates", "One certificate: its chain and its key."),
     (
         "upstream.NAME",
         "One block an upstream, with a name of letters, digits, `-` and `_`: where requests go. \
@@ -110,6 +114,8 @@ pub const TABLES: &[(&str, &str)] = &[
 
 const TOP: &str = "";
 const CLIENT: &str = "client";
+const TLS: &str = "tls";
+const CERTIFICATES: &str = "tls.certificates";
 const UPSTREAM: &str = "upstream.NAME";
 const TIMEOUTS: &str = "upstream.NAME.timeouts";
 const LIMITS: &str = "upstream.NAME.limits";
@@ -172,6 +178,29 @@ pub const KEYS: &[Key] = &[
         Value("10000"),
         "Connections at once, over all threads.",
     ),
+    key(
+        TLS,
+        "listen",
+        FilledTexts(Listener),
+        Required,
+        "Where to accept TLS. These listeners reach what the global ones reach.",
+    ),
+    key(
+        TLS,
+        "certificates",
+        Tables,
+        Required,
+        "Chosen by the name that the client sends; the first is for clients that send none, or an \
+         unknown one.",
+    ),
+    key(
+        CERTIFICATES,
+        "chain",
+        Text(File),
+        Required,
+        "PEM: the server's own certificate first, then those that vouch for it.",
+    ),
+    key(CERTIFICATES, "key", Text(File), Required, "PEM: the private key of the first."),
     key(
         UPSTREAM,
         "servers",
@@ -470,9 +499,20 @@ pub fn place_of(name: &str) -> Option<String> {
         [] => None,
         [TOP] => Some("at the top of the file, before the first table".to_owned()),
         tables => {
-            let named: Vec<String> = tables.iter().map(|table| format!("`[{table}]`")).collect();
+            let named: Vec<String> = tables.iter().map(|table| header(table)).collect();
             Some(format!("in {}", named.join(" or ")))
         }
+    }
+}
+
+/// A table's header as a hint shows it.
+fn header(table: &str) -> String {
+    let repeats = |(above, name)| {
+        keys_of(above).any(|key| key.name == name && matches!(key.kind, Kind::Tables))
+    };
+    match table.rsplit_once('.').is_some_and(repeats) {
+        true => format!("`[[{table}]]`"),
+        false => format!("`[{table}]`"),
     }
 }
 

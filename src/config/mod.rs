@@ -4,6 +4,7 @@
 //! nothing is optional that the rest of the program would have to default. Imports no other room.
 
 mod address;
+mod certificate;
 mod error;
 mod file;
 mod glob;
@@ -18,6 +19,7 @@ mod schema;
 mod server;
 mod site;
 mod syntax;
+mod tls;
 mod units;
 mod upstream;
 
@@ -29,6 +31,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use certificate::{CertificateNames, Pair, PairFault, Side, read_pair};
 pub use error::{Fault, Problem, Problems, Row};
 pub use file::{LoadError, load, parse};
 pub use glob::{Endings, Glob};
@@ -51,6 +54,7 @@ pub struct Config {
     /// The upstream blocks in the order of the file.
     pub upstreams: Vec<Arc<Upstream>>,
     pub client: Client,
+    pub tls: Tls,
     pub page: Page,
     pub log: Log,
     /// Name servers to ask; empty: those of /etc/resolv.conf.
@@ -63,6 +67,8 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     pub address: ListenAddress,
+    /// Clients speak TLS here.
+    pub tls: bool,
     /// Positions in [`Config::upstreams`] of the blocks that this listener reaches.
     pub upstreams: Vec<usize>,
 }
@@ -250,6 +256,21 @@ pub struct Client {
     pub connections: usize,
 }
 
+/// `[tls]`: HTTPS for clients; nothing in it where every listener is plain.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// The first is for clients that name no host, or an unknown one.
+    pub certificates: Vec<Certificate>,
+}
+
+/// The files of one certificate, PEM both.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Certificate {
+    /// The server's own certificate first, then those that vouch for it.
+    pub chain: PathBuf,
+    pub key: PathBuf,
+}
+
 /// `[page]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
@@ -316,9 +337,10 @@ impl Default for Config {
         Config {
             path: None,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
-            listeners: vec![Listener { address, upstreams: Vec::new() }],
+            listeners: vec![Listener { address, tls: false, upstreams: Vec::new() }],
             upstreams: Vec::new(),
             client: Client::default(),
+            tls: Tls::default(),
             page: Page::default(),
             log: Log::default(),
             resolvers: Vec::new(),

@@ -211,12 +211,17 @@ impl<'a> Table<'a> {
         parse: impl Fn(&str) -> Result<T, Fault>,
     ) -> Option<Vec<T>> {
         let list = self.parsed_list(key, parse)?;
-        let value = self.entries.get(key)?;
-        if value.get_ref().as_array().is_some_and(|items| items.is_empty()) {
-            let fault = Fault::new(format!("`{key}` is empty")).expected("at least one element");
-            self.mistakes.note(fault, value.span());
-        }
+        self.note_empty(key);
         Some(list)
+    }
+
+    /// Notes an array without elements, if the key is there.
+    pub fn note_empty(&self, key: &str) {
+        let array = self.entries.get(key).and_then(|value| value.get_ref().as_array());
+        if array.is_some_and(|items| items.is_empty()) {
+            let fault = Fault::new(format!("`{key}` is empty")).expected("at least one element");
+            self.note_at(key, fault);
+        }
     }
 
     /// Puts a positive duration into `into`, if the key is there.

@@ -7,19 +7,23 @@ use std::collections::HashMap;
 
 use super::error::{Fault, line_of};
 use super::reader::Mistakes;
+use super::tls::Listen;
 use super::upstream::Block;
 use super::{HostPattern, ListenAddress, Listener};
 
 /// Gives every listener the blocks that it reaches.
 ///
 /// `global` are the addresses of the top-level `listen`, `None` if the file has none; then
-/// `default` takes their place, unless every block has listeners of its own.
+/// `default` takes their place, unless every block has listeners of its own, or there are `secure`
+/// ones, those of `[tls]`, which reach what the global ones reach.
 pub fn listeners(
     global: Option<Vec<ListenAddress>>,
+    secure: &[Listen],
     default: ListenAddress,
     blocks: &[Block],
 ) -> Vec<Listener> {
-    let wanted = blocks.is_empty() || blocks.iter().any(|block| block.listen.is_none());
+    let unreached = blocks.is_empty() || blocks.iter().any(|block| block.listen.is_none());
+    let wanted = unreached && secure.is_empty();
     let global = global.unwrap_or_else(|| if wanted { vec![default] } else { Vec::new() });
     let mut listeners: Vec<Listener> = Vec::new();
     for address in &global {
@@ -30,13 +34,35 @@ pub fn listeners(
             reach(&mut listeners, address, Some(position));
         }
     }
+    let positions = 0..blocks.len();
+    let everywhere: Vec<usize> =
+        positions.filter(|position| blocks[*position].listen.is_none()).collect();
+    for (address, _) in secure {
+        let known = |listener: &Listener| listener.tls && listener.address == *address;
+        if !listeners.iter().any(known) {
+            let (address, upstreams) = (address.clone(), everywhere.clone());
+            listeners.push(Listener { address, tls: true, upstreams });
+        }
+    }
     listeners
+}
+
+/// Notes each address that is to be plain and TLS at once.
+pub fn note_both(mistakes: &Mistakes<'_>, listeners: &[Listener], secure: &[Listen]) {
+    for (address, span) in secure {
+        let is_plain = |listener: &Listener| !listener.tls && listener.address == *address;
+        if listeners.iter().any(is_plain) {
+            let fault = Fault::new(format!("`{address}` is a listener without TLS too"));
+            let expected = "an address that stands in no other `listen`, e.g. \"0.0.0.0:443\"";
+            mistakes.note(fault.expected(expected), span.clone());
+        }
+    }
 }
 
 fn reach(listeners: &mut Vec<Listener>, address: &ListenAddress, upstream: Option<usize>) {
     let known = listeners.iter().position(|listener| listener.address == *address);
     let position = known.unwrap_or_else(|| {
-        listeners.push(Listener { address: address.clone(), upstreams: Vec::new() });
+        listeners.push(Listener { address: address.clone(), tls: false, upstreams: Vec::new() });
         listeners.len() - 1
     });
     let reached = &mut listeners[position].upstreams;

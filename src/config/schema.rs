@@ -80,6 +80,10 @@ fn of_key(key: &Key) -> Value {
             let below = format!("{}.{}", key.table, key.name);
             json!({"anyOf": [{"type": "boolean"}, table(&below)]})
         }
+        Kind::Tables => {
+            let below = format!("{}.{}", key.table, key.name);
+            json!({"type": "array", "items": table(&below), "minItems": 1})
+        }
     };
     let mut shape = described(shape, key.meaning);
     if let Some(default) = key.preset.literal().as_deref().and_then(value) {

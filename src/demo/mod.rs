@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 
 use crate::config::{
     Client, Config, HostPattern, ListenAddress, Listener, Log, Page, Scheme, Server, ServerAddress,
-    Upstream,
+    Tls, Upstream,
 };
 
 pub use ask::{Accept, Heard, ask};
@@ -189,6 +189,7 @@ fn config(
     }
     let listener = Listener {
         address: ListenAddress::Tcp(address),
+        tls: false,
         upstreams: (0..upstreams.len()).collect(),
     };
     Config {
@@ -198,6 +199,7 @@ fn config(
         listeners: vec![listener],
         upstreams,
         client,
+        tls: Tls::default(),
         page,
         log: log.clone(),
         resolvers: vec![resolver],

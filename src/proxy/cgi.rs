@@ -31,6 +31,8 @@ pub struct Meta<'a> {
     /// The TCP peer and our end of the connection; `None` on a Unix listener.
     pub peer: Option<SocketAddr>,
     pub local: Option<SocketAddr>,
+    /// The client speaks TLS with us.
+    pub secure: bool,
     /// The length of the body, where there is one.
     pub length: Option<u64>,
     /// The connection is to stay open after the answer.
@@ -92,15 +94,16 @@ fn request(params: &mut Params<'_>, meta: &Meta<'_>) -> Result<(), ParamFault> {
 /// Sections 4.1.4, 4.1.8, 4.1.9 and 4.1.14 to 4.1.17.
 fn server(params: &mut Params<'_>, meta: &Meta<'_>) -> Result<(), ParamFault> {
     let headers = &meta.parts.headers;
-    let secure = meta.client.trusted
-        && headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+    let claimed = headers.get("x-forwarded-proto").filter(|_| meta.client.trusted);
+    let secure = claimed.map_or(meta.secure, |scheme| scheme == "https");
     let local = meta.local.map(|local| local.ip().to_canonical().to_string()).unwrap_or_default();
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let name = host.map_or(local.as_str(), without_port);
     // Behind a proxy that took TLS off, its port is the one that the client knows.
-    let port = match secure {
-        true => 443,
-        false => meta.local.map_or(80, |local| local.port()),
+    let port = match (secure, meta.secure) {
+        (true, false) => 443,
+        (true, true) => meta.local.map_or(443, |local| local.port()),
+        (false, _) => meta.local.map_or(80, |local| local.port()),
     };
     let protocol: &[u8] = match meta.parts.version {
         Version::HTTP_10 => b"HTTP/1.0",

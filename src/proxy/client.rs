@@ -6,12 +6,13 @@
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
 
 use http::{HeaderMap, header};
 use ipnet::IpNet;
 
-use crate::config;
+use crate::config::{self, CertificateNames};
 use crate::diagnose::Cause;
 
 use super::headers;
@@ -25,6 +26,8 @@ pub struct Connection {
     /// The same with its port, and our end; `None` on a Unix listener.
     pub peer_socket: Option<SocketAddr>,
     pub local: Option<SocketAddr>,
+    /// The client speaks TLS with us: the hosts of the certificate that it was shown.
+    pub certificate: Option<Arc<CertificateNames>>,
     /// The peer's address in print.
     pub peer_text: String,
     /// The forwarded fields of every request of an untrusted peer, up to the host.
@@ -74,19 +77,26 @@ impl Connection {
         peer_socket: Option<SocketAddr>,
         local: Option<SocketAddr>,
         listener: Rc<Cell<usize>>,
+        certificate: Option<Arc<CertificateNames>>,
     ) -> Connection {
         let peer = peer_socket.map(|peer| peer.ip().to_canonical());
         let peer_text = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
-        let forwarded = headers::forwarded_for(&peer_text);
+        let forwarded = headers::forwarded_for(&peer_text, certificate.is_some());
         Connection {
             peer,
             peer_socket,
             local,
+            certificate,
             peer_text,
             forwarded,
             listener,
             ..Connection::default()
         }
+    }
+
+    /// Whether the client speaks TLS with us.
+    pub fn is_secure(&self) -> bool {
+        self.certificate.is_some()
     }
 
     /// Ends the wait for an upgrade's outcome.

@@ -384,6 +384,7 @@ fn outgoing(
         client,
         peer: &connection.peer_text,
         forwarded: &connection.forwarded,
+        secure: connection.is_secure(),
         host,
         framing,
         length,

@@ -62,6 +62,8 @@ pub struct Forward<'a> {
     /// The peer's address in print, and what [`forwarded_for`] made of it.
     pub peer: &'a str,
     pub forwarded: &'a [u8],
+    /// The client speaks TLS with us.
+    pub secure: bool,
     /// The Host to send: the client's, or the server's for a client of HTTP/1.0 that named none.
     pub host: &'a [u8],
     pub framing: UploadFraming,
@@ -120,8 +122,14 @@ pub fn write_request(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
 }
 
 /// The forwarded fields as far as the connection decides them: the peer's address joins the chain.
-pub fn forwarded_for(peer: &str) -> Vec<u8> {
-    format!("X-Forwarded-For: {peer}\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ").into()
+pub fn forwarded_for(peer: &str, secure: bool) -> Vec<u8> {
+    let scheme = scheme(secure);
+    format!("X-Forwarded-For: {peer}\r\nX-Forwarded-Proto: {scheme}\r\nX-Forwarded-Host: ").into()
+}
+
+/// The scheme that the client used with us.
+pub fn scheme(secure: bool) -> &'static str {
+    if secure { "https" } else { "http" }
 }
 
 fn forwarded(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
@@ -156,7 +164,7 @@ fn forwarded_on(out: &mut Vec<u8>, headers: &HeaderMap, forward: &Forward<'_>) {
     out.extend_from_slice(b"\r\n");
     match headers.get("x-forwarded-proto") {
         Some(scheme) => field(out, "X-Forwarded-Proto", scheme.as_bytes()),
-        None => out.extend_from_slice(b"X-Forwarded-Proto: http\r\n"),
+        None => field(out, "X-Forwarded-Proto", scheme(forward.secure).as_bytes()),
     }
     out.extend_from_slice(b"X-Forwarded-Host: ");
     let host = headers.get("x-forwarded-host").map_or(forward.host, HeaderValue::as_bytes);
@@ -229,6 +237,7 @@ mod tests {
             peer: "192.0.2.1",
             forwarded:
                 b"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ",
+            secure: false,
             host: b"shop.example",
             framing: UploadFraming::None,
             length: None,

@@ -124,6 +124,7 @@ pub fn outgoing(
         client: &asked.client,
         peer: connection.peer_socket,
         local: connection.local,
+        secure: connection.is_secure(),
         length: body.as_ref().map(Spooled::length),
         keep: pool.upstream.limits.idle_connections > 0,
     };

@@ -174,9 +174,10 @@ mod tests {
         let config = Config {
             path: None,
             workers: 1,
-            listeners: vec![Listener { address, upstreams: reached }],
+            listeners: vec![Listener { address, tls: false, upstreams: reached }],
             upstreams,
             client: crate::config::Client::default(),
+            tls: crate::config::Tls::default(),
             page: crate::config::Page::default(),
             log: crate::config::Log::default(),
             resolvers: Vec::new(),

@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use crate::proxy::{self, Body, Connection};
 
 use super::socket::GatedSocket;
+use super::tls::Protocol;
 use super::worker::{Listening, Worker};
 
 /// Serves a connection until it ends, is drained, or becomes a tunnel and that ends.
@@ -22,7 +23,10 @@ pub async fn serve(
     listening: Rc<Listening>,
     socket: GatedSocket,
     connection: Rc<Connection>,
+    protocol: Protocol,
 ) {
+    // Nothing else is offered to clients.
+    debug_assert_eq!(protocol, Protocol::Http1);
     let service = Proxy { worker, connection: connection.clone() };
     let mut served = http1::Builder::new()
         .header_read_timeout(None)

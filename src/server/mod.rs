@@ -3,10 +3,12 @@
 //! [`start`] takes a proven configuration and gives a handle; a reload builds and binds everything
 //! before any worker hears of it, so that a failed one changes nothing.
 
+mod certificates;
 mod connection;
 pub(crate) mod gate;
 mod listener;
 mod socket;
+mod tls;
 mod worker;
 
 use std::collections::{HashMap, HashSet};
@@ -26,6 +28,7 @@ use crate::telemetry::AccessWriter;
 use crate::upstream::Shared;
 
 use listener::Bound;
+use tls::Terminator;
 use worker::{Generation, Order};
 
 /// Why a configuration could not be put into force.
@@ -44,6 +47,11 @@ pub enum StartError {
     /// The number of workers is fixed when the program starts.
     #[error("`workers` cannot change from {from} to {to} without a restart")]
     Workers { from: usize, to: usize },
+    /// What `config::load` would have told with its place.
+    #[error("a certificate cannot be served: {}", .0.first().map_or("", |wrong| &wrong.fault.message))]
+    Certificate(Vec<config::PairFault>),
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
     /// What [`prove`] would have told with its place.
     #[error("the words of the configuration are wrong: {}", first(.0))]
     Pages(Vec<Objection>),
@@ -63,6 +71,7 @@ pub fn prove(page: &config::Page) -> Vec<Objection> {
 pub struct Running {
     config: Arc<Config>,
     access: AccessWriter,
+    tls: Arc<Terminator>,
     /// As configured, and as bound.
     listeners: Vec<(ListenAddress, ListenAddress)>,
     /// Of each upstream, by its name: since when it fails outlives a reload.
@@ -76,15 +85,17 @@ pub struct Running {
 /// What could not be bound, opened or started.
 pub fn start(config: Config) -> Result<Running, StartError> {
     let access = AccessWriter::start(&config.log.access).map_err(StartError::AccessLog)?;
+    let tls = Arc::new(Terminator::new().map_err(StartError::Tls)?);
     let connections = Arc::new(AtomicUsize::new(0));
     let mut workers = Vec::new();
     let mut ticker = Ticker::default();
     for number in 0..config.workers {
         let (orders, inbox) = mpsc::unbounded_channel();
         let (connections, ticks) = (connections.clone(), ticker.subscribe());
+        let tls = tls.clone();
         let thread = std::thread::Builder::new()
             .name(format!("worker-{number}"))
-            .spawn(move || worker::run(inbox, connections, ticks))
+            .spawn(move || worker::run(inbox, connections, tls, ticks))
             .map_err(StartError::Thread)?;
         workers.push((orders, thread));
     }
@@ -93,6 +104,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let mut running = Running {
         config: config.clone(),
         access: access.clone(),
+        tls,
         listeners: Vec::new(),
         pulses: HashMap::new(),
         workers,
@@ -131,6 +143,7 @@ impl Running {
 
     fn apply(&mut self, config: Arc<Config>, access: AccessWriter) -> Result<(), StartError> {
         let pages = Arc::new(Pages::of(&config.page).map_err(StartError::Pages)?);
+        let shelf = self.tls.read(&config.tls).map_err(StartError::Certificate)?;
         let count = self.workers.len();
         let mut listeners = Vec::new();
         let mut bound: Vec<Vec<(ListenAddress, Option<Bound>)>> =
@@ -162,6 +175,7 @@ impl Running {
         let pulse = |name: &String| self.pulses.get(name).cloned().unwrap_or_default();
         let pulses: Vec<_> = config.upstreams.iter().map(|block| pulse(&block.name)).collect();
         // From here on nothing can fail: every worker takes the new generation.
+        self.tls.replace(shelf);
         let mut applied = Vec::new();
         for ((orders, _), listeners) in self.workers.iter().zip(bound) {
             let (tell, told) = oneshot::channel();

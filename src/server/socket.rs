@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
 
 use crate::clock::{self, Deadline};
 use crate::config::Client;
@@ -32,11 +33,26 @@ const FLATTEN_MAX: usize = 512;
 /// How much of a refused line the log shows.
 const LINE_SHOWN: usize = 200;
 
-/// TCP or Unix.
+/// TCP or Unix, and TLS over either.
 #[derive(Debug)]
 pub enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Boxed: what TLS holds is large, and plain connections would carry its size.
+    Tls(Box<TlsStream<Socket>>),
+}
+
+impl Socket {
+    /// Makes the end a reset, where the transport has one.
+    pub fn reset_on_close(&self) {
+        match self {
+            Socket::Tcp(tcp) => {
+                let _ = tcp.set_zero_linger();
+            }
+            Socket::Unix(_) => {}
+            Socket::Tls(tls) => tls.get_ref().0.reset_on_close(),
+        }
+    }
 }
 
 /// The gate on one connection.
@@ -112,18 +128,26 @@ impl GatedSocket {
     /// Ends the connection. An answer must not be lost to a reset, so what the client still sends
     /// is read for a while; a cut answer must not look whole, so it is ended by one.
     pub async fn close(mut self) {
-        if self.connection.cut.get()
-            && let Socket::Tcp(tcp) = &self.socket
-        {
-            let _ = tcp.set_zero_linger();
+        // Over TLS without close_notify too (RFC 8446 section 6.1): that would vouch for the end.
+        if self.connection.cut.get() && !matches!(self.socket, Socket::Unix(_)) {
+            self.socket.reset_on_close();
             return;
         }
         let talking = match self.state {
             State::Length(_) | State::Chunked(_) | State::Refused | State::Broken(_) => true,
             State::Head | State::Undecided | State::Tunnel | State::Ended => false,
         };
-        // A socket's shutdown is one system call; it does not wait.
-        if self.socket.shutdown().await.is_ok() && talking {
+        let ended = match &mut self.socket {
+            // A socket's shutdown is one system call; it does not wait.
+            Socket::Tcp(tcp) => tcp.shutdown().await.is_ok(),
+            Socket::Unix(unix) => unix.shutdown().await.is_ok(),
+            // close_notify goes out first, and may have to wait until the client takes it.
+            Socket::Tls(tls) => {
+                let ended = Box::pin(clock::within(LINGER_TIME, tls.shutdown())).await;
+                ended.is_some_and(|ended| ended.is_ok())
+            }
+        };
+        if ended && talking {
             Box::pin(clock::within(LINGER_TIME, self.drain())).await;
         }
     }
@@ -425,7 +449,9 @@ impl AsyncWrite for GatedSocket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
+        let gate = self.get_mut();
+        let done = Pin::new(&mut gate.socket).poll_flush(cx);
+        gate.limit_write(cx, done)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -442,6 +468,7 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Socket::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Socket::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
+            Socket::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
         }
     }
 }
@@ -455,6 +482,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Socket::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Socket::Unix(unix) => Pin::new(unix).poll_write(cx, bytes),
+            Socket::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
         }
     }
 
@@ -466,17 +494,22 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Socket::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
             Socket::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, slices),
+            Socket::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Socket::Tcp(_) | Socket::Unix(_) => Poll::Ready(Ok(())),
+            Socket::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Socket::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Socket::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
+            Socket::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 }

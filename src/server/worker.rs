@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +15,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::clock;
-use crate::config::{self, Config, ListenAddress};
+use crate::config::{self, CertificateNames, Config, ListenAddress};
 use crate::diagnose::Cause;
 use crate::proxy::{Connection, Pages, Pulse, Site, Watch};
 use crate::telemetry::{AccessWriter, LineBuffer};
@@ -23,6 +24,7 @@ use crate::upstream::Shared;
 use super::connection;
 use super::listener::Bound;
 use super::socket::{GatedSocket, Socket};
+use super::tls::{Protocol, Terminator};
 
 /// Connections beyond the limit that are still told so; more are closed without a word.
 const TURNED_AWAY_MAX: usize = 64;
@@ -61,6 +63,7 @@ pub struct Worker {
     client: RefCell<Rc<config::Client>>,
     /// Client connections of all workers.
     connections: Arc<AtomicUsize>,
+    tls: Arc<Terminator>,
     /// Those of this worker.
     own: Cell<usize>,
     emptied: Notify,
@@ -71,6 +74,8 @@ pub struct Worker {
 pub struct Listening {
     /// Its position in the configuration in force.
     pub number: Rc<Cell<usize>>,
+    /// Its clients speak TLS; so does who comes after a reload that says so.
+    secure: Cell<bool>,
     ended: Cell<bool>,
     tasks: RefCell<Tasks>,
 }
@@ -83,9 +88,10 @@ impl Worker {
 }
 
 impl Listening {
-    fn new(number: usize) -> Listening {
+    fn new(number: usize, secure: bool) -> Listening {
         Listening {
             number: Rc::new(Cell::new(number)),
+            secure: Cell::new(secure),
             ended: Cell::new(false),
             tasks: RefCell::default(),
         }
@@ -158,24 +164,27 @@ impl Tasks {
 pub fn run(
     orders: mpsc::UnboundedReceiver<Order>,
     connections: Arc<AtomicUsize>,
+    tls: Arc<Terminator>,
     ticks: Arc<Notify>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())?;
-    runtime.block_on(work(orders, connections, ticks));
+    runtime.block_on(work(orders, connections, tls, ticks));
     Ok(())
 }
 
 async fn work(
     mut orders: mpsc::UnboundedReceiver<Order>,
     connections: Arc<AtomicUsize>,
+    tls: Arc<Terminator>,
     ticks: Arc<Notify>,
 ) {
     let worker = Rc::new(Worker {
         site: RefCell::new(None),
         client: RefCell::default(),
         connections,
+        tls,
         own: Cell::new(0),
         emptied: Notify::new(),
     });
@@ -221,6 +230,7 @@ fn apply(
         _ => log.insert(Rc::new(access.buffer(format))).clone(),
     };
     worker.client.replace(Rc::new(config.client.clone()));
+    let secure: Vec<bool> = config.listeners.iter().map(|listener| listener.tls).collect();
     let site = Site::new(config, &shared, &watches, &pulses, pages, buffer);
     worker.site.replace(Some(Rc::new(site)));
     listeners.retain(|address, listening| {
@@ -230,11 +240,12 @@ fn apply(
         }
         stays
     });
-    for (number, (address, bound)) in wanted.into_iter().enumerate() {
+    for (number, ((address, bound), secure)) in wanted.into_iter().zip(secure).enumerate() {
         if let Some(listening) = listeners.get(&address) {
             listening.number.set(number);
+            listening.secure.set(secure);
         } else if let Some(bound) = bound {
-            let listening = Rc::new(Listening::new(number));
+            let listening = Rc::new(Listening::new(number, secure));
             tokio::task::spawn_local(listen(worker.clone(), listening.clone(), bound));
             listeners.insert(address, listening);
         }
@@ -289,9 +300,8 @@ async fn accept_tcp(worker: &Rc<Worker>, listening: &Rc<Listening>, listener: &T
             Ok((tcp, peer)) => {
                 // Small answers are not to wait for the client's acknowledgement.
                 let _ = tcp.set_nodelay(true);
-                let connection =
-                    Connection::new(Some(peer), tcp.local_addr().ok(), listening.number.clone());
-                begin(worker, listening, Socket::Tcp(tcp), connection);
+                let ends = Ends { peer: Some(peer), local: tcp.local_addr().ok() };
+                begin(worker, listening, Socket::Tcp(tcp), ends);
             }
             Err(error) => accept_failed(&error).await,
         }
@@ -301,10 +311,7 @@ async fn accept_tcp(worker: &Rc<Worker>, listening: &Rc<Listening>, listener: &T
 async fn accept_unix(worker: &Rc<Worker>, listening: &Rc<Listening>, listener: &UnixListener) {
     loop {
         match listener.accept().await {
-            Ok((unix, _)) => {
-                let connection = Connection::new(None, None, listening.number.clone());
-                begin(worker, listening, Socket::Unix(unix), connection);
-            }
+            Ok((unix, _)) => begin(worker, listening, Socket::Unix(unix), Ends::default()),
             Err(error) => accept_failed(&error).await,
         }
     }
@@ -319,24 +326,70 @@ async fn accept_failed(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-fn begin(worker: &Rc<Worker>, listening: &Rc<Listening>, socket: Socket, connection: Connection) {
+/// The two ends of a connection; `None` on a Unix listener.
+#[derive(Debug, Default, Clone, Copy)]
+struct Ends {
+    peer: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+}
+
+fn begin(worker: &Rc<Worker>, listening: &Rc<Listening>, socket: Socket, ends: Ends) {
     let counted = Counted::new(worker.clone());
     let limits = worker.client.borrow().clone();
     let over = counted.number.saturating_sub(limits.connections);
     if over > TURNED_AWAY_MAX {
         return;
     }
-    let limit = limits.connections;
-    let connection = Rc::new(connection);
-    let mut socket = GatedSocket::new(socket, connection.clone(), limits);
-    if over > 0 {
-        socket.refuse_client(Cause::TooManyClientConnections { limit });
-    }
-    let (worker, listening) = (worker.clone(), listening.clone());
+    let secure = listening.secure.get();
+    let opened =
+        Opened { worker: worker.clone(), listening: listening.clone(), ends, limits, over };
     tokio::task::spawn_local(async move {
-        connection::serve(worker, listening, socket, connection).await;
+        match secure {
+            // Boxed, since plain connections would carry the handshake's size.
+            true => Box::pin(opened.secure(socket)).await,
+            false => opened.serve(socket, Protocol::Http1, None).await,
+        }
         drop(counted);
     });
+}
+
+/// A connection that was accepted.
+struct Opened {
+    worker: Rc<Worker>,
+    listening: Rc<Listening>,
+    ends: Ends,
+    limits: Rc<config::Client>,
+    /// How many connections there are beyond the limit.
+    over: usize,
+}
+
+impl Opened {
+    async fn secure(self, socket: Socket) {
+        match self.worker.tls.shake(socket, self.limits.header_timeout).await {
+            Ok(secured) => {
+                let (protocol, names) = (secured.protocol, secured.names);
+                self.serve(Socket::Tls(secured.socket), protocol, Some(names)).await;
+            }
+            Err(fault) => tracing::debug!(?fault, "a TLS handshake failed"),
+        }
+    }
+
+    async fn serve(
+        self,
+        socket: Socket,
+        protocol: Protocol,
+        certificate: Option<Arc<CertificateNames>>,
+    ) {
+        let Opened { worker, listening, ends, limits, over } = self;
+        let number = listening.number.clone();
+        let connection = Rc::new(Connection::new(ends.peer, ends.local, number, certificate));
+        let limit = limits.connections;
+        let mut socket = GatedSocket::new(socket, connection.clone(), limits);
+        if over > 0 {
+            socket.refuse_client(Cause::TooManyClientConnections { limit });
+        }
+        connection::serve(worker, listening, socket, connection, protocol).await;
+    }
 }
 
 /// A place among the client connections; given back when dropped.
