@@ -8,7 +8,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{EX_CANTCREAT, catalog, say};
+use crate::config;
+
+use super::{EX_CANTCREAT, catalog, completions, manual, say};
 
 /// One file of a package.
 #[derive(Debug)]
@@ -34,6 +36,10 @@ pub fn generate(folder: &Path) -> ExitCode {
 fn parts() -> Vec<Part> {
     let mut parts = Vec::new();
     parts.extend(catalog::parts());
+    parts.extend(manual::parts());
+    parts.extend(completions::parts());
+    let schema = format!("{:#}\n", config::schema());
+    parts.push(Part { name: "causeway.schema.json".to_owned(), bytes: schema.into_bytes() });
     parts
 }
 

@@ -6,8 +6,10 @@
 
 mod catalog;
 mod check;
+mod completions;
 mod explain;
 mod generate;
+mod manual;
 mod run;
 mod signals;
 
@@ -16,7 +18,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, AccessLog, Level, LoadError, Log};
 use crate::demo::{self, Ports};
@@ -96,6 +98,11 @@ pub fn main() -> ExitCode {
         Command::Demo => demonstrate(),
         Command::Generate { folder } => generate::generate(&folder),
     }
+}
+
+/// The definition of the command line.
+fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Messages of the program itself, on stderr.
