@@ -28,14 +28,7 @@ fn problems(key: &Key, value: &str) -> String {
 
 /// A table's header as a file has it.
 fn header(table: &str) -> String {
-    let named = table.replace("NAME", "x");
-    let repeats = |(above, name)| {
-        keys_of(above).any(|key| key.name == name && matches!(key.kind, Kind::Tables))
-    };
-    match table.rsplit_once('.').is_some_and(repeats) {
-        true => format!("[[{named}]]"),
-        false => format!("[{named}]"),
-    }
+    causeway::config::header(table).replace("NAME", "x")
 }
 
 /// A date is right nowhere but where a time is wanted: whoever complains of its type has read it.

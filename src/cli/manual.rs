@@ -193,7 +193,7 @@ root = \"/var/www/blog\"";
 fn of_table(roff: &mut Roff, table: &str, meaning: &str) {
     let heading = match table {
         "" => "TOP OF THE FILE".to_owned(),
-        table => format!("[{table}]"),
+        table => config::header(table),
     };
     roff.control("SH", [heading.as_str()]);
     roff.text(marked(meaning));
@@ -234,6 +234,7 @@ fn shape(key: &Key) -> String {
         Kind::Text(one) => form(*one).to_owned(),
         Kind::Texts(one) => format!("array of {}", form(*one)),
         Kind::FilledTexts(one) => format!("array of {}, at least one", form(*one)),
+        Kind::Tables => "array of tables, at least one".to_owned(),
         Kind::Time => "\"2026-11-22T06:00:00+01:00\"".to_owned(),
     }
 }

@@ -499,20 +499,21 @@ pub fn place_of(name: &str) -> Option<String> {
         [] => None,
         [TOP] => Some("at the top of the file, before the first table".to_owned()),
         tables => {
-            let named: Vec<String> = tables.iter().map(|table| header(table)).collect();
+            let named: Vec<String> =
+                tables.iter().map(|table| format!("`{}`", header(table))).collect();
             Some(format!("in {}", named.join(" or ")))
         }
     }
 }
 
-/// A table's header as a hint shows it.
-fn header(table: &str) -> String {
+/// A table's header as a file has it.
+pub fn header(table: &str) -> String {
     let repeats = |(above, name)| {
         keys_of(above).any(|key| key.name == name && matches!(key.kind, Kind::Tables))
     };
     match table.rsplit_once('.').is_some_and(repeats) {
-        true => format!("`[[{table}]]`"),
-        false => format!("`[{table}]`"),
+        true => format!("[[{table}]]"),
+        false => format!("[{table}]"),
     }
 }
 

@@ -35,7 +35,7 @@ pub use certificate::{CertificateNames, Pair, PairFault, Side, read_pair};
 pub use error::{Fault, Problem, Problems, Row};
 pub use file::{LoadError, load, parse};
 pub use glob::{Endings, Glob};
-pub use keys::{Form, KEYS, Key, Kind, Preset, TABLES, keys_of};
+pub use keys::{Form, KEYS, Key, Kind, Preset, TABLES, header, keys_of};
 pub use maintenance::{Maintenance, time as maintenance_time};
 pub use named::{Objection, Place, Placed, TextFile, read_document};
 pub use nearest::nearest;
