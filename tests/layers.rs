@@ -51,6 +51,7 @@ const PURE: &[&str] = &[
     "upstream/http2/watch.rs",
     "upstream/http1/body.rs",
     "server/gate.rs",
+    "server/proxy_header.rs",
     "proxy/route.rs",
     "config/syntax.rs",
     "config/keys.rs",

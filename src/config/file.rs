@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::address::{absolute_path, contact, listen, network, resolver};
+use super::balancers::{Balancers, balancer};
 use super::error::{Fault, Problems};
 use super::named::{Objection, Placed, not_utf8, sorted, text_file};
 use super::reader::{Mistakes, Table, Text, choose};
@@ -126,6 +127,8 @@ fn read_client(mut table: Table<'_>) -> Client {
     table.duration("keepalive_timeout", &mut client.keepalive_timeout);
     table.size("header_section", &mut client.header_section_bytes);
     table.count("connections", 1..=CONNECTIONS_MAX, &mut client.connections);
+    let balancers = table.parsed_list("proxy_protocol", balancer).unwrap_or_default();
+    client.proxy_protocol = Balancers::of(balancers);
     table.finish();
     client
 }

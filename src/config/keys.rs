@@ -73,6 +73,8 @@ pub enum Form {
     Attempt,
     Glob,
     Network,
+    /// A network, or `unix`.
+    Balancer,
     Contact,
     Language,
 }
@@ -177,6 +179,15 @@ pub const KEYS: &[Key] = &[
         Count(1..=CONNECTIONS_MAX),
         Value("10000"),
         "Connections at once, over all threads.",
+    ),
+    key(
+        CLIENT,
+        "proxy_protocol",
+        Texts(Balancer),
+        Value("[]"),
+        "Balancers in front: networks whose connections begin with a header of the PROXY protocol, \
+         v1 or v2, on every listener and before TLS; `unix` for all that come to Unix listeners. \
+         From these it is required, and its word on who the client is counts.",
     ),
     key(
         TLS,

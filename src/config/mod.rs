@@ -4,6 +4,7 @@
 //! nothing is optional that the rest of the program would have to default. Imports no other room.
 
 mod address;
+mod balancers;
 mod certificate;
 mod error;
 mod file;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use balancers::Balancers;
 pub use certificate::{CertificateNames, Pair, PairFault, Side, read_pair};
 pub use error::{Fault, Problem, Problems, Row};
 pub use file::{LoadError, load, parse};
@@ -254,6 +256,8 @@ pub struct Client {
     pub header_section_bytes: usize,
     /// Connections at once, over all workers.
     pub connections: usize,
+    /// Whose connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: Balancers,
 }
 
 /// `[tls]`: HTTPS for clients; nothing in it where every listener is plain.
@@ -390,6 +394,7 @@ impl Default for Client {
             keepalive_timeout: Duration::from_secs(75),
             header_section_bytes: 32 * 1024,
             connections: 10_000,
+            proxy_protocol: Balancers::default(),
         }
     }
 }

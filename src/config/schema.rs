@@ -121,6 +121,7 @@ fn text(form: Form) -> Value {
         // Which there are depends on `words`.
         Form::Language => r"^.*$".to_owned(),
         Form::Network => r"^[0-9A-Fa-f:.]+/[0-9]+$".to_owned(),
+        Form::Balancer => r"^([0-9A-Fa-f:.]+/[0-9]+|unix)$".to_owned(),
         Form::Contact => r"^(mailto:|https?://).+$".to_owned(),
     };
     json!({"type": "string", "pattern": pattern})

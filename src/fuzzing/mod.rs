@@ -27,6 +27,7 @@ use crate::files::path::SitePath;
 use crate::files::{ranges, rules};
 use crate::page::{language, negotiate};
 use crate::server::gate::{self, ChunkScan};
+use crate::server::proxy_header::{self, Extent};
 use crate::upstream::fastcgi::cgi_head::{self, CgiHeadFault, CgiHeadReader};
 use crate::upstream::fastcgi::params::{self, ParamFault, Params};
 use crate::upstream::fastcgi::record;
@@ -242,6 +243,19 @@ pub fn cgi_head(bytes: &[u8]) {
             assert!(!hop.contains(&name.as_str()));
         }
     }
+}
+
+/// The header of the PROXY protocol: each beginning of the bytes says what all of them say, and a
+/// header that is whole is read, or refused, as a whole.
+pub fn proxy_header(bytes: &[u8]) {
+    let whole = proxy_header::extent(bytes);
+    let decided = (0..bytes.len()).map(|end| proxy_header::extent(&bytes[..end]));
+    let first = decided.clone().find(|extent| *extent != Ok(Extent::Beyond));
+    assert!(first.is_none_or(|first| first == whole), "{first:?}, and then {whole:?}");
+    let Ok(Extent::To(end)) = whole else { return };
+    assert!(end > 0 && end <= bytes.len().min(proxy_header::V2_MAX));
+    assert_eq!(decided.take(end).find(|extent| *extent != Ok(Extent::Beyond)), None);
+    let _ = proxy_header::read(&bytes[..end]);
 }
 
 /// Accept: any value gets a format, and the same one each time.

@@ -182,6 +182,30 @@ const CGI: &[&str] = &[
     "b",
     "\x0c",
 ];
+/// Headers of the PROXY protocol in parts.
+const BALANCERS: &[&str] = &[
+    "PROXY TCP4 203.0.113.9 192.0.2.1 56224 443\r\n",
+    "PROXY UNKNOWN\r\n",
+    "PROXY TCP6 ",
+    "2001:db8::1 ",
+    "192.0.2.1 ",
+    "65535 ",
+    "+1",
+    "\r\n",
+    "\r",
+    "\n",
+    "\r\n\r\n\0\r\nQUIT\n",
+    "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x0a\0\0\x01\x0a\0\0\x02\0\x50\0\x51",
+    "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+    "\x21\x11\0\x14",
+    "\x21\x21\0\x24",
+    "\x21\x31\0\x01",
+    "\x0a\0\0\x01\x0a\0\0\x02\0\x50\0\x51",
+    "\x20\0\x05\x01\0\0\0\0",
+    "\x03\0\x04",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "GET / HTTP/1.1\r\n",
+];
 const LANGUAGES: &[&str] = &[
     "en", "ru", "zh", "-TW", "-Hant", "-x-", "*", "pt-br", ";q=0", ";q=0.5", ";q=1", ",", "\n",
     "-", "\"",
@@ -393,6 +417,11 @@ proptest! {
     #[test]
     fn a_cgi_head_is_the_same_however_it_is_split(bytes in words(CGI)) {
         cgi_head(&bytes);
+    }
+
+    #[test]
+    fn a_balancers_header_has_one_end(bytes in words(BALANCERS)) {
+        proxy_header(&bytes);
     }
 
     #[test]

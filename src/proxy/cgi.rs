@@ -31,7 +31,7 @@ pub struct Meta<'a> {
     /// The TCP peer and our end of the connection; `None` on a Unix listener.
     pub peer: Option<SocketAddr>,
     pub local: Option<SocketAddr>,
-    /// The client speaks TLS with us.
+    /// The client speaks TLS, with us or with the balancer.
     pub secure: bool,
     /// The length of the body, where there is one.
     pub length: Option<u64>,

@@ -21,9 +21,9 @@ use super::tunnel::Tunnel;
 /// One client connection.
 #[derive(Debug, Default)]
 pub struct Connection {
-    /// The TCP peer; `None` on a Unix listener.
+    /// The TCP peer, or whom a balancer names in its place; `None` on a Unix listener.
     pub peer: Option<IpAddr>,
-    /// The same with its port, and our end; `None` on a Unix listener.
+    /// The same with its port, and the end that it came to; `None` on a Unix listener.
     pub peer_socket: Option<SocketAddr>,
     pub local: Option<SocketAddr>,
     /// The client speaks TLS with us: the hosts of the certificate that it was shown.
@@ -32,6 +32,10 @@ pub struct Connection {
     pub peer_text: String,
     /// The forwarded fields of every request of an untrusted peer, up to the host.
     pub forwarded: Vec<u8>,
+    /// A balancer took TLS off.
+    pub offloaded: bool,
+    /// A balancer named nobody, or an address that means nothing here: no rule is to know it.
+    pub strange: bool,
     /// Which of the configuration's listeners accepted it; moves with a reload.
     pub listener: Rc<Cell<usize>>,
     /// Set when a request was refused as it was read: the next one that hyper hands over stands for
@@ -64,6 +68,19 @@ pub enum Upgrade {
     Granted,
 }
 
+/// What a balancer says of a connection in its header (the PROXY protocol).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Introduction {
+    /// It speaks for itself.
+    Itself,
+    Client {
+        /// The client, and the address that it came to; `None`: it is not said.
+        named: Option<(SocketAddr, SocketAddr)>,
+        /// The balancer took TLS off.
+        secure: bool,
+    },
+}
+
 /// A request that was refused while it was read.
 #[derive(Debug, Clone)]
 pub struct Rejection {
@@ -94,9 +111,48 @@ impl Connection {
         }
     }
 
-    /// Whether the client speaks TLS with us.
+    /// The same connection as its balancer introduces it.
+    ///
+    /// From here on the named client is the peer, in every rule, field and line. That it may be an
+    /// operator, or a trusted proxy, rests on the word of a listed balancer, with two exceptions. A
+    /// client that is not named would pass for the balancer itself, whose address is often one of
+    /// `operators`. And an address of loopback or of one link means a process or neighbour of the
+    /// host that saw it: named by a balancer on another host it is none of ours.
+    pub fn introduced(mut self, introduction: &Introduction) -> Connection {
+        let (named, secure) = match introduction {
+            Introduction::Itself => return self,
+            Introduction::Client { named, secure } => (named, secure),
+        };
+        let shares_host = match (self.peer, self.local) {
+            (None, _) => true,
+            (Some(peer), local) => {
+                peer.is_loopback() || local.is_some_and(|local| local.ip().to_canonical() == peer)
+            }
+        };
+        self.offloaded = *secure;
+        self.strange = true;
+        if let Some((client, reached)) = *named {
+            let address = client.ip().to_canonical();
+            self.strange = !shares_host && is_of_one_host(address);
+            (self.peer, self.peer_socket, self.local) =
+                (Some(address), Some(client), Some(reached));
+            self.peer_text = address.to_string();
+        }
+        self.forwarded = headers::forwarded_for(&self.peer_text, self.is_secure());
+        self
+    }
+
+    /// The client behind a request on it.
+    pub fn client(&self, headers: &HeaderMap, page: &config::Page) -> Client {
+        match self.strange {
+            true => Client { address: self.peer, trusted: false, unreadable: true },
+            false => client(self.peer, headers, page),
+        }
+    }
+
+    /// Whether the client speaks TLS, with us or with the balancer.
     pub fn is_secure(&self) -> bool {
-        self.certificate.is_some()
+        self.certificate.is_some() || self.offloaded
     }
 
     /// Ends the wait for an upgrade's outcome.
@@ -106,6 +162,16 @@ impl Connection {
             waker.wake();
         }
     }
+}
+
+/// Whether an address means another party on each host: loopback, those of one link (RFC 3927,
+/// RFC 4291 section 2.5.6), and those that are nobody's.
+fn is_of_one_host(address: IpAddr) -> bool {
+    let link = match address {
+        IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    link || address.is_loopback() || address.is_unspecified() || address.is_multicast()
 }
 
 /// The client behind a request: the TCP peer, or whom a trusted proxy names.
@@ -236,6 +302,69 @@ mod tests {
         let peer: IpAddr = peer.parse().unwrap();
         let client = client(Some(peer.to_canonical()), &headers, &page);
         (client.address.unwrap().to_string(), client.is_operator(&headers, &page))
+    }
+
+    #[test]
+    fn no_balancer_elsewhere_makes_an_operator_of_its_own_host() {
+        let page = config::Page {
+            operators: ["127.0.0.0/8", "::1/128", "192.0.2.0/24", "169.254.0.0/16", "10.0.0.0/8"]
+                .map(|net| net.parse().unwrap())
+                .to_vec(),
+            trusted_proxies: vec![
+                "127.0.0.0/8".parse().unwrap(),
+                "198.51.100.0/24".parse().unwrap(),
+            ],
+            ..config::Page::default()
+        };
+        let reached: SocketAddr = "192.0.2.80:443".parse().unwrap();
+        let forwarded = HeaderMap::from_iter([(
+            header::HeaderName::from_static("x-forwarded-for"),
+            "192.0.2.7".parse().unwrap(),
+        )]);
+        let none = HeaderMap::new();
+        for (balancer, named, headers, address, operator) in [
+            // A listed balancer's word on an address that means the same everywhere.
+            (Some("10.0.0.1"), Some("192.0.2.7"), &none, "192.0.2.7", true),
+            (Some("10.0.0.1"), Some("203.0.113.9"), &none, "203.0.113.9", false),
+            (Some("10.0.0.1"), Some("192.0.2.7"), &forwarded, "192.0.2.7", false),
+            // A CDN in front of it, whose word on its own clients counts too.
+            (Some("10.0.0.1"), Some("198.51.100.1"), &forwarded, "192.0.2.7", true),
+            // Loopback and links of another host.
+            (Some("10.0.0.1"), Some("127.0.0.1"), &none, "127.0.0.1", false),
+            (Some("10.0.0.1"), Some("127.0.0.1"), &forwarded, "127.0.0.1", false),
+            (Some("10.0.0.1"), Some("::1"), &none, "::1", false),
+            (Some("10.0.0.1"), Some("::ffff:127.0.0.1"), &none, "127.0.0.1", false),
+            (Some("10.0.0.1"), Some("169.254.1.1"), &none, "169.254.1.1", false),
+            // Of this one.
+            (Some("127.0.0.1"), Some("127.0.0.1"), &none, "127.0.0.1", true),
+            (Some("192.0.2.80"), Some("127.0.0.1"), &none, "127.0.0.1", true),
+            (None, Some("127.0.0.1"), &none, "127.0.0.1", true),
+            (Some("127.0.0.1"), Some("203.0.113.9"), &none, "203.0.113.9", false),
+            // Nobody is named: not the balancer's own rank.
+            (Some("127.0.0.1"), None, &none, "127.0.0.1", false),
+            (Some("10.0.0.1"), None, &none, "10.0.0.1", false),
+            (None, None, &none, "unix", false),
+        ] {
+            let socket = |address: &str| SocketAddr::new(address.parse().unwrap(), 9);
+            let peer = balancer.map(socket);
+            let connection = Connection::new(peer, peer.map(|_| reached), Rc::default(), None);
+            let named = named.map(|named| (socket(named), reached));
+            let connection = connection.introduced(&Introduction::Client { named, secure: false });
+            let client = connection.client(headers, &page);
+            let shown = client.address.map_or("unix".to_owned(), |address| address.to_string());
+            let found = (shown.as_str(), client.is_operator(headers, &page));
+            assert_eq!(found, (address, operator), "{balancer:?} {named:?} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_balancer_that_speaks_for_itself_is_the_peer() {
+        let peer: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        let connection = Connection::new(Some(peer), Some(peer), Rc::default(), None);
+        let client = connection
+            .introduced(&Introduction::Itself)
+            .client(&HeaderMap::new(), &config::Page::default());
+        assert!(client.is_operator(&HeaderMap::new(), &config::Page::default()));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::upstream::{
     self, Answer, AnswerBody, Attempt, Failure, Outgoing, Pool, Stage, Upload, UploadFraming,
 };
 
-use super::client::{self, Client, Connection, Upgrade};
+use super::client::{Client, Connection, Upgrade};
 use super::closed::Closure;
 use super::headers::{self, Fields, Forward};
 use super::local::{self, Found};
@@ -43,7 +43,7 @@ pub async fn forward(
     incoming: Incoming,
     mut record: Box<Record>,
 ) -> Response<Body> {
-    let client = client::client(connection.peer, &parts.headers, &site.config.page);
+    let client = connection.client(&parts.headers, &site.config.page);
     if client.trusted {
         record.client = client.address;
     }

@@ -62,7 +62,7 @@ pub struct Forward<'a> {
     /// The peer's address in print, and what [`forwarded_for`] made of it.
     pub peer: &'a str,
     pub forwarded: &'a [u8],
-    /// The client speaks TLS with us.
+    /// The client speaks TLS.
     pub secure: bool,
     /// The Host to send: the client's, or the server's for a client of HTTP/1.0 that named none.
     pub host: &'a [u8],
@@ -127,7 +127,7 @@ pub fn forwarded_for(peer: &str, secure: bool) -> Vec<u8> {
     format!("X-Forwarded-For: {peer}\r\nX-Forwarded-Proto: {scheme}\r\nX-Forwarded-Host: ").into()
 }
 
-/// The scheme that the client used with us.
+/// The scheme that the client used.
 pub fn scheme(secure: bool) -> &'static str {
     if secure { "https" } else { "http" }
 }

@@ -31,7 +31,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 pub use body::Body;
-pub use client::{Connection, Rejection, Upgrade};
+pub use client::{Connection, Introduction, Rejection, Upgrade};
 pub use pages::Pages;
 pub use pulse::Pulse;
 pub use watch::Watch;

@@ -7,6 +7,8 @@ mod certificates;
 mod connection;
 pub(crate) mod gate;
 mod listener;
+mod proxied;
+pub(crate) mod proxy_header;
 mod socket;
 mod tls;
 mod worker;

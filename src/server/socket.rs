@@ -4,13 +4,15 @@
 //! order of the pipeline and the page, the log and the closing are those of any other request.
 
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use nix::sys::socket::{MsgFlags, recv};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
@@ -456,6 +458,24 @@ impl AsyncWrite for GatedSocket {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
+    }
+}
+
+impl Socket {
+    /// Waits for bytes and copies them without taking them; 0 is the client's end.
+    pub async fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(tcp) => tcp.peek(into).await,
+            Socket::Unix(unix) => {
+                let peek = || {
+                    let seen = recv(unix.as_raw_fd(), into, MsgFlags::MSG_PEEK);
+                    seen.map_err(io::Error::from)
+                };
+                unix.async_io(Interest::READABLE, peek).await
+            }
+            // What TLS has decrypted is taken; and nothing has to be looked at behind it.
+            Socket::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 }
 

@@ -17,12 +17,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::clock;
 use crate::config::{self, CertificateNames, Config, ListenAddress};
 use crate::diagnose::Cause;
-use crate::proxy::{Connection, Pages, Pulse, Site, Watch};
+use crate::proxy::{Connection, Introduction, Pages, Pulse, Site, Watch};
 use crate::telemetry::{AccessWriter, LineBuffer};
 use crate::upstream::Shared;
 
 use super::connection;
 use super::listener::Bound;
+use super::proxied;
 use super::socket::{GatedSocket, Socket};
 use super::tls::{Protocol, Terminator};
 
@@ -107,6 +108,17 @@ impl Listening {
         std::future::poll_fn(|cx| {
             let key = self.tasks.borrow_mut().insert(cx.waker().clone());
             std::task::Poll::Ready(Attending { listening: self, key })
+        })
+        .await
+    }
+
+    /// Runs a future that may as well not end: `None` once the drain has begun.
+    pub async fn unless_drained<F: Future>(&self, future: F) -> Option<F::Output> {
+        let _attending = self.attend().await;
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|cx| match self.is_drained() {
+            true => std::task::Poll::Ready(None),
+            false => future.as_mut().poll(cx).map(Some),
         })
         .await
     }
@@ -285,13 +297,7 @@ async fn listen(worker: Rc<Worker>, listening: Rc<Listening>, bound: Bound) {
             },
         }
     };
-    let _attending = listening.attend().await;
-    let mut accepting = std::pin::pin!(accepting);
-    std::future::poll_fn(|cx| match listening.is_drained() {
-        true => std::task::Poll::Ready(()),
-        false => accepting.as_mut().poll(cx),
-    })
-    .await;
+    listening.unless_drained(accepting).await;
 }
 
 async fn accept_tcp(worker: &Rc<Worker>, listening: &Rc<Listening>, listener: &TcpListener) {
@@ -341,12 +347,19 @@ fn begin(worker: &Rc<Worker>, listening: &Rc<Listening>, socket: Socket, ends: E
         return;
     }
     let secure = listening.secure.get();
-    let opened =
-        Opened { worker: worker.clone(), listening: listening.clone(), ends, limits, over };
+    let introduced = limits.proxy_protocol.cover(ends.peer.map(|peer| peer.ip().to_canonical()));
+    let opened = Opened {
+        worker: worker.clone(),
+        listening: listening.clone(),
+        ends,
+        introduction: Introduction::Itself,
+        limits,
+        over,
+    };
     tokio::task::spawn_local(async move {
-        match secure {
-            // Boxed, since plain connections would carry the handshake's size.
-            true => Box::pin(opened.secure(socket)).await,
+        match introduced || secure {
+            // Boxed, since plain connections would carry the size of what comes first.
+            true => Box::pin(opened.prepare(socket, introduced, secure)).await,
             false => opened.serve(socket, Protocol::Http1, None).await,
         }
         drop(counted);
@@ -358,12 +371,28 @@ struct Opened {
     worker: Rc<Worker>,
     listening: Rc<Listening>,
     ends: Ends,
+    introduction: Introduction,
     limits: Rc<config::Client>,
     /// How many connections there are beyond the limit.
     over: usize,
 }
 
 impl Opened {
+    /// What comes before the first request: the balancer's header, and then TLS.
+    async fn prepare(mut self, mut socket: Socket, introduced: bool, secure: bool) {
+        if introduced {
+            let peer = self.ends.peer.map(|peer| peer.ip().to_canonical());
+            let limit = self.limits.header_timeout;
+            let introduction = proxied::introduce(&mut socket, peer, limit, &self.listening).await;
+            let Some(introduction) = introduction else { return };
+            self.introduction = introduction;
+        }
+        match secure {
+            true => self.secure(socket).await,
+            false => self.serve(socket, Protocol::Http1, None).await,
+        }
+    }
+
     async fn secure(self, socket: Socket) {
         match self.worker.tls.shake(socket, self.limits.header_timeout).await {
             Ok(secured) => {
@@ -380,9 +409,10 @@ impl Opened {
         protocol: Protocol,
         certificate: Option<Arc<CertificateNames>>,
     ) {
-        let Opened { worker, listening, ends, limits, over } = self;
+        let Opened { worker, listening, ends, introduction, limits, over } = self;
         let number = listening.number.clone();
-        let connection = Rc::new(Connection::new(ends.peer, ends.local, number, certificate));
+        let connection = Connection::new(ends.peer, ends.local, number, certificate);
+        let connection = Rc::new(connection.introduced(&introduction));
         let limit = limits.connections;
         let mut socket = GatedSocket::new(socket, connection.clone(), limits);
         if over > 0 {
