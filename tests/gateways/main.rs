@@ -35,6 +35,7 @@ fn nginx() -> Gateway {
              listen 127.0.0.1:{port};\n\
              location / {{ proxy_pass http://127.0.0.1:{}; }}\n\
              location /sound {{ return 200 'All is well.'; }}\n\
+             location /scheme {{ return 200 $http_x_forwarded_proto; }}\n\
              location /closed {{ return 503; }}\n}}\n}}\n",
             free_port()
         );
@@ -96,6 +97,36 @@ fn haproxy_behind_a_balancer() -> Gateway {
         );
         (config, vec!["-db".into(), "-f".into()])
     })
+}
+
+/// A HAProxy before the proxy, that introduces its clients: each path to a backend of its own way.
+fn haproxy_before(proxy: u16) -> Gateway {
+    start("HAProxy", "/usr/sbin/haproxy", "apt-get install haproxy", |dir, port| {
+        let pem = format!("{dir}/site.pem");
+        self_signed(&pem);
+        let secure = free_port();
+        fs::write(format!("{dir}/secure"), secure.to_string()).expect("a file");
+        // What HAProxy knows of its client's TLS goes out with send-proxy-v2-ssl. Its checks speak
+        // the header too: as LOCAL in version 2.
+        let config = format!(
+            "defaults\nmode tcp\ntimeout connect 1s\ntimeout client 9s\ntimeout server 9s\n\
+             frontend plain\nbind 127.0.0.1:{port}\ndefault_backend one\n\
+             frontend tls\nbind 127.0.0.1:{secure} ssl crt {pem}\ndefault_backend two\n\
+             backend one\nserver one 127.0.0.1:{proxy} source 127.0.0.3 send-proxy \
+             check inter 50ms check-send-proxy\n\
+             backend two\nserver two 127.0.0.1:{proxy} source 127.0.0.3 send-proxy-v2-ssl \
+             check inter 50ms check-send-proxy\n"
+        );
+        (config, vec!["-db".into(), "-f".into()])
+    })
+}
+
+/// A certificate that vouches for itself, with its key, in one file.
+fn self_signed(pem: &str) {
+    run(Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"])
+        .args(["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=shop.example", "-out", pem])
+        .args(["-keyout", &format!("{pem}.key")]));
 }
 
 /// Where a nginx without rights of its own puts what it receives.
@@ -257,4 +288,34 @@ fn a_gateway_that_hangs_up_on_everybody_wants_no_proxy_protocol() {
         assert_eq!(answer.problem()["cause"], "closed_before_response", "{answer:?}");
         proxy.expect_logged(path, &["closed_before_response"]);
     }
+}
+
+#[test]
+fn a_haproxy_in_front_introduces_its_clients() {
+    let behind = nginx();
+    let proxy = Proxy::with(
+        "[client]\nproxy_protocol = [\"127.0.0.3/32\"]",
+        &format!("http://127.0.0.1:{}", behind.port),
+        "",
+    );
+    let haproxy = haproxy_before(proxy.port);
+    let answer = client::get(haproxy.port, "/sound?by=line", "*/*");
+    assert_eq!((answer.status, &answer.body[..]), (200, &b"All is well."[..]), "{answer:?}");
+    assert!(proxy.line("/sound?by=line").contains("\"client\":\"127.0.0.1\""));
+    // By TLS from another address, with a keep-alive request behind the first.
+    let secure = fs::read_to_string(haproxy.dir.path().join("secure")).expect("a port");
+    let url = |path: &str| format!("https://127.0.0.1:{secure}/{path}");
+    let said = run(Command::new("curl").args(["-skS", "--interface", "127.0.0.2"]).args([
+        url("sound?by=block"),
+        url("sound?by=more"),
+        url("scheme"),
+    ]));
+    assert_eq!(said, "All is well.All is well.https");
+    for path in ["/sound?by=block", "/sound?by=more"] {
+        assert!(proxy.line(path).contains("\"client\":\"127.0.0.2\""), "{}", proxy.line(path));
+    }
+    // Who goes around the balancer is not asked for a header, and not believed one.
+    proxy.expect_logged_as_sound("/sound?by=line");
+    assert_eq!(client::get(proxy.port, "/sound?by=oneself", "*/*").status, 200);
+    assert!(!proxy.messages().contains("PROXY header"), "{}", proxy.messages());
 }

@@ -94,6 +94,16 @@ impl Proxy {
         super::causes::sound(path);
     }
 
+    /// The first line of the log with this path.
+    pub fn line(&self, path: &str) -> String {
+        self.logged(path, |_| true)
+    }
+
+    /// What it has said on stderr.
+    pub fn messages(&self) -> String {
+        fs::read_to_string(self._dir.path().join("stderr")).unwrap_or_default()
+    }
+
     fn logged(&self, path: &str, wanted: impl Fn(&str) -> bool) -> String {
         eventually(&format!("a log line of {path}"), || {
             let log = fs::read_to_string(&self.log).ok()?;

@@ -7,6 +7,7 @@
 mod answers;
 mod around;
 mod backend;
+mod balancers;
 mod bodies;
 mod client;
 mod commands;
