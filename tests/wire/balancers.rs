@@ -204,3 +204,71 @@ fn a_stop_waits_for_no_header() {
     assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
     drop(waiting);
 }
+
+#[test]
+fn a_header_comes_before_tls() {
+    let backend = Backend::answering(OK);
+    let dir = tempfile::tempdir().unwrap();
+    let (chain, key) = (dir.path().join("chain.pem"), dir.path().join("key.pem"));
+    let made = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+    std::fs::write(&chain, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let proxy = Proxy::with(&format!(
+        "[client]\nproxy_protocol = [\"127.0.0.0/8\"]\n\
+         [tls]\nlisten = [\"127.0.0.2:0\"]\n\
+         certificates = [{{ chain = {chain:?}, key = {key:?} }}]\n\
+         [upstream.app]\nservers = [\"{}\"]\n",
+        backend.server()
+    ));
+    let trust = {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+    };
+    for (number, header) in [LINE, BLOCK].into_iter().enumerate() {
+        let name = "shop.example".try_into().unwrap();
+        let tls = rustls::ClientConnection::new(std::sync::Arc::new(trust.clone()), name).unwrap();
+        let mut raw = std::net::TcpStream::connect(proxy.secure()).unwrap();
+        raw.set_read_timeout(Some(PATIENCE)).unwrap();
+        // The ClientHello is glued to its end.
+        let mut glue = Glue { raw, before: header.to_vec() };
+        let mut tls = tls;
+        let mut stream = rustls::Stream::new(&mut tls, &mut glue);
+        let path = format!("/tls{number}");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        assert_eq!(proxy.logged(&path)["client"], "203.0.113.9");
+        let sent = backend.received_with(&format!("GET {path} "));
+        assert!(sent.rsplit("GET ").next().unwrap().contains("X-Forwarded-Proto: https\r\n"));
+    }
+}
+
+/// A stream with bytes before the first that is written.
+struct Glue {
+    raw: std::net::TcpStream,
+    before: Vec<u8>,
+}
+
+impl Read for Glue {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.raw.read(into)
+    }
+}
+
+impl Write for Glue {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.before.is_empty() {
+            return self.raw.write(bytes);
+        }
+        let whole = [&std::mem::take(&mut self.before), bytes].concat();
+        self.raw.write_all(&whole)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.raw.flush()
+    }
+}

@@ -53,6 +53,15 @@ impl Proxy {
         Proxy { address, running: Some(running), log, _dir: dir }
     }
 
+    /// The last listener, where it is that of TLS.
+    pub fn secure(&self) -> SocketAddr {
+        let addresses = self.running.as_ref().unwrap().addresses();
+        match addresses.last() {
+            Some(ListenAddress::Tcp(address)) => *address,
+            other => panic!("no TCP listener: {other:?}"),
+        }
+    }
+
     /// Sends a request on a connection of its own and reads its answer.
     pub fn ask(&self, request: impl AsRef<[u8]>) -> Answer {
         let request = request.as_ref();
