@@ -255,7 +255,7 @@ fn form(form: Form) -> &'static str {
         Form::Attempt => "\"{path}\" | \"{path}/\" | \"/FALLBACK.php\" | \"=404\"",
         Form::Glob => "\"PATTERN\"",
         Form::Network => "\"IP/LENGTH\"",
-        Form::Balancer => "\"ADDRESS/BITS\" | \"unix\"",
+        Form::Balancer => "\"IP/LENGTH\" | \"unix\"",
         Form::Contact => "\"mailto:USER@HOST\" | \"https://HOST/...\"",
         Form::Language => "\"LANGUAGE\"",
     }
