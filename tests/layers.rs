@@ -14,7 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("upstream", &["clock", "config"]),
     ("diagnose", &["clock", "config", "upstream"]),
     ("page", &["diagnose"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "diagnose"]),
     ("proxy", &["clock", "config", "files", "upstream", "diagnose", "page", "telemetry"]),
     ("server", &["clock", "config", "upstream", "diagnose", "telemetry", "proxy"]),
     ("service", &["config"]),

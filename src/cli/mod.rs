@@ -12,9 +12,10 @@ mod generate;
 mod manual;
 mod run;
 mod signals;
+mod trace;
 
 use std::error::Error;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ use crate::demo::{self, Ports};
 use crate::server::{self, Running, StartError};
 
 use signals::{Heard, Signals};
+use trace::trace;
 
 const EX_USAGE: u8 = 64;
 const EX_NOINPUT: u8 = 66;
@@ -103,25 +105,6 @@ pub fn main() -> ExitCode {
 /// The definition of the command line.
 fn command() -> clap::Command {
     Arguments::command()
-}
-
-/// Messages of the program itself, on stderr.
-fn trace(level: Level) {
-    let level = match level {
-        Level::Error => tracing::Level::ERROR,
-        Level::Warn => tracing::Level::WARN,
-        Level::Info => tracing::Level::INFO,
-        Level::Debug => tracing::Level::DEBUG,
-        Level::Trace => tracing::Level::TRACE,
-    };
-    // Other crates' news is not the operator's; what they warn of is.
-    let filter = tracing_subscriber::EnvFilter::new(format!("warn,causeway={level}"));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .with_writer(io::stderr)
-        .try_init();
 }
 
 /// Runs the demonstration until a signal ends it.

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config;
+use crate::diagnose::Event;
 use crate::server::{self, Running, StartError};
+use crate::telemetry::Notice;
 
 use super::signals::{Heard, Signals};
 use super::{chain, not_started, refused, trace};
@@ -22,6 +24,7 @@ pub fn run(path: &Path) -> ExitCode {
     for address in running.addresses() {
         tracing::info!("listening on {address}");
     }
+    Notice::info(Event::Started, &format!("started with {}", path.display())).tell();
     attend(running, path)
 }
 
@@ -36,7 +39,7 @@ fn attend(mut running: Running, path: &Path) -> ExitCode {
             Heard::Reload => reload(&mut running, path),
             Heard::Reopen => running.reopen_logs(),
             Heard::Drain => {
-                tracing::info!("draining");
+                Notice::info(Event::Draining, "draining").tell();
                 running.stop();
                 return ExitCode::SUCCESS;
             }
@@ -54,17 +57,21 @@ fn reload(running: &mut Running, path: &Path) {
     let config = match config::load(path, server::prove) {
         Ok(config) => config,
         Err(error) => {
-            tracing::error!("the old configuration stays in force:\n{}", chain(&error));
-            return;
+            return not_reloaded(&format!("\n{}", chain(&error)));
         }
     };
     match running.reload(config) {
         Ok(()) => {
-            tracing::info!("reloaded {}", path.display());
+            Notice::info(Event::Reloaded, &format!("reloaded {}", path.display())).tell();
             for address in running.addresses() {
                 tracing::info!("listening on {address}");
             }
         }
-        Err(error) => tracing::error!("the old configuration stays in force: {}", chain(&error)),
+        Err(error) => not_reloaded(&format!(" {}", chain(&error))),
     }
+}
+
+fn not_reloaded(why: &str) {
+    let text = format!("the old configuration stays in force:{why}");
+    Notice::error(Event::ReloadFailed, &text).tell();
 }
