@@ -4,6 +4,7 @@
 //! helped. The only room that sees both sides. Gives a response, never an error. Imports everything
 //! below it.
 
+mod alarm;
 mod around;
 mod body;
 mod cgi;
@@ -61,6 +62,7 @@ pub struct Site {
     /// The files of each upstream that has some.
     roots: Vec<Option<Root>>,
     looks: Vec<Looks>,
+    /// One an upstream, and a last one for the requests that come to none.
     fingers: Vec<Finger>,
     surroundings: Vec<Surroundings>,
     /// How this host is laid out.
@@ -81,7 +83,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// `shared`, `watches` and `pulses` stand in the order of the configuration's upstreams.
+    /// `shared`, `watches` and `pulses` stand in the order of the configuration's upstreams; one
+    /// more pulse is that of the requests that come to none.
     pub fn new(
         config: Arc<Config>,
         shared: &[Arc<Shared>],
@@ -126,8 +129,8 @@ impl Site {
         }
     }
 
-    /// What is due ten times a second: idle connections, files kept open, planned work, the log's
-    /// lines.
+    /// What is due ten times a second: idle connections, files kept open, planned work, messages of
+    /// failures, the log's lines.
     pub fn tick(&self) {
         for pool in &self.pools {
             pool.sweep();
@@ -137,6 +140,10 @@ impl Site {
         }
         for closure in self.closures.iter().flatten() {
             closure.tick();
+        }
+        let names = self.config.upstreams.iter().map(|block| block.name.as_str());
+        for (finger, name) in self.fingers.iter().zip(names.chain([""])) {
+            finger.tick(name);
         }
         self.log.flush();
     }

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::clock;
-use crate::diagnose::Standing;
+use crate::diagnose::{Code, Standing};
+
+use super::alarm::{Alarm, First, Moment};
 
 /// Between two failures with good answers in between: others are served.
 const MIXED_MS: u64 = 30_000;
@@ -26,6 +28,7 @@ pub struct Pulse {
     failing_since: AtomicU64,
     last_unreached: AtomicU64,
     last_failure: AtomicU64,
+    alarm: Alarm,
 }
 
 /// One worker's hand on it.
@@ -55,9 +58,27 @@ impl Finger {
     pub fn failed(&self, now: SystemTime, for_all: bool) -> Standing {
         self.pulse.failed(milliseconds(now), for_all)
     }
+
+    /// A request that failed is over; the operator is told of its kind.
+    pub fn alarm(&self, code: Code, first: impl FnOnce() -> First) {
+        self.pulse.alarm.count(code, first);
+    }
+
+    /// Tells the operator what is due; `upstream` is the name of the block, empty for the requests
+    /// that come to none.
+    pub fn tick(&self, upstream: &str) {
+        let worked = || time_of(self.pulse.worked.load(Ordering::Relaxed));
+        let worked = (!upstream.is_empty()).then(worked);
+        self.pulse.alarm.tick(upstream, moment, worked);
+    }
 }
 
 impl Pulse {
+    /// Tells the operator what is left to tell, at the end.
+    pub fn close(&self, upstream: &str) {
+        self.alarm.close(upstream, moment());
+    }
+
     // Two workers that fail at one moment may each call theirs the first; both are then right to
     // the second.
     fn failed(&self, now: u64, for_all: bool) -> Standing {
@@ -96,6 +117,14 @@ fn milliseconds(time: SystemTime) -> u64 {
 /// To the second, as it is shown.
 fn time(milliseconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(milliseconds / 1000)
+}
+
+fn time_of(milliseconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(milliseconds)
+}
+
+fn moment() -> Moment {
+    Moment { now: Instant::now(), time: SystemTime::now() }
 }
 
 #[cfg(test)]

@@ -14,11 +14,12 @@ use http::request::Parts;
 use http::{Method, Uri, Version};
 
 use crate::config::LogFormat;
-use crate::diagnose::{self, Around, Cause, Code, Facts, IncidentId, Sent, Standing};
-use crate::telemetry::{Line, Stages};
+use crate::diagnose::{self, Around, Cause, Certainty, Code, Facts, IncidentId, Sent, Standing};
+use crate::telemetry::{self, Line, Stages};
 use crate::upstream::{Attempt, Failure, Permit};
 
 use super::Site;
+use super::alarm::{self, First};
 use super::client::Connection;
 
 /// The status that logs show for a client that left before an answer.
@@ -57,6 +58,7 @@ pub struct Record {
     pub status: Option<u16>,
     pub bytes: u64,
     pub cause: Option<Code>,
+    certainty: Option<Certainty>,
     fault: Option<&'static str>,
     pub incident: Option<IncidentId>,
     ended: bool,
@@ -89,6 +91,7 @@ impl Record {
             status: None,
             bytes: 0,
             cause: None,
+            certainty: None,
             fault: None,
             incident: None,
             ended: false,
@@ -114,26 +117,27 @@ impl Record {
     /// The response broke off after its head was sent.
     pub fn cut(&mut self, failure: &Failure) {
         let attempt = self.attempt_mut();
-        let (cause, _) = diagnose::classify(failure, attempt, &Facts::default());
-        self.broke(&cause);
+        let (cause, certainty) = diagnose::classify(failure, attempt, &Facts::default());
+        self.broke(&cause, certainty);
     }
 
     /// A file broke off after its head was sent.
     pub fn cut_file(&mut self, error: &io::Error) {
-        self.broke(&Cause::LocalStorageFailed { errno: error.raw_os_error() });
+        let errno = error.raw_os_error();
+        self.broke(&Cause::LocalStorageFailed { errno }, Certainty::Certain);
     }
 
-    fn broke(&mut self, cause: &Cause) {
-        self.fail(cause);
+    fn broke(&mut self, cause: &Cause, certainty: Certainty) {
+        self.fail(cause, certainty);
         self.incident = Some(self.site.incident_id());
         self.connection.cut.set(true);
         self.finish();
     }
 
     /// Notes the cause of the failure; the first one stays.
-    pub fn fail(&mut self, cause: &Cause) {
+    pub fn fail(&mut self, cause: &Cause, certainty: Certainty) {
         if self.cause.is_none() {
-            self.cause = Some(cause.code());
+            (self.cause, self.certainty) = (Some(cause.code()), Some(certainty));
             self.fault = match cause {
                 Cause::RequestInvalid { fault } => Some(fault.into()),
                 _ => None,
@@ -182,12 +186,39 @@ impl Record {
     }
 }
 
+impl Record {
+    /// Has the operator told of a failure that is his business.
+    fn alarm(&self, code: Code) {
+        if !alarm::concerns(code, self.status) {
+            return;
+        }
+        let fingers = &self.site.fingers;
+        let Some(finger) = self.upstream.map_or(fingers.last(), |number| fingers.get(number))
+        else {
+            return;
+        };
+        finger.alarm(code, || First {
+            at: Instant::now(),
+            incident: self.incident,
+            server: self
+                .attempt
+                .as_ref()
+                .map(|attempt| telemetry::escaped(LogFormat::Text, &attempt.server().to_string())),
+            status: self.status,
+            certainty: self.certainty,
+        });
+    }
+}
+
 impl Drop for Record {
     fn drop(&mut self) {
         self.heed_stderr();
         self.connection.in_flight.set(self.connection.in_flight.get().saturating_sub(1));
         if !self.ended && self.cause.is_none() {
             self.cause = Some(Code::ClientGone);
+        }
+        if let Some(code) = self.cause {
+            self.alarm(code);
         }
         let log = &self.site.log;
         if log.is_on() {

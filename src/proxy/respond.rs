@@ -175,7 +175,7 @@ fn page_of(
     received: Option<StatusCode>,
 ) -> Response<Body> {
     record.permit = None;
-    record.fail(&cause);
+    record.fail(&cause, certainty);
     let page = &site.config.page;
     let operator = asked.client.is_operator(&asked.parts.headers, page);
     let incident = site.incident_id();

@@ -42,8 +42,8 @@ pub fn replacement(
     let by_answer = || diagnose::answered(&received(answer, parts), &asked(parts, script));
     let found = by_script.or_else(|| (!sound).then(by_answer).flatten());
     if !attempt.upstream.replace_status.contains(&status.as_u16()) {
-        if let Some((cause, _)) = found {
-            record.fail(&cause);
+        if let Some((cause, certainty)) = found {
+            record.fail(&cause, certainty);
         }
         return None;
     }

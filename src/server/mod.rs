@@ -76,7 +76,8 @@ pub struct Running {
     tls: Arc<Terminator>,
     /// As configured, and as bound.
     listeners: Vec<(ListenAddress, ListenAddress)>,
-    /// Of each upstream, by its name: since when it fails outlives a reload.
+    /// Of each upstream, by its name: since when it fails outlives a reload. Requests that come to
+    /// none have the empty name.
     pulses: HashMap<String, Arc<Pulse>>,
     workers: Vec<(mpsc::UnboundedSender<Order>, JoinHandle<io::Result<()>>)>,
 }
@@ -175,7 +176,9 @@ impl Running {
             .collect();
         let watches: Vec<_> = shared.iter().map(|_| Arc::new(Watch::default())).collect();
         let pulse = |name: &String| self.pulses.get(name).cloned().unwrap_or_default();
-        let pulses: Vec<_> = config.upstreams.iter().map(|block| pulse(&block.name)).collect();
+        let names = config.upstreams.iter().map(|block| block.name.clone());
+        let names: Vec<String> = names.chain([String::new()]).collect();
+        let pulses: Vec<_> = names.iter().map(pulse).collect();
         // From here on nothing can fail: every worker takes the new generation.
         self.tls.replace(shelf);
         let mut applied = Vec::new();
@@ -197,8 +200,7 @@ impl Running {
             let _ = told.blocking_recv();
         }
         self.remove_sockets(&listeners);
-        let names = config.upstreams.iter().map(|block| block.name.clone());
-        self.pulses = names.zip(pulses).collect();
+        self.pulses = names.into_iter().zip(pulses).collect();
         (self.config, self.access, self.listeners) = (config, access, listeners);
         Ok(())
     }
@@ -241,6 +243,9 @@ impl Running {
                 Ok(Err(error)) => tracing::error!(%error, "a worker had no runtime"),
                 Err(_panic) => tracing::error!("a worker panicked"),
             }
+        }
+        for (name, pulse) in &self.pulses {
+            pulse.close(name);
         }
         self.remove_sockets(&[]);
         self.access.close();

@@ -49,7 +49,7 @@ pub struct Generation {
     pub shared: Vec<Arc<Shared>>,
     /// In the same order.
     pub watches: Vec<Arc<Watch>>,
-    /// In the same order.
+    /// In the same order, and one for the requests that come to none.
     pub pulses: Vec<Arc<Pulse>>,
     pub pages: Arc<Pages>,
     /// The configuration's listeners in order; a socket for those that are new.

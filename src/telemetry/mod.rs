@@ -8,5 +8,5 @@ mod notice;
 mod writer;
 
 pub use access::{Line, Stages, escaped};
-pub use notice::{FOR_JOURNAL, Notice};
+pub use notice::{FOR_JOURNAL, Fields, Notice};
 pub use writer::{AccessWriter, LineBuffer};

@@ -108,6 +108,18 @@ impl Program {
 
     /// The same, run by another command that ends with the program's path.
     pub fn start(lines: &str, command: impl FnOnce(&str) -> Command) -> Program {
+        Program::found(lines, command, |said| {
+            let (line, _) = said.split_once("listening on ")?.1.split_once('\n')?;
+            line.parse().ok()
+        })
+    }
+
+    /// The same, with another way to its address than what stderr has of it.
+    pub fn found(
+        lines: &str,
+        command: impl FnOnce(&str) -> Command,
+        address: impl Fn(&str) -> Option<SocketAddr>,
+    ) -> Program {
         let dir = tempfile::tempdir().unwrap();
         write_config(dir.path(), lines);
         let mut child = command(env!("CARGO_BIN_EXE_causeway"))
@@ -123,8 +135,7 @@ impl Program {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the program ended with {status}:\n{said}");
             }
-            let (line, _) = said.split_once("listening on ")?.1.split_once('\n')?;
-            line.parse().ok()
+            address(&said)
         });
         Program { address, child, dir }
     }
