@@ -177,9 +177,10 @@ fn reference_names_every_key() {
 
 /// Writes a certificate for shop.example and its key.
 fn certificate(folder: &Path, chain: &str, key: &str) {
-    let pair = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
-    std::fs::write(folder.join(chain), pair.cert.pem()).unwrap();
-    std::fs::write(folder.join(key), pair.signing_key.serialize_pem()).unwrap();
+    let pair = rcgen::generate_simple_self_signed(["shop.example".to_owned()]);
+    let pair = pair.expect("a certificate");
+    std::fs::write(folder.join(chain), pair.cert.pem()).expect("the chain is written");
+    std::fs::write(folder.join(key), pair.signing_key.serialize_pem()).expect("so is the key");
 }
 
 /// A FastCGI block that sets little: each row is what stands in it, and what is tried.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use causeway::config::{Config, KEYS, Key, Kind, Preset, TABLES, keys_of, parse, schema};
+use causeway::config::{Config, Key, Kind, Preset, TABLES, keys, keys_of, parse, schema};
 
 #[path = "support/schema.rs"]
 mod schema_of;
@@ -34,7 +34,7 @@ fn header(table: &str) -> String {
 /// A date is right nowhere but where a time is wanted: whoever complains of its type has read it.
 #[test]
 fn every_key_is_read_in_its_table() {
-    for key in KEYS.iter().filter(|key| !matches!(key.kind, Kind::Time)) {
+    for key in keys().filter(|key| !matches!(key.kind, Kind::Time)) {
         let said = problems(key, "1979-05-27");
         assert!(said.contains(", found a date"), "{}.{}: {said}", key.table, key.name);
     }
@@ -50,9 +50,9 @@ fn every_table_has_keys_and_stands_once() {
     }
     let order: Vec<&str> = TABLES.iter().map(|(table, _)| *table).collect();
     let places: Vec<_> =
-        KEYS.iter().map(|key| order.iter().position(|table| *table == key.table)).collect();
+        keys().map(|key| order.iter().position(|table| *table == key.table)).collect();
     assert!(places.is_sorted(), "keys are not in the order of the tables: {places:?}");
-    for key in KEYS {
+    for key in keys() {
         assert!(key.meaning.ends_with('.') && !key.meaning.contains("  "), "{}", key.name);
         let same = keys_of(key.table).filter(|other| other.name == key.name).count();
         assert_eq!(same, 1, "{}.{}", key.table, key.name);
@@ -107,7 +107,7 @@ fn literal(key: &Key) -> Option<String> {
 /// The bounds, words and zeros that manual and schema tell are those of the reader.
 #[test]
 fn bounds_and_words_are_those_of_the_reader() {
-    for key in KEYS {
+    for key in keys() {
         let says = |value: &str, wrong: &str| {
             let said = problems(key, value);
             assert_eq!(said.contains(wrong), !wrong.is_empty(), "{} = {value}: {said}", key.name);
@@ -216,7 +216,7 @@ fn the_schema_takes_what_the_reader_takes() {
         "unknown value",
     ];
     let (mut taken, mut refused) = (0, 0);
-    for key in KEYS {
+    for key in keys() {
         let examples = match &key.kind {
             Kind::Text(_) | Kind::Texts(_) | Kind::FilledTexts(_) => EXAMPLES.as_slice(),
             _ => &[],
@@ -339,7 +339,7 @@ fn the_annotated_configuration_has_every_key() {
             found.entry(place).or_default().push((bare != line, value));
         }
     }
-    for key in KEYS {
+    for key in keys() {
         let place = (key.table.to_owned(), key.name.to_owned());
         let Some(lines) = found.remove(&place) else {
             // In the line of the array that its table is an element of.

@@ -159,8 +159,8 @@ fn configuration() -> String {
     roff.text([italic(config::default_path().display().to_string())]);
     roff.control("SH", ["DESCRIPTION"]);
     for paragraph in [
-        "The file is TOML 1.0. Durations and sizes are strings with a unit: `\"250ms\"`, `\"10s\"`, \
-         `\"5m\"`, `\"1h\"`, `\"1d\"`; `\"512B\"`, `\"10kB\"`, `\"1MB\"`, `\"32KiB\"`, `\"1MiB\"`. \
+        "The file is TOML 1.0. Durations and sizes are strings with a unit: `\"250ms\"`, \
+         `\"10s\"`, `\"5m\"`, `\"1h\"`, `\"1d\"`; `\"512B\"`, `\"10kB\"`, `\"1MB\"`, `\"32KiB\"`, `\"1MiB\"`. \
          An unknown key is a mistake.",
         "`causeway check` reports every mistake at once, with its line and what would be right. \
          `systemctl reload causeway` takes a new configuration up without losing a request; with \
@@ -350,7 +350,7 @@ fn headless(section: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::KEYS;
+    use crate::config::keys;
 
     /// The text of a page without its fonts and escapes.
     fn plain(page: &str) -> String {
@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn every_key_is_described_with_its_default() {
         let page = plain(&configuration());
-        for key in KEYS {
+        for key in keys() {
             assert!(page.contains(&format!("\n{} = {}\n", key.name, shape(key))), "{}", key.name);
             if let Some(literal) = key.preset.literal() {
                 assert!(page.contains(&format!("Default: {literal}\n")), "{}", key.name);

@@ -39,6 +39,24 @@ pub struct Pair {
     pub key_is_open: bool,
 }
 
+/// What is to be told of a certificate that can be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remark {
+    Expired {
+        ago: Duration,
+    },
+    Expires {
+        left: Duration,
+    },
+    NotYetValid {
+        left: Duration,
+    },
+    /// Its key may be read by everybody on this host.
+    KeyIsOpen,
+    /// No client accepts it by any name (RFC 9525 section 2.1: the common name counts for nothing).
+    NoNames,
+}
+
 /// The hosts that a certificate is for: its subject alternative names (RFC 9525 section 6).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CertificateNames {
@@ -123,6 +141,57 @@ fn read_key(path: &Path) -> Result<(Arc<dyn SigningKey>, u32), Fault> {
         );
     };
     Ok((key, mode))
+}
+
+impl Pair {
+    /// What is to be told of it.
+    pub fn remarks(&self, now: SystemTime) -> Vec<Remark> {
+        let date = match (now.duration_since(self.not_after), self.not_before.duration_since(now)) {
+            (Ok(ago), _) => Some(Remark::Expired { ago }),
+            (Err(_), Ok(left)) if !left.is_zero() => Some(Remark::NotYetValid { left }),
+            (Err(left), _) if left.duration() < self.warned_before() => {
+                Some(Remark::Expires { left: left.duration() })
+            }
+            (Err(_), _) => None,
+        };
+        let open = self.key_is_open.then_some(Remark::KeyIsOpen);
+        let nameless = self.names.is_empty().then_some(Remark::NoNames);
+        date.into_iter().chain(nameless).chain(open).collect()
+    }
+
+    /// A client of ACME renews at a third of the lifetime (RFC 9773 section 4.2 leaves the time to
+    /// the authority; 30 of 90 days are usual): what is not renewed well after that, will not be.
+    fn warned_before(&self) -> Duration {
+        const DAYS_21: Duration = Duration::from_secs(21 * 86400);
+        let lifetime = self.not_after.duration_since(self.not_before).unwrap_or_default();
+        DAYS_21.min(lifetime / 3)
+    }
+}
+
+/// Follows `a certificate`, or its name.
+impl std::fmt::Display for Remark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Remark::Expired { ago } => write!(f, "expired {} ago", Rough(*ago)),
+            Remark::Expires { left } => write!(f, "expires in {}", Rough(*left)),
+            Remark::NotYetValid { left } => write!(f, "is not valid for {} yet", Rough(*left)),
+            Remark::KeyIsOpen => f.write_str("has a key that everybody on this host may read"),
+            Remark::NoNames => f.write_str("names no host (subjectAltName), so no client takes it"),
+        }
+    }
+}
+
+/// Whole days, or hours below two.
+struct Rough(Duration);
+
+impl std::fmt::Display for Rough {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.as_secs() / 3600 {
+            1 => f.write_str("1 hour"),
+            hours @ 0..48 => write!(f, "{hours} hours"),
+            hours => write!(f, "{} days", hours / 24),
+        }
+    }
 }
 
 fn read_limited(path: &Path) -> Result<(Vec<u8>, u32), Fault> {
@@ -351,5 +420,39 @@ mod tests {
             assert_eq!(names.covers(host), covered, "{host}");
         }
         assert_eq!(names.to_string(), "shop.example, *.wild.example, 192.0.2.1, 2001:db8::1");
+    }
+
+    /// Each row: days of the lifetime, days since its begin, and what is said.
+    #[test]
+    fn remarks_on_dates() {
+        let key = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap();
+        let der = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
+        let signing = any_supported_type(&der).unwrap();
+        let day = |days: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(days * 86400);
+        for (lifetime, passed, expected) in [
+            (90, 10, ""),
+            (90, 68, ""),
+            (90, 70, "expires in 20 days"),
+            (90, 89, "expires in 24 hours"),
+            (90, 90, "expired 0 hours ago"),
+            (90, 95, "expired 5 days ago"),
+            (6, 3, ""),
+            (6, 5, "expires in 24 hours"),
+            (397, 370, ""),
+            (397, 377, "expires in 20 days"),
+        ] {
+            let pair = Pair {
+                key: Arc::new(CertifiedKey::new(Vec::new(), signing.clone())),
+                names: CertificateNames { exact: vec!["a".to_owned()], ..Default::default() },
+                not_before: day(100),
+                not_after: day(100 + lifetime),
+                key_is_open: false,
+            };
+            let said: Vec<String> =
+                pair.remarks(day(100 + passed)).iter().map(ToString::to_string).collect();
+            assert_eq!(said.join("; "), expected, "{lifetime} {passed}");
+            let early = pair.remarks(day(97)).iter().map(ToString::to_string).next();
+            assert_eq!(early.as_deref(), Some("is not valid for 3 days yet"));
+        }
     }
 }

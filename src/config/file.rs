@@ -96,14 +96,11 @@ fn read(mut table: Table<'_>) -> Config {
     if let Some(client) = table.table("client") {
         config.client = read_client(client);
     }
-    let mut secure = Vec::new();
-    if let Some(table) = table.table("tls") {
-        (config.tls, secure) = tls::read(table);
-    }
+    let secure = table.table("tls").map(tls::read).unwrap_or_default();
     let named = table.value("upstream");
     let hint = "a block `[upstream.NAME]` with `servers`";
     let named = named.and_then(|value| table.as_table("upstream", value, hint));
-    let blocks = named.map_or(Vec::new(), |table| blocks(&table));
+    let blocks = named.map_or(Vec::new(), |table| blocks(&table, &secure));
     if let Some(page) = table.table("page") {
         config.page = read_page(page);
     }
@@ -113,8 +110,9 @@ fn read(mut table: Table<'_>) -> Config {
     table.finish();
 
     let default = config.listeners.remove(0).address;
-    config.listeners = routes::listeners(global, &secure, default, &blocks);
-    routes::note_both(mistakes, &config.listeners, &secure);
+    config.listeners = routes::listeners(global, &secure.listen, default, &blocks);
+    routes::note_both(mistakes, &config.listeners, &secure.listen);
+    config.tls = secure.tls;
     routes::note_collisions(mistakes, &config.listeners, &blocks);
     config.upstreams = blocks.into_iter().map(|block| Arc::new(block.upstream)).collect();
     config

@@ -11,6 +11,9 @@ mod file;
 mod glob;
 mod host;
 mod keys;
+mod keys_client;
+mod keys_page;
+mod keys_upstream;
 mod maintenance;
 mod named;
 mod nearest;
@@ -33,11 +36,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use balancers::Balancers;
-pub use certificate::{CertificateNames, Pair, PairFault, Side, read_pair};
+pub use certificate::{CertificateNames, Pair, PairFault, Remark, Side, read_pair};
 pub use error::{Fault, Problem, Problems, Row};
 pub use file::{LoadError, load, parse};
 pub use glob::{Endings, Glob};
-pub use keys::{Form, KEYS, Key, Kind, Preset, TABLES, header, keys_of};
+pub use keys::{Form, Key, Kind, Preset, TABLES, header, keys, keys_of};
 pub use maintenance::{Maintenance, time as maintenance_time};
 pub use named::{Objection, Place, Placed, TextFile, read_document};
 pub use nearest::nearest;
@@ -98,6 +101,8 @@ pub struct Upstream {
     pub files: Option<Files>,
     /// Statuses of complete answers whose page ours replaces: 400 to 599.
     pub replace_status: Vec<u16>,
+    /// Requests that came without TLS are sent to the same address with it.
+    pub redirect_to_https: bool,
     pub probe: Probe,
     /// Planned work that is under way, or has a switch.
     pub maintenance: Option<Maintenance>,
@@ -265,6 +270,25 @@ pub struct Client {
 pub struct Tls {
     /// The first is for clients that name no host, or an unknown one.
     pub certificates: Vec<Certificate>,
+    pub min_version: TlsVersion,
+    /// What every answer over TLS says; `None`: nothing.
+    pub hsts: Option<Hsts>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsVersion {
+    /// What some programs and devices still need, and no attack is known on as it is offered here.
+    #[default]
+    Tls12,
+    Tls13,
+}
+
+/// Strict-Transport-Security (RFC 6797): browsers ask for nothing but HTTPS from then on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hsts {
+    pub max_age: Duration,
+    /// Hosts below the one that said it are meant too.
+    pub subdomains: bool,
 }
 
 /// The files of one certificate, PEM both.
@@ -435,6 +459,7 @@ impl Upstream {
             tls: UpstreamTls::default(),
             files: None,
             replace_status: Vec::new(),
+            redirect_to_https: false,
             probe: Probe::Private,
             maintenance: None,
             rehearse: None,

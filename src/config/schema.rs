@@ -146,11 +146,11 @@ fn value(literal: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::KEYS;
+    use crate::config::keys;
 
     #[test]
     fn defaults_are_values() {
-        for key in KEYS {
+        for key in keys() {
             let literal = key.preset.literal();
             assert_eq!(literal.is_some(), of_key(key).get("default").is_some(), "{}", key.name);
         }

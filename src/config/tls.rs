@@ -9,7 +9,7 @@ use super::address::{self, absolute_path};
 use super::certificate::{PairFault, Side, read_pair};
 use super::error::Fault;
 use super::reader::{Table, wrong_type};
-use super::{Certificate, ListenAddress, Tls};
+use super::{Certificate, Hsts, ListenAddress, Tls, TlsVersion};
 
 const CERTIFICATES: &str = "e.g. certificates = [{ chain = \"/etc/ssl/shop/fullchain.pem\", \
                             key = \"/etc/ssl/shop/key.pem\" }]";
@@ -17,8 +17,19 @@ const CERTIFICATES: &str = "e.g. certificates = [{ chain = \"/etc/ssl/shop/fullc
 /// An address of `listen` and where it stands.
 pub type Listen = (ListenAddress, Range<usize>);
 
-/// Reads the table, and its listeners apart.
-pub fn read(mut table: Table<'_>) -> (Tls, Vec<Listen>) {
+/// The table, with what it says of other parts of the configuration.
+#[derive(Debug, Default)]
+pub struct Read {
+    pub tls: Tls,
+    pub listen: Vec<Listen>,
+    /// For upstream blocks that do not say it themselves.
+    pub redirect: bool,
+    /// Whether there is such a table at all.
+    pub there: bool,
+}
+
+/// Reads the table.
+pub fn read(mut table: Table<'_>) -> Read {
     let mistakes = table.mistakes;
     let lost_keys = mistakes.may_lack_keys(table.span.start);
     let texts = table.texts("listen");
@@ -36,9 +47,27 @@ pub fn read(mut table: Table<'_>) -> (Tls, Vec<Listen>) {
         let fault = Fault::new("`[tls]` has no `certificates`");
         mistakes.note(fault.expected(CERTIFICATES), table.span.clone());
     }
-    let tls = Tls { certificates: certificates(&mut table) };
+    let certificates = certificates(&mut table);
+    let mut min_version = TlsVersion::default();
+    let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
+    table.choice("min_version", &versions, &mut min_version);
+    let mut redirect = false;
+    table.flag("redirect_to_https", &mut redirect);
+    let hsts = hsts(&mut table);
     table.finish();
-    (tls, listen)
+    Read { tls: Tls { certificates, min_version, hsts }, listen, redirect, there: true }
+}
+
+/// Zero is a value: it takes back what was said before (RFC 6797 section 6.1.1).
+fn hsts(table: &mut Table<'_>) -> Option<Hsts> {
+    let max_age = table.duration_or_zero("hsts");
+    let mut subdomains = false;
+    table.flag("hsts_subdomains", &mut subdomains);
+    if !table.has("hsts") {
+        let fault = Fault::new("no host says anything of those below it without `hsts`");
+        table.note_at("hsts_subdomains", fault.expected("e.g. hsts = \"365d\""));
+    }
+    Some(Hsts { max_age: max_age?, subdomains })
 }
 
 fn certificates(table: &mut Table<'_>) -> Vec<Certificate> {

@@ -17,7 +17,9 @@ use super::host::{host_pattern, server_name, url_path};
 use super::maintenance::maintenance;
 use super::reader::Table;
 use super::server::server;
-use super::{Limits, ListenAddress, Probe, Scheme, Server, Timeouts, Upstream, UpstreamTls, site};
+use super::{
+    Limits, ListenAddress, Probe, Scheme, Server, Timeouts, Upstream, UpstreamTls, site, tls,
+};
 
 /// More connections than a host has ports towards one address, several times over.
 pub const CONNECTIONS_MAX: usize = 1_000_000;
@@ -39,7 +41,7 @@ pub struct Block {
 }
 
 /// Reads every block under `[upstream]`, in the order of the file.
-pub fn blocks(table: &Table<'_>) -> Vec<Block> {
+pub fn blocks(table: &Table<'_>, secure: &tls::Read) -> Vec<Block> {
     let mut blocks = Vec::new();
     for (name, value) in table.entries() {
         let written = name.get_ref().as_ref();
@@ -50,7 +52,7 @@ pub fn blocks(table: &Table<'_>) -> Vec<Block> {
         }
         let hint = "a block `[upstream.NAME]` with `servers`";
         if let Some(block) = table.as_table(written, value, hint) {
-            blocks.push(read(block, written, name.span()));
+            blocks.push(read(block, written, name.span(), secure));
         }
     }
     blocks
@@ -60,7 +62,7 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
 }
 
-fn read(mut table: Table<'_>, name: &str, name_span: Range<usize>) -> Block {
+fn read(mut table: Table<'_>, name: &str, name_span: Range<usize>, secure: &tls::Read) -> Block {
     let mistakes = table.mistakes;
     let lost_keys = mistakes.may_lack_keys(table.span.start);
 
@@ -86,6 +88,7 @@ fn read(mut table: Table<'_>, name: &str, name_span: Range<usize>) -> Block {
     upstream.limits = limits_for(fastcgi);
     upstream.files = site::files(&mut table, name, fastcgi);
     table.numbers("replace_status", ERROR_STATUSES, &mut upstream.replace_status);
+    upstream.redirect_to_https = redirect(&mut table, listen.is_some(), secure);
     let words = [("private", Probe::Private), ("always", Probe::Always), ("never", Probe::Never)];
     table.choice("probe", &words, &mut upstream.probe);
     upstream.maintenance = maintenance(&mut table);
@@ -106,6 +109,21 @@ fn read(mut table: Table<'_>, name: &str, name_span: Range<usize>) -> Block {
     }
     table.finish();
     Block { upstream, listen, name_span, routes_whole }
+}
+
+/// A block with listeners of its own is not reached over TLS: nothing is sent away from it.
+fn redirect(table: &mut Table<'_>, own_listeners: bool, secure: &tls::Read) -> bool {
+    let mut redirect = secure.redirect && !own_listeners;
+    table.flag("redirect_to_https", &mut redirect);
+    if redirect && !secure.there {
+        let fault = Fault::new("there is no HTTPS to redirect to");
+        table.note_at("redirect_to_https", fault.expected("a table `[tls]`"));
+    } else if redirect && own_listeners {
+        let fault = Fault::new("this block is not reached over TLS: it has a `listen` of its own");
+        let expected = "no `listen` here, or no `redirect_to_https`";
+        table.note_at("redirect_to_https", fault.expected(expected));
+    }
+    redirect
 }
 
 /// Whether the servers of a block speak FastCGI; `None`, and noted, if only some do.

@@ -138,6 +138,8 @@ pub enum RequestFault {
     ContentLengthWithTransferEncoding,
     TransferEncodingUnsupported,
     TransferEncodingOnHttp10,
+    /// The port speaks TLS, and the request came without.
+    PlainHttpOnTlsPort,
     /// Two fields become one CGI variable.
     FieldTwin,
     ChunkInvalid,

@@ -26,6 +26,7 @@ use crate::upstream::{
 use super::client::{Client, Connection, Upgrade};
 use super::closed::Closure;
 use super::headers::{self, Fields, Forward};
+use super::https;
 use super::local::{self, Found};
 use super::look;
 use super::record::Record;
@@ -70,7 +71,7 @@ pub async fn forward(
         }
         Ok(Served::Replaced(replaced)) => respond::replaced(site, record, *replaced, &asked),
         Ok(Served::File(answer)) => respond::file(*answer, record),
-        Ok(Served::Moved(location)) => respond::moved(location, record),
+        Ok(Served::Moved(status, location)) => respond::moved(status, location, record),
         Err((cause, certainty)) => {
             let closes = diagnose::entry(cause.code()).phase == diagnose::Phase::Request;
             let mut response = respond::failed(site, record, cause, certainty, &asked);
@@ -90,8 +91,8 @@ enum Served {
     /// Our page in place of the upstream's answer.
     Replaced(Box<Replaced>),
     File(Box<files::Answer>),
-    /// The folder's path with its slash.
-    Moved(HeaderValue),
+    /// The folder's path with its slash, or the same with TLS.
+    Moved(StatusCode, HeaderValue),
 }
 
 async fn answer(
@@ -115,8 +116,15 @@ async fn answer(
         return Err((Cause::NoUpstreamConfigured { host }, Certainty::Certain));
     };
     record.upstream = Some(number);
-    open(site, number)?;
     let pool = &site.pools[number];
+    if pool.upstream.redirect_to_https
+        && !connection.is_secure()
+        && let Some((status, location)) =
+            https::redirect(parts, client, connection.local, site.https_port)
+    {
+        return Ok(Served::Moved(status, location));
+    }
+    open(site, number)?;
     if let (Some(root), Some(files)) = (&site.roots[number], &pool.upstream.files) {
         if let Some(Rehearsal::FileErrno(errno)) = pool.upstream.rehearse {
             let refusal = files::Refusal::Forbidden { errno };
@@ -125,7 +133,7 @@ async fn answer(
         let found = local::find(root, files, parts).map_err(|cause| (cause, Certainty::Certain))?;
         return match found {
             Found::File(answer) => Ok(Served::File(answer)),
-            Found::Moved(location) => Ok(Served::Moved(location)),
+            Found::Moved(location) => Ok(Served::Moved(StatusCode::PERMANENT_REDIRECT, location)),
             Found::Script(script) => {
                 let asked = Asked { parts, client: *client };
                 // Boxed, since a request without a script would carry its size.

@@ -12,6 +12,7 @@ mod client;
 mod closed;
 mod forward;
 mod headers;
+mod https;
 mod local;
 mod look;
 mod pages;
@@ -28,7 +29,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 pub use body::Body;
@@ -76,6 +77,10 @@ pub struct Site {
     resolver: Resolver,
     log: Rc<LineBuffer>,
     random: Cell<u64>,
+    /// What every answer over TLS says.
+    strict: Option<HeaderValue>,
+    /// Where TLS is to be had.
+    https_port: Option<u16>,
     pages: Arc<Pages>,
     plates: RefCell<Plates>,
     /// Room for a request head, handed from one request to the next.
@@ -122,11 +127,18 @@ impl Site {
             resolver: Resolver::new(config.resolvers.clone()),
             log,
             random: Cell::new(std::hash::RandomState::new().build_hasher().finish() | 1),
+            strict: config.tls.hsts.as_ref().map(https::strict),
+            https_port: None,
             pages,
             plates: RefCell::default(),
             scratch: RefCell::default(),
             config,
         }
+    }
+
+    /// Tells the port of the first listener with TLS, which the configuration may leave open.
+    pub fn with_https_port(self, https_port: Option<u16>) -> Site {
+        Site { https_port, ..self }
     }
 
     /// What is due ten times a second: idle connections, files kept open, planned work, messages of
@@ -172,11 +184,17 @@ pub fn handle(
     async move {
         let fields = Fields::of(&parts.headers);
         record.host = fields.host.cloned();
-        if connection.served.get() > connection.admitted.get()
-            && let Some(rejection) = connection.rejection.take()
+        let refused = connection.served.get() > connection.admitted.get();
+        let rejection = refused.then(|| connection.rejection.take()).flatten();
+        let mut response = match rejection {
+            Some(rejection) => respond::rejected(&site, record, rejection),
+            None => forward::forward(&site, &connection, &parts, &fields, incoming, record).await,
+        };
+        if connection.is_secure()
+            && let Some(strict) = &site.strict
         {
-            return respond::rejected(&site, record, rejection);
+            https::insist(response.headers_mut(), strict);
         }
-        forward::forward(&site, &connection, &parts, &fields, incoming, record).await
+        response
     }
 }

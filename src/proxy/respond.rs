@@ -81,11 +81,12 @@ pub fn file(answer: files::Answer, mut record: Box<Record>) -> Response<Body> {
     response
 }
 
-/// A folder that was asked for without its slash; its relative links would lead astray.
-pub fn moved(location: HeaderValue, mut record: Box<Record>) -> Response<Body> {
-    record.status = Some(StatusCode::PERMANENT_REDIRECT.as_u16());
+/// A folder that was asked for without its slash, since its relative links would lead astray; or
+/// what is to be asked for with TLS.
+pub fn moved(status: StatusCode, location: HeaderValue, mut record: Box<Record>) -> Response<Body> {
+    record.status = Some(status.as_u16());
     let mut response = Response::new(Body::empty(record));
-    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    *response.status_mut() = status;
     response.headers_mut().insert(header::LOCATION, location);
     response
 }

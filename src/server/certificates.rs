@@ -5,12 +5,15 @@
 //! first of all is for clients that send none, or one that no certificate has.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::server::ClientHello;
 use rustls::{CipherSuite, ServerConfig, SignatureAlgorithm};
 
-use crate::config::{self, CertificateNames, Pair, PairFault, Tls};
+use crate::config::{self, CertificateNames, Pair, PairFault, Tls, TlsVersion};
 
 use super::tls::Suite;
 
@@ -18,6 +21,7 @@ use super::tls::Suite;
 #[derive(Debug, Default)]
 pub struct Shelf {
     leaves: Vec<Arc<Leaf>>,
+    pub min_version: TlsVersion,
     exact: HashMap<String, Vec<usize>>,
     /// By what follows `*.`.
     wildcards: HashMap<String, Vec<usize>>,
@@ -29,6 +33,8 @@ pub struct Shelf {
 #[derive(Debug)]
 pub struct Leaf {
     pub files: config::Certificate,
+    /// Of chain and key, as they were before they were read.
+    pub stamps: [Stamp; 2],
     pub pair: Pair,
     pub names: Arc<CertificateNames>,
     pub server: Arc<ServerConfig>,
@@ -42,15 +48,14 @@ impl Shelf {
     pub fn read(tls: &Tls, suite: &Suite) -> Result<Shelf, Vec<PairFault>> {
         let mut leaves = Vec::with_capacity(tls.certificates.len());
         for files in &tls.certificates {
-            let pair = config::read_pair(files)?;
-            leaves.push(Arc::new(Leaf::new(files.clone(), pair, suite)));
+            leaves.push(Arc::new(Leaf::read(files, suite, tls.min_version)?));
         }
-        Ok(Shelf::of(leaves))
+        Ok(Shelf::of(leaves, tls.min_version))
     }
 
     /// Puts certificates in order; the first is the default.
-    pub fn of(leaves: Vec<Arc<Leaf>>) -> Shelf {
-        let mut shelf = Shelf::default();
+    pub fn of(leaves: Vec<Arc<Leaf>>, min_version: TlsVersion) -> Shelf {
+        let mut shelf = Shelf { min_version, ..Shelf::default() };
         for (position, leaf) in leaves.iter().enumerate() {
             for name in leaf.names.exact() {
                 shelf.exact.entry(name.clone()).or_default().push(position);
@@ -88,10 +93,36 @@ impl Shelf {
 }
 
 impl Leaf {
-    pub fn new(files: config::Certificate, pair: Pair, suite: &Suite) -> Leaf {
+    /// Reads a certificate and its key.
+    ///
+    /// # Errors
+    /// Why they cannot be served.
+    pub fn read(
+        files: &config::Certificate,
+        suite: &Suite,
+        least: TlsVersion,
+    ) -> Result<Leaf, Vec<PairFault>> {
+        let stamps = stamps(files);
+        let pair = config::read_pair(files)?;
         let names = Arc::new(pair.names.clone());
-        let server = suite.server(pair.key.clone());
-        Leaf { files, pair, names, server }
+        let server = suite.server(pair.key.clone(), least);
+        Ok(Leaf { files: files.clone(), stamps, pair, names, server })
+    }
+
+    /// As the log and the metrics call it: its names, or its file where it has none.
+    pub fn shown(&self) -> String {
+        match self.names.is_empty() {
+            true => self.files.chain.display().to_string(),
+            false => self.names.to_string(),
+        }
+    }
+
+    /// Warns of what will, or does, keep clients from accepting it.
+    pub fn warn(&self, now: SystemTime) {
+        for remark in self.pair.remarks(now) {
+            let chain = self.files.chain.display();
+            tracing::warn!(names = %self.names, %chain, "a certificate {remark}");
+        }
     }
 
     /// Whether the client can verify what this key signs: it names a scheme of its kind, and a
@@ -102,6 +133,21 @@ impl Leaf {
         key.choose_scheme(hello.signature_schemes()).is_some()
             && hello.cipher_suites().iter().any(suits)
     }
+}
+
+/// What a file was like when it was looked at, links followed; `None`: not to be found.
+pub type Stamp = Option<[i64; 7]>;
+
+/// The stamps of chain and key: another one means that the file was written, or is another file.
+pub fn stamps(files: &config::Certificate) -> [Stamp; 2] {
+    let stamp = |path: &Path| {
+        let file = std::fs::metadata(path).ok()?;
+        let [device, inode, size] = [file.dev(), file.ino(), file.size()].map(u64::cast_signed);
+        // A copy may keep the time of writing; that of the last change it cannot.
+        let (changed, nanoseconds) = (file.ctime(), file.ctime_nsec());
+        Some([device, inode, size, file.mtime(), file.mtime_nsec(), changed, nanoseconds])
+    };
+    [stamp(&files.chain), stamp(&files.key)]
 }
 
 fn is_for(suite: CipherSuite, algorithm: SignatureAlgorithm) -> bool {

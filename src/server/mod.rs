@@ -6,9 +6,11 @@
 mod certificates;
 mod connection;
 pub(crate) mod gate;
+mod handshake;
 mod listener;
 mod proxied;
 pub(crate) mod proxy_header;
+mod renewal;
 mod socket;
 mod tls;
 mod worker;
@@ -19,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
+use std::time::SystemTime;
 
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -30,6 +33,7 @@ use crate::telemetry::AccessWriter;
 use crate::upstream::Shared;
 
 use listener::Bound;
+use renewal::Renewal;
 use tls::Terminator;
 use worker::{Generation, Order};
 
@@ -50,13 +54,17 @@ pub enum StartError {
     #[error("`workers` cannot change from {from} to {to} without a restart")]
     Workers { from: usize, to: usize },
     /// What `config::load` would have told with its place.
-    #[error("a certificate cannot be served: {}", .0.first().map_or("", |wrong| &wrong.fault.message))]
+    #[error("a certificate cannot be served: {}", first_fault(.0))]
     Certificate(Vec<config::PairFault>),
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
     /// What [`prove`] would have told with its place.
     #[error("the words of the configuration are wrong: {}", first(.0))]
     Pages(Vec<Objection>),
+}
+
+fn first_fault(faults: &[config::PairFault]) -> &str {
+    faults.first().map_or("", |wrong| &wrong.fault.message)
 }
 
 fn first(objections: &[Objection]) -> &str {
@@ -74,6 +82,8 @@ pub struct Running {
     config: Arc<Config>,
     access: AccessWriter,
     tls: Arc<Terminator>,
+    /// Where there are certificates.
+    renewal: Option<Renewal>,
     /// As configured, and as bound.
     listeners: Vec<(ListenAddress, ListenAddress)>,
     /// Of each upstream, by its name: since when it fails outlives a reload. Requests that come to
@@ -108,6 +118,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         config: config.clone(),
         access: access.clone(),
         tls,
+        renewal: None,
         listeners: Vec::new(),
         pulses: HashMap::new(),
         workers,
@@ -125,6 +136,12 @@ impl Running {
     /// The configuration in force.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Every certificate in force: its names, or its file where it has none, and its end.
+    pub fn certificates(&self) -> Vec<(String, SystemTime)> {
+        let shelf = self.tls.shelf();
+        shelf.leaves().iter().map(|leaf| (leaf.shown(), leaf.pair.not_after)).collect()
     }
 
     /// Puts another configuration into force. Connections and requests under way go on; listeners
@@ -147,6 +164,10 @@ impl Running {
     fn apply(&mut self, config: Arc<Config>, access: AccessWriter) -> Result<(), StartError> {
         let pages = Arc::new(Pages::of(&config.page).map_err(StartError::Pages)?);
         let shelf = self.tls.read(&config.tls).map_err(StartError::Certificate)?;
+        if !config.tls.certificates.is_empty() && self.renewal.is_none() {
+            let renewal = Renewal::start(self.tls.clone()).map_err(StartError::Thread)?;
+            self.renewal = Some(renewal);
+        }
         let count = self.workers.len();
         let mut listeners = Vec::new();
         let mut bound: Vec<Vec<(ListenAddress, Option<Bound>)>> =
@@ -180,6 +201,7 @@ impl Running {
         let names: Vec<String> = names.chain([String::new()]).collect();
         let pulses: Vec<_> = names.iter().map(pulse).collect();
         // From here on nothing can fail: every worker takes the new generation.
+        renewal::warn(&shelf);
         self.tls.replace(shelf);
         let mut applied = Vec::new();
         for ((orders, _), listeners) in self.workers.iter().zip(bound) {

@@ -117,6 +117,12 @@ impl GatedSocket {
         self.refuse(cause);
     }
 
+    /// Refuses a request of which these bytes were read elsewhere.
+    pub fn refuse_begun(&mut self, begun: &[u8], cause: Cause) {
+        self.carry.extend_from_slice(begun);
+        self.refuse(cause);
+    }
+
     /// Turns into a plain stream for a tunnel; `read` is what hyper had read ahead.
     pub fn open(&mut self, read: &[u8]) {
         let mut carry = BytesMut::from(read);

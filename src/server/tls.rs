@@ -7,11 +7,10 @@
 //! first two, the third would let requests be replayed (RFC 8446 section 8), and certificate
 //! authorities are giving up the last.
 
-use std::io::{self, Read};
-use std::sync::{Arc, RwLock};
+use std::io::Read;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::{self, Ticketer};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::server::{
@@ -19,14 +18,16 @@ use rustls::server::{
 };
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
 use crate::clock;
-use crate::config::{CertificateNames, PairFault, Tls};
+use crate::config::{CertificateNames, PairFault, Tls, TlsVersion};
 
 use super::certificates::Shelf;
+use super::handshake::{HandshakeFault, HandshakeLog};
 use super::socket::Socket;
 
 /// Sessions of clients of TLS 1.2 that take no tickets, for all workers together.
@@ -40,7 +41,8 @@ const HANDSHAKE: u8 = 22;
 #[derive(Debug)]
 pub struct Terminator {
     shelf: RwLock<Arc<Shelf>>,
-    suite: Suite,
+    pub suite: Suite,
+    pub log: HandshakeLog,
 }
 
 /// How TLS is spoken, whatever the certificate.
@@ -60,24 +62,22 @@ pub struct Secured {
     pub names: Arc<CertificateNames>,
 }
 
+/// What a client that came to a listener with TLS speaks.
+#[derive(Debug)]
+pub enum Met {
+    Tls(Secured),
+    /// HTTP without TLS, of which this has come: a visitor's mistake that is answered.
+    Plain {
+        socket: Socket,
+        begun: Vec<u8>,
+    },
+}
+
 /// What is spoken on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     Http1,
     Http2,
-}
-
-/// Why a handshake did not come about.
-#[derive(Debug)]
-pub enum HandshakeFault {
-    /// The client did not end it in time.
-    TimedOut,
-    /// The client left before its end.
-    Cut,
-    /// Something other than TLS came.
-    NotTls,
-    Io(io::Error),
-    Tls(rustls::Error),
 }
 
 impl Terminator {
@@ -86,7 +86,8 @@ impl Terminator {
     /// # Errors
     /// The system gives no random numbers.
     pub fn new() -> Result<Terminator, rustls::Error> {
-        Ok(Terminator { shelf: RwLock::default(), suite: Suite::new()? })
+        let suite = Suite::new()?;
+        Ok(Terminator { shelf: RwLock::default(), suite, log: HandshakeLog::default() })
     }
 
     /// Reads the certificates of a configuration.
@@ -99,42 +100,61 @@ impl Terminator {
 
     /// Puts certificates into force: new handshakes show them, connections go on.
     pub fn replace(&self, shelf: Shelf) {
-        let mut place = self.shelf.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut place = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
         *place = Arc::new(shelf);
+    }
+
+    /// The same, unless others than `old` are in force meanwhile. Says whether it was done.
+    pub fn replace_these(&self, old: &Arc<Shelf>, new: Shelf) -> bool {
+        let mut place = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+        let unchanged = Arc::ptr_eq(&place, old);
+        if unchanged {
+            *place = Arc::new(new);
+        }
+        unchanged
     }
 
     /// The certificates in force.
     pub fn shelf(&self) -> Arc<Shelf> {
-        self.shelf.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.shelf.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Does the handshake within `limit`.
     ///
     /// # Errors
     /// Why it did not come about.
-    pub async fn shake(&self, socket: Socket, limit: Duration) -> Result<Secured, HandshakeFault> {
+    pub async fn meet(&self, socket: Socket, limit: Duration) -> Result<Met, HandshakeFault> {
         let done = clock::within(limit, self.handshake(socket)).await;
         done.unwrap_or(Err(HandshakeFault::TimedOut))
     }
 
-    async fn handshake(&self, mut socket: Socket) -> Result<Secured, HandshakeFault> {
-        let accepted = hello(&mut socket).await?;
+    async fn handshake(&self, mut socket: Socket) -> Result<Met, HandshakeFault> {
+        let accepted = match hello(&mut socket).await? {
+            Hello::Tls(accepted) => accepted,
+            Hello::Plain(begun) => return Ok(Met::Plain { socket, begun }),
+        };
         let shelf = self.shelf();
         let Some(leaf) = shelf.choose(&accepted.client_hello()) else {
-            return Err(HandshakeFault::Tls(rustls::Error::NoCertificatesPresented));
+            return Err(HandshakeFault::Invalid(rustls::Error::NoCertificatesPresented));
         };
-        let started = StartHandshake::from_parts(accepted, socket);
-        let stream = started.into_stream(leaf.server.clone()).await.map_err(fault)?;
+        let started = StartHandshake::from_parts(*accepted, socket);
+        let stream = started.into_stream(leaf.server.clone()).await.map_err(HandshakeFault::of)?;
         let protocol = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::Http2,
             Some(_) | None => Protocol::Http1,
         };
-        Ok(Secured { socket: Box::new(stream), protocol, names: leaf.names.clone() })
+        let socket = Box::new(stream);
+        Ok(Met::Tls(Secured { socket, protocol, names: leaf.names.clone() }))
     }
 }
 
-/// Reads the client's first message.
-async fn hello(socket: &mut Socket) -> Result<Accepted, HandshakeFault> {
+/// A client's first message.
+enum Hello {
+    Tls(Box<Accepted>),
+    Plain(Vec<u8>),
+}
+
+async fn hello(socket: &mut Socket) -> Result<Hello, HandshakeFault> {
     let mut acceptor = Acceptor::default();
     let mut piece = vec![0; PIECE];
     let mut begun = false;
@@ -143,36 +163,33 @@ async fn hello(socket: &mut Socket) -> Result<Accepted, HandshakeFault> {
         if read == 0 {
             return Err(HandshakeFault::Cut);
         }
-        if !std::mem::replace(&mut begun, true) && piece[0] != HANDSHAKE {
-            return Err(HandshakeFault::NotTls);
+        if !std::mem::replace(&mut begun, true) {
+            match piece[0] {
+                HANDSHAKE => {}
+                // Every method in use is written in capitals.
+                b'A'..=b'Z' => {
+                    piece.truncate(read);
+                    return Ok(Hello::Plain(piece));
+                }
+                _ => return Err(HandshakeFault::NotTls),
+            }
         }
         let mut bytes: &[u8] = &piece[..read];
         while !bytes.is_empty() {
-            let taken: &mut dyn Read = &mut bytes;
-            acceptor.read_tls(taken).map_err(HandshakeFault::Io)?;
+            let from: &mut dyn Read = &mut bytes;
+            acceptor.read_tls(from).map_err(HandshakeFault::Io)?;
         }
         match acceptor.accept() {
-            Ok(Some(accepted)) => return Ok(accepted),
+            Ok(Some(accepted)) => return Ok(Hello::Tls(Box::new(accepted))),
             Ok(None) => {}
             Err((error, mut alert)) => {
                 let mut bytes = Vec::new();
                 // Writing into a Vec cannot fail; whether the client still listens is its own.
                 let _ = alert.write_all(&mut bytes);
                 let _ = socket.write_all(&bytes).await;
-                return Err(HandshakeFault::Tls(error));
+                return Err(HandshakeFault::of_tls(error));
             }
         }
-    }
-}
-
-/// tokio-rustls wraps what rustls says.
-fn fault(error: io::Error) -> HandshakeFault {
-    if error.kind() == io::ErrorKind::UnexpectedEof {
-        return HandshakeFault::Cut;
-    }
-    match error.downcast::<rustls::Error>() {
-        Ok(error) => HandshakeFault::Tls(error),
-        Err(error) => HandshakeFault::Io(error),
     }
 }
 
@@ -192,9 +209,13 @@ impl Suite {
     }
 
     /// What a handshake with this certificate is done by.
-    pub fn server(&self, key: Arc<CertifiedKey>) -> Arc<ServerConfig> {
+    pub fn server(&self, key: Arc<CertifiedKey>, least: TlsVersion) -> Arc<ServerConfig> {
+        let versions: &[&SupportedProtocolVersion] = match least {
+            TlsVersion::Tls12 => &[&TLS13, &TLS12],
+            TlsVersion::Tls13 => &[&TLS13],
+        };
         let builder = ServerConfig::builder_with_provider(self.provider.clone())
-            .with_protocol_versions(&[&TLS13, &TLS12])
+            .with_protocol_versions(versions)
             .expect("the provider has suites of both versions");
         let mut server =
             builder.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,16 +16,17 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::clock;
 use crate::config::{self, CertificateNames, Config, ListenAddress};
-use crate::diagnose::Cause;
+use crate::diagnose::{Cause, RequestFault};
 use crate::proxy::{Connection, Introduction, Pages, Pulse, Site, Watch};
 use crate::telemetry::{AccessWriter, LineBuffer};
 use crate::upstream::Shared;
 
 use super::connection;
+use super::handshake::HandshakeFault;
 use super::listener::Bound;
 use super::proxied;
 use super::socket::{GatedSocket, Socket};
-use super::tls::{Protocol, Terminator};
+use super::tls::{Met, Protocol, Terminator};
 
 /// Connections beyond the limit that are still told so; more are closed without a word.
 const TURNED_AWAY_MAX: usize = 64;
@@ -243,7 +244,13 @@ fn apply(
     };
     worker.client.replace(Rc::new(config.client.clone()));
     let secure: Vec<bool> = config.listeners.iter().map(|listener| listener.tls).collect();
+    let bound = wanted.iter().zip(&secure).find(|(_, secure)| **secure);
+    let https_port = bound.and_then(|((address, _), _)| match address {
+        ListenAddress::Tcp(address) => Some(address.port()),
+        ListenAddress::Unix(_) => None,
+    });
     let site = Site::new(config, &shared, &watches, &pulses, pages, buffer);
+    let site = site.with_https_port(https_port);
     worker.site.replace(Some(Rc::new(site)));
     listeners.retain(|address, listening| {
         let stays = wanted.iter().any(|(wanted, _)| wanted == address);
@@ -394,13 +401,33 @@ impl Opened {
     }
 
     async fn secure(self, socket: Socket) {
-        match self.worker.tls.shake(socket, self.limits.header_timeout).await {
-            Ok(secured) => {
+        let terminator = &self.worker.tls;
+        match terminator.meet(socket, self.limits.header_timeout).await {
+            Ok(Met::Tls(secured)) => {
                 let (protocol, names) = (secured.protocol, secured.names);
                 self.serve(Socket::Tls(secured.socket), protocol, Some(names)).await;
             }
-            Err(fault) => tracing::debug!(?fault, "a TLS handshake failed"),
+            Ok(Met::Plain { socket, begun }) => {
+                terminator.log.note(&HandshakeFault::PlainHttp, self.peer());
+                self.refuse(socket, &begun).await;
+            }
+            Err(fault) => terminator.log.note(&fault, self.peer()),
         }
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.ends.peer.map(|peer| peer.ip().to_canonical())
+    }
+
+    /// Answers a request that came without TLS where TLS is spoken.
+    async fn refuse(self, socket: Socket, begun: &[u8]) {
+        let Opened { worker, listening, ends, limits, .. } = self;
+        let number = listening.number.clone();
+        let connection = Rc::new(Connection::new(ends.peer, ends.local, number, None));
+        let mut socket = GatedSocket::new(socket, connection.clone(), limits);
+        let fault = RequestFault::PlainHttpOnTlsPort;
+        socket.refuse_begun(begun, Cause::RequestInvalid { fault });
+        connection::serve(worker, listening, socket, connection, Protocol::Http1).await;
     }
 
     async fn serve(

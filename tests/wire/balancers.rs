@@ -228,7 +228,7 @@ fn a_header_comes_before_tls() {
     for (number, header) in [LINE, BLOCK].into_iter().enumerate() {
         let name = "shop.example".try_into().unwrap();
         let tls = rustls::ClientConnection::new(std::sync::Arc::new(trust.clone()), name).unwrap();
-        let mut raw = std::net::TcpStream::connect(proxy.secure()).unwrap();
+        let raw = std::net::TcpStream::connect(proxy.secure()).unwrap();
         raw.set_read_timeout(Some(PATIENCE)).unwrap();
         // The ClientHello is glued to its end.
         let mut glue = Glue { raw, before: header.to_vec() };

@@ -1,0 +1,92 @@
+//! Rows of `keys`: the page and the log.
+
+use super::keys::Form::*;
+use super::keys::Kind::*;
+use super::keys::Preset::*;
+use super::keys::{Key, key};
+
+const PAGE: &str = "page";
+const LOG: &str = "log";
+
+/// In the order of the tables.
+pub const KEYS: &[Key] = &[
+    key(
+        PAGE,
+        "operators",
+        Texts(Network),
+        Value("[\"127.0.0.0/8\", \"::1/128\"]"),
+        "Who sees evidence: the networks of operators.",
+    ),
+    key(
+        PAGE,
+        "trusted_proxies",
+        Texts(Network),
+        Value("[]"),
+        "Whose X-Forwarded-For and Forwarded we believe.",
+    ),
+    key(
+        PAGE,
+        "contact",
+        Text(Contact),
+        Without("nobody is named"),
+        "Shown to visitors: a mailto:, https:// or http:// address.",
+    ),
+    key(
+        PAGE,
+        "languages",
+        FilledTexts(Language),
+        Without("every language there is, English first"),
+        "The languages of the pages, chosen by Accept-Language; the first is for whoever reads \
+         none of them.",
+    ),
+    key(
+        PAGE,
+        "words",
+        FilledTexts(File),
+        Without("our own alone"),
+        "Files with words of your own: each changes the words of a language or adds one.",
+    ),
+    key(
+        PAGE,
+        "template",
+        Text(File),
+        Without("the page of ours"),
+        "An HTML template of your own in place of our page.",
+    ),
+    key(
+        PAGE,
+        "style",
+        Text(File),
+        Without("ours alone"),
+        "A style sheet: in a template it is `style`, else it follows ours.",
+    ),
+    key(
+        PAGE,
+        "operator_fixes",
+        Choice(&["everyone", "operators"]),
+        Value("\"everyone\""),
+        "Who sees what an operator can do.",
+    ),
+    key(PAGE, "gateway_timeout", Numbered(&[502, 504]), Value("502"), "The status of a timeout."),
+    key(
+        LOG,
+        "access",
+        ChoiceOrPath(&["stdout", "off"]),
+        Value("\"stdout\""),
+        "Where the access log goes. A file is opened anew on SIGUSR1.",
+    ),
+    key(
+        LOG,
+        "format",
+        Choice(&["json", "combined", "text"]),
+        Value("\"json\""),
+        "The access log's format.",
+    ),
+    key(
+        LOG,
+        "level",
+        Choice(&["error", "warn", "info", "debug", "trace"]),
+        Value("\"info\""),
+        "How much the daemon says of itself.",
+    ),
+];
