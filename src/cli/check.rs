@@ -30,6 +30,9 @@ fn summary(path: &Path, config: &Config) -> String {
         count => format!("{count} upstreams"),
     };
     let mut text = format!("{}: no problems; {upstreams}\n", path.display());
+    for remark in server::remarks(config) {
+        text.push_str(&format!("note: {remark}\n"));
+    }
     let languages = Languages::of(&config.page).unwrap_or_default();
     for Partial { language, base, missing } in languages.partial() {
         text.push_str(&format!("note: {missing} words of `{language}` are those of `{base}`\n"));

@@ -34,6 +34,7 @@ pub enum FixId {
     ContactIsp,
     // Ours, for what the documents do not speak of.
     CheckAddress,
+    UseHttps,
     SmallerUpload,
     ComeBack,
 
@@ -153,6 +154,7 @@ const OWN_SIDE: &[FixId] = &[
     FixId::ClearCache,
     FixId::UpdateBrowser,
     FixId::CheckProxyVpn,
+    FixId::UseHttps,
     FixId::ContactSite,
 ];
 /// The visitor's connection is slow or breaks.

@@ -71,6 +71,22 @@ fn first(objections: &[Objection]) -> &str {
     objections.first().map_or("", |objection| &objection.problem.message)
 }
 
+fn first_fault(faults: &[config::PairFault]) -> &str {
+    faults.first().map_or("", |wrong| &wrong.fault.message)
+}
+
+/// What is to be told of certificates that can be served, a line each: dates, keys that are open.
+pub fn remarks(config: &Config) -> Vec<String> {
+    let now = SystemTime::now();
+    let mut lines = Vec::new();
+    for files in &config.tls.certificates {
+        let pair = config::read_pair(files).map(|pair| pair.remarks(now)).unwrap_or_default();
+        let line = |remark| format!("the certificate `{}` {remark}", files.chain.display());
+        lines.extend(pair.iter().map(line));
+    }
+    lines
+}
+
 /// What is wrong with the words and pages that a configuration names: what `config::load` asks.
 pub fn prove(page: &config::Page) -> Vec<Objection> {
     Pages::of(page).err().unwrap_or_default()

@@ -42,6 +42,7 @@ impl List<'_> {
             | F::ContactSite
             | F::ContactIsp
             | F::CheckAddress
+            | F::UseHttps
             | F::SmallerUpload
             | F::ComeBack => {}
 

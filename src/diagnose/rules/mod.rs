@@ -8,7 +8,7 @@ use memchr::memmem;
 use crate::config::Scheme;
 use crate::diagnose::cause::{Cause as C, Code};
 use crate::diagnose::facts::Port;
-use crate::diagnose::faults::{CertFault, ForbiddenReason, Protocol, RejectReason};
+use crate::diagnose::faults::{CertFault, ForbiddenReason, Protocol, RejectReason, RequestFault};
 use crate::diagnose::fixes::FixId::{self, *};
 use crate::diagnose::hop::{Failed, Hop};
 use crate::diagnose::matching::Site;
@@ -49,7 +49,7 @@ impl Rule {
 pub struct Rules(u64);
 
 /// Every rule.
-const RULES: [Rule; 52] = [
+const RULES: [Rule; 54] = [
     // Where the server is.
     rule(|_, site| site.moved, &[CheckDns], &["addresses_now", "addresses_before"]),
     rule(
@@ -220,6 +220,19 @@ const RULES: [Rule; 52] = [
         &[ProtocolAgree],
         &["protocol"],
     ),
+    // Nothing of what the client keeps has brought it to a port that speaks TLS.
+    rule(|cause, _| is_plain_on_tls(cause), &[UseHttps, FixRequest], &["fault"]).without(&[
+        Reload,
+        ClearCookies,
+        PrivateMode,
+        OtherBrowser,
+        NewSession,
+        ClearCache,
+        UpdateBrowser,
+        CheckProxyVpn,
+    ]),
+    rule(|cause, _| is(cause, &[Code::RequestInvalid]) && !is_plain_on_tls(cause), &[], &[])
+        .without(&[UseHttps]),
     // Headers.
     rule(largest_is_set_cookie, &[ShrinkCookies, ClearCookies], &["largest"]),
     // What the site sends is too large, and none of it is the visitor's.
@@ -463,6 +476,10 @@ fn largest(cause: &C) -> Option<&str> {
         return None;
     };
     largest.first().map(|(name, _)| name.as_str())
+}
+
+fn is_plain_on_tls(cause: &C) -> bool {
+    matches!(cause, C::RequestInvalid { fault: RequestFault::PlainHttpOnTlsPort })
 }
 
 fn largest_is_set_cookie(cause: &C, _: &Site<'_>) -> bool {

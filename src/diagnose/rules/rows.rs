@@ -7,7 +7,9 @@ use crate::diagnose::around::{Around, Memory};
 use crate::diagnose::cause::{Cause as C, Code};
 use crate::diagnose::dns::{Extended, Lookup};
 use crate::diagnose::facts::{Port, Queue};
-use crate::diagnose::faults::{CertFault, CgiFault, ForbiddenReason, Protocol, RejectReason};
+use crate::diagnose::faults::{
+    CertFault, CgiFault, ForbiddenReason, Protocol, RejectReason, RequestFault,
+};
 use crate::diagnose::fixes::FixId::{self, *};
 use crate::diagnose::hop::{Failed, Hop};
 use crate::diagnose::unreached::{ConnectFault, IcmpError, UnreachableReason};
@@ -214,11 +216,14 @@ pub fn peer_rows() -> Vec<Row> {
     };
     let servfail = |code| C::DnsServerFailure { name: name(), rcode: 2, lookup: lookup(code) };
     let resolver = |errno| C::DnsResolverUnreachable { name: name(), errno, lookup: lookup(0) };
+    let invalid = |fault| C::RequestInvalid { fault };
     let reset = |code| C::H2StreamReset { code, received_bytes: 0 };
     let plugin = "in /var/www/wp-content/plugins/shop/shop.php on line 3";
     use Failed::{Behind, Itself};
     vec![
         (servfail(9), around(), Reload, CheckDns, &[]),
+        (invalid(RequestFault::BareLf), around(), Reload, FixRequest, &[]),
+        (invalid(RequestFault::PlainHttpOnTlsPort), around(), UseHttps, FixRequest, &["fault"]),
         (servfail(17), around(), Reload, CheckFirewall, &["info_code"]),
         (servfail(22), around(), Reload, CheckConnectivity, &["info_code"]),
         (resolver(Some(111)), around(), Reload, CheckDns, &[]),
