@@ -37,6 +37,9 @@ const PIECE: usize = 4096;
 /// The first byte of every TLS connection: a record of a handshake (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 22;
 
+/// A fatal alert, protocol_version (RFC 5246 section 7.2.2), as a client of TLS 1.0 reads it.
+const PROTOCOL_VERSION: [u8; 7] = [21, 3, 1, 0, 2, 2, 70];
+
 /// What all handshakes share. Outlives reloads, so that sessions are resumed across them.
 #[derive(Debug)]
 pub struct Terminator {
@@ -154,6 +157,15 @@ enum Hello {
     Plain(Vec<u8>),
 }
 
+/// Whether a first message ends at TLS 1.1: those after it say 1.2 in this place, and more in an
+/// extension (RFC 8446 section 4.1.2). rustls finds other things missing first and names those.
+fn is_old(record: &[u8]) -> bool {
+    const CLIENT_HELLO: u8 = 1;
+    // The record's head has 5 bytes, the message's 4 (RFC 5246 sections 6.2.1 and 7.4).
+    matches!(record, [_, _, _, _, _, CLIENT_HELLO, _, _, _, major, minor, ..]
+        if (*major, *minor) < (3, 3))
+}
+
 async fn hello(socket: &mut Socket) -> Result<Hello, HandshakeFault> {
     let mut acceptor = Acceptor::default();
     let mut piece = vec![0; PIECE];
@@ -172,6 +184,10 @@ async fn hello(socket: &mut Socket) -> Result<Hello, HandshakeFault> {
                     return Ok(Hello::Plain(piece));
                 }
                 _ => return Err(HandshakeFault::NotTls),
+            }
+            if is_old(&piece[..read]) {
+                let _ = socket.write_all(&PROTOCOL_VERSION).await;
+                return Err(HandshakeFault::NoCommonVersion);
             }
         }
         let mut bytes: &[u8] = &piece[..read];

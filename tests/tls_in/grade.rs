@@ -1,0 +1,60 @@
+//! What testssl.sh finds: the versions that are meant, and nothing that deserves a warning.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::backend::Backend;
+use super::certificates::{Certificates, EC, NAME, RSA};
+use super::proxy::Proxy;
+
+/// Findings that come from the test's own authority and address, by their id.
+const OF_THE_TEST: [(&str, &str); 0] = [];
+
+#[test]
+fn testssl_finds_nothing() {
+    let certificates = Certificates::new();
+    certificates.write("shop", &[NAME], EC);
+    certificates.write("shop-rsa", &[NAME], RSA);
+    let backend = Backend::start();
+    let site = format!("[upstream.site]\nservers = [\"http://{}\"]\n", backend.address);
+    let tls = format!("{}hsts = \"365d\"\n", certificates.lines(&["shop", "shop-rsa"]));
+    let proxy = Proxy::start(&tls, &site);
+    let report = proxy.path("report.json");
+    let mut testssl = Command::new("testssl");
+    testssl.args(["--quiet", "--warnings", "off", "--color", "0", "--nodns", "none"]);
+    testssl.args(["--ip", "127.0.0.1", "--add-ca"]).arg(certificates.ca());
+    testssl.args(["--protocols", "--std", "--server-defaults", "--server-preference", "--fs"]);
+    testssl.args(["--vulnerable", "--headers", "--jsonfile"]).arg(&report);
+    let output = testssl.arg(format!("{NAME}:{}", proxy.secure)).output();
+    let output = output.expect("this test needs testssl.sh: apt-get install testssl.sh");
+    let text = std::fs::read_to_string(&report).unwrap_or_default();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let findings: Vec<Value> = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{error} in its report:\n{text}\n{said}"));
+    assert!(findings.len() > 50, "{said}");
+    let finding = |id: &str| {
+        let row = findings.iter().find(|row| row["id"] == id);
+        row.map_or("", |row| row["finding"].as_str().unwrap_or_default())
+    };
+    for (id, offered) in [
+        ("SSLv2", false),
+        ("SSLv3", false),
+        ("TLS1", false),
+        ("TLS1_1", false),
+        ("TLS1_2", true),
+        ("TLS1_3", true),
+    ] {
+        let found = finding(id);
+        assert_eq!(found.starts_with("offered"), offered, "{id}: {found}");
+        assert!(!found.is_empty(), "{id} was not tried: {said}");
+    }
+    let weighty = |row: &&Value| {
+        let severity = row["severity"].as_str().unwrap_or_default();
+        let id = row["id"].as_str().unwrap_or_default();
+        let known = OF_THE_TEST.iter().any(|(name, _)| id.starts_with(name));
+        !matches!(severity, "OK" | "INFO" | "DEBUG") && !known
+    };
+    let found: Vec<_> = findings.iter().filter(weighty).collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
