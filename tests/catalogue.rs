@@ -5,7 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use causeway::diagnose::{
-    self, Audience, Cause, Code, FixId, Question, ReasonId, Received, fix_ids, languages, reasons,
+    self, Audience, Cause, Code, Event, FixId, MessageId, Question, ReasonId, Received, fix_ids,
+    languages, reasons,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -247,4 +248,23 @@ fn a_blank_page_is_no_success() {
         let (cause, _): (Cause, _) = diagnose::by_status(&received);
         assert!(diagnose::is_received(cause.code()), "{status}");
     }
+}
+
+/// Journals of years are filed by these, and scripts look for them: an id never changes, and a name
+/// that is given up keeps its line here.
+#[test]
+fn the_ids_of_messages_are_for_ever() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/message_ids.txt");
+    let text = std::fs::read_to_string(path).unwrap();
+    let kept: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let causes = Code::all().map(|code| (code.name(), MessageId::from(code)));
+    let events = Event::all().map(|event| (event.name(), MessageId::from(event)));
+    let lines = causes.chain(events).map(|(name, id)| format!("{id} {name}"));
+    let missing: Vec<_> = lines.filter(|line| !kept.contains(&line.as_str())).collect();
+    // A line with the name of one of these and another id means that the id has changed.
+    let changed = missing.iter().filter_map(|line| line.split_once(' ')).find(|(_, name)| {
+        kept.iter().filter_map(|line| line.split_once(' ')).any(|(_, other)| other == *name)
+    });
+    assert_eq!(changed, None, "another id for a message that had one");
+    assert!(missing.is_empty(), "to be added to {path}:\n{}", missing.join("\n"));
 }

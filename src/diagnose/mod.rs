@@ -3,10 +3,10 @@
 //! `cause` is the list, `faults` parts of its evidence, `catalog` its meaning, `evidence` its
 //! values in print, `reasons` what lies behind it, `fixes` what to do, `matching` and its `rules`
 //! in which order, by what is `around`, `look` and `commands` what to type on a host of this
-//! `layout`, with PHP's files in `fpm`, `text` the words, `report` the result. `classify`,
-//! `connect`, `dns`, `tls` and `fastcgi` decide from failures, `said` and `answer` from answers
-//! that are whole, `hop` finds who made one by its `signs`; `facts` are what `probe` found on this
-//! host. Nothing but `probe` opens anything or waits.
+//! `layout`, with PHP's files in `fpm`, `text` the words, `report` the result, `message` its id in
+//! a journal. `classify`, `connect`, `dns`, `tls` and `fastcgi` decide from failures, `said` and
+//! `answer` from answers that are whole, `hop` finds who made one by its `signs`; `facts` are what
+//! `probe` found on this host. Nothing but `probe` opens anything or waits.
 
 mod answer;
 mod around;
@@ -73,8 +73,9 @@ pub use report::{
 pub use rules::Rules;
 pub use said::{Sent, is_quiet, said};
 pub use text::{
-    CauseWords, Counted, FixWords, Languages, PageWords, Partial, ReasonWords, Step, System, Words,
-    cause_sources, english, fix_sources, languages, reason_sources, source,
+    CauseWords, Counted, FixWords, Languages, MessageWords, PageWords, Partial, ReasonWords, Step,
+    System, Words, cause_sources, english, fix_sources, languages, messages, reason_sources,
+    source,
 };
 pub use unreached::{
     ConnectFault, IcmpError, IcmpMessage, IcmpSender, ProhibitedReason, UnreachableReason,

@@ -1,11 +1,12 @@
 //! The words: titles, explanations, reasons and fixes, by id.
 //!
-//! Each language is a folder of four TOML files, compiled in and read once; a test proves it
+//! Each language is a folder of five TOML files, compiled in and read once; a test proves it
 //! complete. No words of a page stand anywhere else, but for those of the operator's own files,
-//! which `own` lays over them; `languages` are those of one site. `plural` puts a number into
-//! words, `sources` says where each entry comes from. Pure.
+//! which `own` lays over them; `languages` are those of one site, `messages` those of a journal's
+//! catalogue. `plural` puts a number into words, `sources` says where each entry comes from. Pure.
 
 mod languages;
+mod messages;
 mod own;
 mod plural;
 mod sources;
@@ -23,6 +24,7 @@ use super::fixes::FixId;
 use super::reasons::ReasonId;
 
 pub use languages::{Languages, Partial};
+pub use messages::{MessageWords, messages};
 pub use plural::Counted;
 pub use sources::{cause_sources, fix_sources, reason_sources, source};
 
@@ -178,6 +180,8 @@ struct Source {
     causes: &'static str,
     fixes: &'static str,
     reasons: &'static str,
+    /// Of a journal's catalogue; no part of [`Words`].
+    messages: &'static str,
 }
 
 macro_rules! sources {
@@ -188,6 +192,7 @@ macro_rules! sources {
             causes: include_str!(concat!($language, "/causes.toml")),
             fixes: include_str!(concat!($language, "/fixes.toml")),
             reasons: include_str!(concat!($language, "/reasons.toml")),
+            messages: include_str!(concat!($language, "/messages.toml")),
         }),*]
     };
 }
