@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod journal;
+
 use support::sandbox::Sandbox;
 
 #[test]
