@@ -7,13 +7,16 @@ use std::env;
 use std::fmt;
 use std::io::{self, IsTerminal};
 
-use tracing::field::{Field, Visit};
+use tracing::field::{Field, Value, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Subscriber};
 use tracing_journald::{Priority, PriorityMappings};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::{MakeVisitor, VisitFmt, VisitOutput};
 use tracing_subscriber::fmt::format::{DefaultFields, DefaultVisitor, Writer};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::Level;
 use crate::telemetry::FOR_JOURNAL;
@@ -31,7 +34,8 @@ pub fn trace(level: Level) {
                     // CAUSE, not F_CAUSE.
                     .with_field_prefix(None)
                     .with_priority_mappings(priorities());
-                let _ = tracing_subscriber::registry().with(filter(level)).with(layer).try_init();
+                let layers = tracing_subscriber::registry().with(filter(level)).with(Whole(layer));
+                let _ = layers.try_init();
             }
             // What is written to stderr comes to the same journal, without fields.
             Err(error) => {
@@ -90,6 +94,81 @@ fn filter(level: Level) -> EnvFilter {
     EnvFilter::new(format!("warn,causeway={level}"))
 }
 
+/// Puts the fields that stand beside a message into its text too, as a stream shows them: what a
+/// journal shows of a message is its text, unless it is asked for more.
+struct Whole<L>(L);
+
+impl<S, L> Layer<S> for Whole<L>
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+    L: Layer<S>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        self.0.on_new_span(attributes, id, context);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        self.0.on_record(id, values, context);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let fields = event.metadata().fields();
+        if !fields.iter().any(|field| is_beside(&field)) {
+            return self.0.on_event(event, context);
+        }
+        let mut said = Said::default();
+        event.record(&mut said);
+        let Some((some, _)) = said.values.first() else { return };
+        // The same fields, as the macros of tracing put them together.
+        let mut values: [(&Field, Option<&dyn Value>); FIELDS_MAX] = [(some, None); FIELDS_MAX];
+        for (slot, (field, value)) in values.iter_mut().zip(&said.values) {
+            let is_text = field.name() == TEXT;
+            *slot = (field, Some(if is_text { &said.text } else { value }));
+        }
+        self.0.on_event(&Event::new(event.metadata(), &fields.value_set(&values)), context);
+    }
+}
+
+/// As many as tracing lets an event have.
+const FIELDS_MAX: usize = 32;
+
+/// The field of a message's text.
+const TEXT: &str = "message";
+
+/// What an event says.
+#[derive(Default)]
+struct Said {
+    values: Vec<(Field, String)>,
+    /// The text with all that stands beside it.
+    text: String,
+}
+
+impl Visit for Said {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value.to_owned(), &format!("{value:?}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let value = format!("{value:?}");
+        self.add(field, value.clone(), &value);
+    }
+}
+
+impl Said {
+    fn add(&mut self, field: &Field, value: String, shown: &str) {
+        if field.name() == TEXT {
+            self.text.insert_str(0, &value);
+        } else if is_beside(field) {
+            self.text.push_str(&format!(" {}={shown}", field.name()));
+        }
+        self.values.push((field.clone(), value));
+    }
+}
+
+fn is_beside(field: &Field) -> bool {
+    field.name() != TEXT && is_shown(field)
+}
+
 /// The usual fields, without those that are for the journal alone.
 struct Text;
 
@@ -141,7 +220,51 @@ fn is_shown(field: &Field) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// Keeps what a journal would get.
+    #[derive(Default, Clone)]
+    struct Kept(Arc<Mutex<Vec<String>>>);
+
+    impl<S: Subscriber> Layer<S> for Kept {
+        fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+            let mut said = Said::default();
+            event.record(&mut said);
+            let fields = said.values.iter().map(|(field, value)| format!("{field}: {value}"));
+            self.0.lock().unwrap().extend(fields);
+        }
+    }
+
+    #[test]
+    fn a_journal_gets_what_stands_beside_a_text_in_it_and_by_itself() {
+        let kept = Kept::default();
+        let layers = tracing_subscriber::registry().with(Whole(kept.clone()));
+        tracing::subscriber::with_default(layers, || {
+            let error = io::Error::from_raw_os_error(2);
+            let said = "a \"b\"";
+            tracing::error!(%error, said, lines = 3, _cause = "x", "cannot {}", "write");
+            tracing::info!(_cause = "x", "plain");
+            tracing::info!(lines = 3);
+        });
+        let kept = kept.0.lock().unwrap();
+        let told = [
+            "error: No such file or directory (os error 2)",
+            "said: a \"b\"",
+            "lines: 3",
+            "_cause: x",
+            "message: cannot write error=No such file or directory (os error 2) \
+             said=\"a \\\"b\\\"\" lines=3",
+            "_cause: x",
+            "message: plain",
+            "lines: 3",
+        ];
+        let (mut kept, mut told): (Vec<_>, Vec<_>) = (kept.clone(), told.map(str::to_owned).into());
+        kept.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(kept, told);
+    }
 
     #[test]
     fn a_stream_is_known_by_both_of_its_numbers() {
