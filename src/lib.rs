@@ -17,7 +17,7 @@
 //! | `upstream` | one exchange with one upstream: resolve, connect, TLS, send, head, body |
 //! | [`diagnose`] | from a failure to its cause, the catalogue of causes, fixes and words |
 //! | [`page`] | from a report to bytes: HTML, problem+json, text, and `Proxy-Status` |
-//! | `telemetry` | one line in the access log for each request |
+//! | `telemetry` | one line in the access log for each request; our own messages |
 //! | `proxy` | the path of one request; the only room that sees both sides |
 //! | [`server`] | downstream: listeners, workers, connections, limits, reload, drain |
 //! | [`demo`] | backends that fail in every way, and the table of scenarios |
@@ -35,7 +35,8 @@
 //!     Err(failure)    another server or a fresh connection where that is safe, else
 //!       diagnose      Failure + Attempt + Facts -> Cause -> Entry, fixes -> Report
 //!       page          audience, language and format -> bytes
-//! telemetry           one line, with the cause, also when the client has left
+//! telemetry           one line, with the cause, also when the client has left; a message for the
+//!                     operator, one a kind of failure and minute
 //! ```
 //!
 //! `Failure` is the error: what was observed on the wire. [`diagnose::Cause`] is the diagnosis: one
@@ -68,7 +69,8 @@
 //!    in `diagnose/rules` says so.
 //! 3. A test stops for its words in `diagnose/text/LANGUAGE/causes.toml`, each language of them,
 //!    and for its sources beside; another for its row in `demo/rows/`: a backend that fails so.
-//!    `tests/scenarios.rs` runs the row, `tests/browser` looks at the page.
+//!    `tests/scenarios.rs` runs the row, `tests/browser` looks at the page. A third keeps the id
+//!    of its message: `CAUSEWAY_BLESS=1 cargo test --test catalogue` adds it.
 //! 4. Decide it in `diagnose/classify.rs`; if the wire shows something new, a variant in
 //!    `upstream/failure.rs` comes first.
 
