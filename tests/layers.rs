@@ -36,6 +36,7 @@ const PURE: &[&str] = &[
     "files/media.rs",
     "proxy/cgi.rs",
     "proxy/https.rs",
+    "telemetry/metrics/plain.rs",
     "diagnose/answer.rs",
     "diagnose/hop.rs",
     "diagnose/facts.rs",

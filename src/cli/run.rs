@@ -21,9 +21,7 @@ pub fn run(path: &Path) -> ExitCode {
         Ok(running) => running,
         Err(error) => return not_started(&error),
     };
-    for address in running.addresses() {
-        tracing::info!("listening on {address}");
-    }
+    say_where(&running);
     Notice::info(Event::Started, &format!("started with {}", path.display())).tell();
     attend(running, path)
 }
@@ -57,15 +55,14 @@ fn reload(running: &mut Running, path: &Path) {
     let config = match config::load(path, server::prove) {
         Ok(config) => config,
         Err(error) => {
+            running.note_refused();
             return not_reloaded(&format!("\n{}", chain(&error)));
         }
     };
     match running.reload(config) {
         Ok(()) => {
             Notice::info(Event::Reloaded, &format!("reloaded {}", path.display())).tell();
-            for address in running.addresses() {
-                tracing::info!("listening on {address}");
-            }
+            say_where(running);
         }
         Err(error) => not_reloaded(&format!(" {}", chain(&error))),
     }
@@ -74,4 +71,13 @@ fn reload(running: &mut Running, path: &Path) {
 fn not_reloaded(why: &str) {
     let text = format!("the old configuration stays in force:{why}");
     Notice::error(Event::ReloadFailed, &text).tell();
+}
+
+fn say_where(running: &Running) {
+    for address in running.addresses() {
+        tracing::info!("listening on {address}");
+    }
+    for address in running.admin_addresses() {
+        tracing::info!("metrics and health on {address}");
+    }
 }

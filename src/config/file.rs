@@ -14,7 +14,10 @@ use super::error::{Fault, Problems};
 use super::named::{Objection, Placed, not_utf8, sorted, text_file};
 use super::reader::{Mistakes, Table, Text, choose};
 use super::upstream::{CONNECTIONS_MAX, blocks};
-use super::{AccessLog, Client, Config, Level, Log, LogFormat, OperatorFixes, Page};
+use super::{
+    AccessLog, Admin, Client, Config, Level, ListenAddress, Listener, Log, LogFormat,
+    OperatorFixes, Page,
+};
 use super::{routes, syntax, tls};
 
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -101,6 +104,7 @@ fn read(mut table: Table<'_>) -> Config {
     let hint = "a block `[upstream.NAME]` with `servers`";
     let named = named.and_then(|value| table.as_table("upstream", value, hint));
     let blocks = named.map_or(Vec::new(), |table| blocks(&table, &secure));
+    let admin = table.table("admin");
     if let Some(page) = table.table("page") {
         config.page = read_page(page);
     }
@@ -114,6 +118,9 @@ fn read(mut table: Table<'_>) -> Config {
     routes::note_both(mistakes, &config.listeners, &secure.listen);
     config.tls = secure.tls;
     routes::note_collisions(mistakes, &config.listeners, &blocks);
+    if let Some(admin) = admin {
+        config.admin = read_admin(admin, &config.listeners);
+    }
     config.upstreams = blocks.into_iter().map(|block| Arc::new(block.upstream)).collect();
     config
 }
@@ -129,6 +136,39 @@ fn read_client(mut table: Table<'_>) -> Client {
     client.proxy_protocol = Balancers::of(balancers);
     table.finish();
     client
+}
+
+/// `taken`: where requests are forwarded.
+fn read_admin(mut table: Table<'_>, taken: &[Listener]) -> Admin {
+    let mut admin = Admin::default();
+    let before = table.mistakes.count();
+    admin.listen = table.filled_list("listen", listen).unwrap_or_default();
+    let is_right = table.mistakes.count() == before;
+    let allow = table.filled_list("allow", network);
+    // Positions are those of the file only where every element was right.
+    for (position, address) in admin.listen.iter().enumerate().filter(|_| is_right) {
+        if let Some(fault) = unfit(address, allow.is_some(), taken) {
+            table.note_at_element("listen", position, fault);
+        }
+    }
+    admin.allow = allow.unwrap_or(admin.allow);
+    table.finish();
+    admin
+}
+
+fn unfit(address: &ListenAddress, is_limited: bool, taken: &[Listener]) -> Option<Fault> {
+    let is_port_chosen = matches!(address, ListenAddress::Tcp(tcp) if tcp.port() == 0);
+    if !is_port_chosen && taken.iter().any(|listener| listener.address == *address) {
+        let fault = Fault::new(format!("requests are forwarded at `{address}` already"));
+        return Some(fault.expected("an address of its own for `[admin]`"));
+    }
+    match address {
+        ListenAddress::Tcp(tcp) if !tcp.ip().is_loopback() && !is_limited => {
+            let fault = Fault::new(format!("other hosts can reach `{address}`"));
+            Some(fault.expected("`allow` with the networks that may ask, e.g. [\"10.0.0.0/8\"]"))
+        }
+        ListenAddress::Tcp(_) | ListenAddress::Unix(_) => None,
+    }
 }
 
 fn read_page(mut table: Table<'_>) -> Page {

@@ -104,6 +104,7 @@ pub const TABLES: &[(&str, &str)] = &[
          sent to the servers.",
     ),
     ("upstream.NAME.tls", "For https:// servers only."),
+    ("admin", "Metrics for Prometheus, and health."),
     ("page", "The page of a failed request: who sees what, and in which words."),
     ("log", "The access log and the daemon's own messages."),
 ];

@@ -1,15 +1,30 @@
-//! Rows of `keys`: the page and the log.
+//! Rows of `keys`: metrics, the page and the log.
 
 use super::keys::Form::*;
 use super::keys::Kind::*;
 use super::keys::Preset::*;
 use super::keys::{Key, key};
 
+const ADMIN: &str = "admin";
 const PAGE: &str = "page";
 const LOG: &str = "log";
 
 /// In the order of the tables.
 pub const KEYS: &[Key] = &[
+    key(
+        ADMIN,
+        "listen",
+        FilledTexts(Listener),
+        Without("nowhere"),
+        "Where metrics and health are told.",
+    ),
+    key(
+        ADMIN,
+        "allow",
+        FilledTexts(Network),
+        Value("[\"127.0.0.0/8\", \"::1/128\"]"),
+        "Whose TCP connections are answered; required where other hosts can reach the listener.",
+    ),
     key(
         PAGE,
         "operators",

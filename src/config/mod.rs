@@ -60,6 +60,7 @@ pub struct Config {
     pub upstreams: Vec<Arc<Upstream>>,
     pub client: Client,
     pub tls: Tls,
+    pub admin: Admin,
     pub page: Page,
     pub log: Log,
     /// Name servers to ask; empty: those of /etc/resolv.conf.
@@ -299,6 +300,15 @@ pub struct Certificate {
     pub key: PathBuf,
 }
 
+/// `[admin]`: where metrics and health are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Empty: nowhere.
+    pub listen: Vec<ListenAddress>,
+    /// Whose TCP connections are answered.
+    pub allow: Vec<IpNet>,
+}
+
 /// `[page]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
@@ -369,6 +379,7 @@ impl Default for Config {
             upstreams: Vec::new(),
             client: Client::default(),
             tls: Tls::default(),
+            admin: Admin::default(),
             page: Page::default(),
             log: Log::default(),
             resolvers: Vec::new(),
@@ -423,11 +434,17 @@ impl Default for Client {
     }
 }
 
+impl Default for Admin {
+    /// What it tells is for this host alone, until somebody says otherwise.
+    fn default() -> Admin {
+        Admin { listen: Vec::new(), allow: loopback() }
+    }
+}
+
 impl Default for Page {
     fn default() -> Page {
-        let loopback = |net: &str| net.parse().expect("a literal network");
         Page {
-            operators: vec![loopback("127.0.0.0/8"), loopback("::1/128")],
+            operators: loopback(),
             trusted_proxies: Vec::new(),
             contact: None,
             operator_fixes: OperatorFixes::Everyone,
@@ -438,6 +455,10 @@ impl Default for Page {
             style: None,
         }
     }
+}
+
+fn loopback() -> Vec<IpNet> {
+    ["127.0.0.0/8", "::1/128"].map(|net| net.parse().expect("a literal network")).into()
 }
 
 impl Default for Log {

@@ -204,6 +204,7 @@ fn config(
         log: log.clone(),
         resolvers: vec![resolver],
         drain_timeout: Duration::from_secs(1),
+        ..Config::default()
     }
 }
 

@@ -145,6 +145,11 @@ impl IncidentId {
         IncidentId(letters)
     }
 
+    /// Its eight letters in one number, the first in front.
+    pub fn letters(&self) -> u64 {
+        u64::from_be_bytes(self.0)
+    }
+
     /// Length of the number in print.
     pub const PRINTED: usize = 9;
 

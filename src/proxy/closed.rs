@@ -56,6 +56,11 @@ impl Closure {
         });
     }
 
+    /// Whether requests are turned away.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state.get(), State::Closed { .. })
+    }
+
     /// Why a request is not sent; `None` while the upstream is open. A time that has passed is no
     /// news to anybody.
     pub fn cause(&self) -> Option<Cause> {

@@ -216,6 +216,7 @@ async fn permit(
             }
         }
         Err(none) => {
+            site.tally(record.upstream).declined();
             let limit = pool.upstream.limits.connections;
             Err((Cause::QueueFull { limit, waited: none.waited }, Certainty::Certain))
         }

@@ -42,7 +42,7 @@ use crate::config::{Config, Server};
 use crate::diagnose::{IncidentId, Layout, probe};
 use crate::files::Root;
 use crate::page::Plates;
-use crate::telemetry::{self, LineBuffer};
+use crate::telemetry::{self, Counts, LineBuffer, Tally};
 use crate::upstream::{Pool, Resolver, Shared};
 
 use around::Surroundings;
@@ -76,6 +76,7 @@ pub struct Site {
     server_names: Vec<Vec<String>>,
     resolver: Resolver,
     log: Rc<LineBuffer>,
+    counts: Counts,
     random: Cell<u64>,
     /// What every answer over TLS says.
     strict: Option<HeaderValue>,
@@ -97,6 +98,7 @@ impl Site {
         pulses: &[Arc<Pulse>],
         pages: Arc<Pages>,
         log: Rc<LineBuffer>,
+        counts: Counts,
     ) -> Site {
         use std::hash::{BuildHasher, Hasher};
         let pools = shared.iter().map(|shared| Rc::new(Pool::new(shared.clone(), config.workers)));
@@ -126,6 +128,7 @@ impl Site {
             server_names: config.upstreams.iter().map(names).collect(),
             resolver: Resolver::new(config.resolvers.clone()),
             log,
+            counts,
             random: Cell::new(std::hash::RandomState::new().build_hasher().finish() | 1),
             strict: config.tls.hsts.as_ref().map(https::strict),
             https_port: None,
@@ -147,6 +150,11 @@ impl Site {
         for pool in &self.pools {
             pool.sweep();
         }
+        let closures = self.closures.iter().map(Option::as_ref);
+        for ((pool, closure), tally) in self.pools.iter().zip(closures).zip(&self.counts.upstreams)
+        {
+            tally.stands(pool.idle(), closure.is_some_and(Closure::is_closed));
+        }
         for root in self.roots.iter().flatten() {
             root.tick();
         }
@@ -158,6 +166,11 @@ impl Site {
             finger.tick(name);
         }
         self.log.flush();
+    }
+
+    /// Where requests to an upstream are counted, or those that reached none.
+    fn tally(&self, upstream: Option<usize>) -> &Tally {
+        upstream.map_or(&self.counts.none, |number| &self.counts.upstreams[number])
     }
 
     /// An id that none of this day's incidents has, as far as chance goes (xorshift64*).

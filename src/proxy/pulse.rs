@@ -29,6 +29,11 @@ pub struct Pulse {
     last_unreached: AtomicU64,
     last_failure: AtomicU64,
     alarm: Alarm,
+    /// A server took a request, and failed with it.
+    reached: AtomicU64,
+    /// The first time that no server took one, since one last did; and the last.
+    unreached_since: AtomicU64,
+    last_unreached_server: AtomicU64,
 }
 
 /// One worker's hand on it.
@@ -51,6 +56,16 @@ impl Finger {
             self.noted.set(tick);
             self.pulse.worked.store(milliseconds(SystemTime::now()), Ordering::Relaxed);
         }
+    }
+
+    /// A request reached one of its servers, and failed there.
+    pub fn reached(&self, now: SystemTime) {
+        self.pulse.reached.store(milliseconds(now), Ordering::Relaxed);
+    }
+
+    /// A request reached none of its servers.
+    pub fn unreached(&self, now: SystemTime) {
+        self.pulse.unreached(milliseconds(now));
     }
 
     /// A request to it failed; how it stood until then. `for_all`: whoever asked would have failed
@@ -77,6 +92,26 @@ impl Pulse {
     /// Tells the operator what is left to tell, at the end.
     pub fn close(&self, upstream: &str) {
         self.alarm.close(upstream, moment());
+    }
+
+    /// Since when no request has reached a server; `None` while the last one did, or none came.
+    pub fn unreached_since(&self) -> Option<SystemTime> {
+        let last = self.last_unreached_server.load(Ordering::Relaxed);
+        let since = self.unreached_since.load(Ordering::Relaxed);
+        // Good answers too close to it cannot be told apart from those before.
+        let fails = last != 0 && self.last_reached() + BLUR_MS < last;
+        fails.then(|| time(since))
+    }
+
+    fn last_reached(&self) -> u64 {
+        self.worked.load(Ordering::Relaxed).max(self.reached.load(Ordering::Relaxed))
+    }
+
+    fn unreached(&self, now: u64) {
+        if self.unreached_since.load(Ordering::Relaxed) <= self.last_reached() {
+            self.unreached_since.store(now, Ordering::Relaxed);
+        }
+        self.last_unreached_server.store(now, Ordering::Relaxed);
     }
 
     // Two workers that fail at one moment may each call theirs the first; both are then right to
@@ -184,6 +219,23 @@ mod tests {
             pulse.failed(100_400, true),
             standing(Some(false), Some(100_010), Some(100_000))
         );
+    }
+
+    #[test]
+    fn servers_are_out_of_reach_until_one_answers() {
+        let pulse = Pulse::default();
+        assert_eq!(pulse.unreached_since(), None);
+        pulse.unreached(100_000);
+        pulse.unreached(900_000);
+        assert_eq!(pulse.unreached_since(), Some(time(100_000)));
+        pulse.worked.store(900_010, Ordering::Relaxed);
+        assert_eq!(pulse.unreached_since(), None);
+        pulse.unreached(900_100);
+        assert_eq!(pulse.unreached_since(), None, "it may have been the one before");
+        pulse.unreached(901_000);
+        assert_eq!(pulse.unreached_since(), Some(time(900_100)));
+        pulse.reached.store(902_000, Ordering::Relaxed);
+        assert_eq!(pulse.unreached_since(), None, "a bad answer is one too");
     }
 
     #[test]

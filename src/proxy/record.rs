@@ -15,7 +15,7 @@ use http::{Method, Uri, Version};
 
 use crate::config::LogFormat;
 use crate::diagnose::{self, Around, Cause, Certainty, Code, Facts, IncidentId, Sent, Standing};
-use crate::telemetry::{self, Line, Stages};
+use crate::telemetry::{self, Failed, Line, Stages};
 use crate::upstream::{Attempt, Failure, Permit};
 
 use super::Site;
@@ -154,6 +154,17 @@ impl Record {
         }
     }
 
+    /// Notes for the upstream whether one of its servers was reached, where one was asked.
+    pub fn note_reach(&self, now: SystemTime, is_unreached: bool) {
+        let Some(number) = self.upstream else { return };
+        let attempt = self.attempt.as_ref();
+        if is_unreached {
+            self.site.fingers[number].unreached(now);
+        } else if attempt.is_some_and(|a| a.reuse.is_some() || a.stamps.connected.is_some()) {
+            self.site.fingers[number].reached(now);
+        }
+    }
+
     /// No answer of the upstream goes out; how it stood until now.
     pub fn failed_site(&self, now: SystemTime, for_all: bool) -> Standing {
         let finger = self.upstream.map(|number| &self.site.fingers[number]);
@@ -188,7 +199,7 @@ impl Record {
 
 impl Record {
     /// Has the operator told of a failure that is his business.
-    fn alarm(&self, code: Code) {
+    fn alarm(&self, code: Code, now: Instant) {
         if !alarm::concerns(code, self.status) {
             return;
         }
@@ -198,7 +209,7 @@ impl Record {
             return;
         };
         finger.alarm(code, || First {
-            at: Instant::now(),
+            at: now,
             incident: self.incident,
             server: self
                 .attempt
@@ -207,6 +218,27 @@ impl Record {
             status: self.status,
             certainty: self.certainty,
         });
+    }
+
+    fn count(&self, now: Instant) {
+        let tally = self.site.tally(self.upstream);
+        let took = now.saturating_duration_since(self.started);
+        tally.request(self.status.unwrap_or(CLIENT_LEFT), took, self.bytes);
+        if let Some(cause) = self.cause {
+            let incident = self.incident.map(|incident| incident.letters());
+            let at = self.site.counts.worker.moment(now);
+            tally.failure(Failed { cause: cause as usize, incident, at });
+        }
+        for (_, cause) in &self.earlier {
+            tally.retry(*cause as usize);
+        }
+        for attempt in self.attempts() {
+            let stamps = &attempt.stamps;
+            if let Some(connected) = stamps.connected {
+                let since = stamps.resolved.unwrap_or(stamps.started);
+                tally.connects.observe(connected.saturating_duration_since(since));
+            }
+        }
     }
 }
 
@@ -217,12 +249,13 @@ impl Drop for Record {
         if !self.ended && self.cause.is_none() {
             self.cause = Some(Code::ClientGone);
         }
+        let now = Instant::now();
         if let Some(code) = self.cause {
-            self.alarm(code);
+            self.alarm(code, now);
         }
+        self.count(now);
         let log = &self.site.log;
         if log.is_on() {
-            let now = Instant::now();
             log.write(now, |time, clf_time, emit| self.line(now, time, clf_time, emit));
         }
     }

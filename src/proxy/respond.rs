@@ -38,6 +38,7 @@ pub fn answered(
     let refused = head.status.is_client_error() && record.cause.is_some();
     if head.status.is_server_error() || refused {
         fields.append("proxy-status", received_status(head.status, record.cause));
+        record.note_reach(SystemTime::now(), false);
     } else {
         record.worked();
     }
@@ -208,6 +209,7 @@ fn page_of(
     let of_the_site = status >= 500
         && entry.blame != Blame::Client
         && !matches!(cause, Cause::Maintenance { .. });
+    record.note_reach(time, is_unreached(&cause));
     let standing = match of_the_site {
         true => record.failed_site(time, hits_all(site, &record, &cause)),
         false => Standing::default(),
@@ -244,11 +246,15 @@ fn page_of(
 /// Whether whoever asks the upstream fails with this: none of its servers was reached. Where files
 /// of the site are served beside it, somebody may be served all the same.
 fn hits_all(site: &Site, record: &Record, cause: &Cause) -> bool {
-    let unreached = match cause.code() {
+    is_unreached(cause) && record.upstream.is_some_and(|number| site.roots[number].is_none())
+}
+
+/// Whether no server could be asked.
+fn is_unreached(cause: &Cause) -> bool {
+    match cause.code() {
         Code::NoHealthyUpstream => true,
         code => matches!(diagnose::entry(code).phase, Phase::Resolve | Phase::Connect | Phase::Tls),
-    };
-    unreached && record.upstream.is_some_and(|number| site.roots[number].is_none())
+    }
 }
 
 /// The page of the operator's own for planned work.

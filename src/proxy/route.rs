@@ -182,6 +182,7 @@ mod tests {
             log: crate::config::Log::default(),
             resolvers: Vec::new(),
             drain_timeout: std::time::Duration::ZERO,
+            ..Config::default()
         };
         Routes::of(&config).remove(0)
     }

@@ -22,6 +22,16 @@ pub enum Bound {
     Unix(UnixListener),
 }
 
+impl Bound {
+    /// The same socket by another descriptor.
+    pub fn try_clone(&self) -> io::Result<Bound> {
+        Ok(match self {
+            Bound::Tcp(listener) => Bound::Tcp(listener.try_clone()?),
+            Bound::Unix(listener) => Bound::Unix(listener.try_clone()?),
+        })
+    }
+}
+
 /// Binds an address once for each worker. Gives the address as bound: a port 0 has become a number.
 ///
 /// # Errors

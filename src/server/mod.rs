@@ -3,11 +3,14 @@
 //! [`start`] takes a proven configuration and gives a handle; a reload builds and binds everything
 //! before any worker hears of it, so that a failed one changes nothing.
 
+mod admin;
 mod certificates;
 mod connection;
 pub(crate) mod gate;
 mod handshake;
+mod health;
 mod listener;
+mod overview;
 mod proxied;
 pub(crate) mod proxy_header;
 mod renewal;
@@ -28,11 +31,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Ticker;
 use crate::config::{self, Config, ListenAddress, Objection};
+use crate::diagnose::{self, Code};
 use crate::proxy::{Pages, Pulse, Watch};
-use crate::telemetry::AccessWriter;
+use crate::telemetry::{AccessWriter, CauseLabels, Metrics};
 use crate::upstream::Shared;
 
+use admin::Admin;
 use listener::Bound;
+use overview::Overview;
 use renewal::Renewal;
 use tls::Terminator;
 use worker::{Generation, Order};
@@ -61,10 +67,6 @@ pub enum StartError {
     /// What [`prove`] would have told with its place.
     #[error("the words of the configuration are wrong: {}", first(.0))]
     Pages(Vec<Objection>),
-}
-
-fn first_fault(faults: &[config::PairFault]) -> &str {
-    faults.first().map_or("", |wrong| &wrong.fault.message)
 }
 
 fn first(objections: &[Objection]) -> &str {
@@ -105,6 +107,8 @@ pub struct Running {
     /// Of each upstream, by its name: since when it fails outlives a reload. Requests that come to
     /// none have the empty name.
     pulses: HashMap<String, Arc<Pulse>>,
+    overview: Arc<Overview>,
+    admin: Admin,
     workers: Vec<(mpsc::UnboundedSender<Order>, JoinHandle<io::Result<()>>)>,
 }
 
@@ -113,7 +117,8 @@ pub struct Running {
 /// # Errors
 /// What could not be bound, opened or started.
 pub fn start(config: Config) -> Result<Running, StartError> {
-    let access = AccessWriter::start(&config.log.access).map_err(StartError::AccessLog)?;
+    let metrics = Arc::new(Metrics::new(cause_labels(), config.workers));
+    let access = open_log(&config, &metrics)?;
     let tls = Arc::new(Terminator::new().map_err(StartError::Tls)?);
     let connections = Arc::new(AtomicUsize::new(0));
     let mut workers = Vec::new();
@@ -122,13 +127,15 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         let (orders, inbox) = mpsc::unbounded_channel();
         let (connections, ticks) = (connections.clone(), ticker.subscribe());
         let tls = tls.clone();
+        let tally = metrics.worker(number);
         let thread = std::thread::Builder::new()
-            .name(format!("worker-{number}"))
-            .spawn(move || worker::run(inbox, connections, tls, ticks))
+            .name(worker_name(number))
+            .spawn(move || worker::run(inbox, connections, tls, ticks, tally))
             .map_err(StartError::Thread)?;
         workers.push((orders, thread));
     }
     ticker.start().map_err(StartError::Thread)?;
+    let overview = Arc::new(Overview::new(metrics, connections));
     let config = Arc::new(config);
     let mut running = Running {
         config: config.clone(),
@@ -137,16 +144,39 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         renewal: None,
         listeners: Vec::new(),
         pulses: HashMap::new(),
+        overview,
+        admin: Admin::default(),
         workers,
     };
     running.apply(config, access)?;
     Ok(running)
 }
 
+fn open_log(config: &Config, metrics: &Metrics) -> Result<AccessWriter, StartError> {
+    let dropped = metrics.lines_dropped.clone();
+    AccessWriter::start(&config.log.access, dropped).map_err(StartError::AccessLog)
+}
+
+fn worker_name(number: usize) -> String {
+    format!("worker-{number}")
+}
+
+/// The catalogue's causes as they are counted, in their order.
+fn cause_labels() -> Vec<CauseLabels> {
+    let labels =
+        |code: Code| CauseLabels { name: code.name(), blame: diagnose::entry(code).blame.into() };
+    Code::all().map(labels).collect()
+}
+
 impl Running {
     /// The addresses in the configuration's order, as bound.
     pub fn addresses(&self) -> Vec<ListenAddress> {
         self.listeners.iter().map(|(_, bound)| bound.clone()).collect()
+    }
+
+    /// Where metrics and health are told, in the configuration's order, as bound.
+    pub fn admin_addresses(&self) -> Vec<ListenAddress> {
+        self.admin.addresses().cloned().collect()
     }
 
     /// The configuration in force.
@@ -166,13 +196,26 @@ impl Running {
     /// # Errors
     /// What could not be bound or opened; the old configuration stays in force, whole.
     pub fn reload(&mut self, config: Config) -> Result<(), StartError> {
+        let outcome = self.replace(config);
+        if outcome.is_err() {
+            self.overview.refused();
+        }
+        outcome
+    }
+
+    /// Notes that what was to be reloaded was no configuration.
+    pub fn note_refused(&self) {
+        self.overview.refused();
+    }
+
+    fn replace(&mut self, config: Config) -> Result<(), StartError> {
         if config.workers != self.config.workers {
             let (from, to) = (self.config.workers, config.workers);
             return Err(StartError::Workers { from, to });
         }
         let access = match config.log.access == self.config.log.access {
             true => self.access.clone(),
-            false => AccessWriter::start(&config.log.access).map_err(StartError::AccessLog)?,
+            false => open_log(&config, &self.overview.metrics)?,
         };
         self.apply(Arc::new(config), access)
     }
@@ -209,18 +252,27 @@ impl Running {
         let shared: Vec<_> = config
             .upstreams
             .iter()
-            .map(|upstream| Arc::new(Shared::new(upstream.clone(), own.clone())))
+            .map(|upstream| {
+                let open = self.overview.open(&upstream.name);
+                Arc::new(Shared::new(upstream.clone(), own.clone(), open))
+            })
             .collect();
         let watches: Vec<_> = shared.iter().map(|_| Arc::new(Watch::default())).collect();
         let pulse = |name: &String| self.pulses.get(name).cloned().unwrap_or_default();
         let names = config.upstreams.iter().map(|block| block.name.clone());
         let names: Vec<String> = names.chain([String::new()]).collect();
         let pulses: Vec<_> = names.iter().map(pulse).collect();
+        let admin = match config.admin == self.admin.config {
+            true => None,
+            false => Some(Admin::start(&config.admin, &self.admin, &self.overview)?),
+        };
         // From here on nothing can fail: every worker takes the new generation.
         renewal::warn(&shelf);
         self.tls.replace(shelf);
         let mut applied = Vec::new();
-        for ((orders, _), listeners) in self.workers.iter().zip(bound) {
+        let blocks = config.upstreams.iter().map(|block| block.name.as_str());
+        let counts = self.overview.metrics.counts(blocks);
+        for (((orders, _), listeners), counts) in self.workers.iter().zip(bound).zip(counts) {
             let (tell, told) = oneshot::channel();
             let generation = Generation {
                 config: config.clone(),
@@ -228,6 +280,7 @@ impl Running {
                 watches: watches.clone(),
                 pulses: pulses.clone(),
                 pages: pages.clone(),
+                counts,
                 listeners,
                 access: access.clone(),
             };
@@ -238,6 +291,10 @@ impl Running {
             let _ = told.blocking_recv();
         }
         self.remove_sockets(&listeners);
+        if let Some(admin) = admin {
+            self.admin.give_way_to(admin);
+        }
+        self.overview.applied(pulses.iter().zip(&shared));
         self.pulses = names.into_iter().zip(pulses).collect();
         (self.config, self.access, self.listeners) = (config, access, listeners);
         Ok(())
@@ -253,6 +310,17 @@ impl Running {
                 let _ = std::fs::remove_file(path);
             }
         }
+    }
+
+    /// Upstream, cause and number of every failure since the start, but for what was the clients'
+    /// own; `none` stands for requests that reached no upstream.
+    pub fn failures(&self) -> Vec<(String, &'static str, u64)> {
+        self.overview.metrics.failures()
+    }
+
+    /// The workers that are stuck: seconds have passed since they last looked at their clock.
+    pub fn stuck(&self) -> Vec<String> {
+        self.overview.metrics.stuck().into_iter().map(worker_name).collect()
     }
 
     /// Opens the access log's file anew.
@@ -272,6 +340,7 @@ impl Running {
     }
 
     fn end(mut self, deadline: std::time::Duration) {
+        self.overview.drains();
         for (orders, _) in &self.workers {
             let _ = orders.send(Order::Stop { deadline });
         }
@@ -286,6 +355,7 @@ impl Running {
             pulse.close(name);
         }
         self.remove_sockets(&[]);
+        self.admin.give_way_to(Admin::default());
         self.access.close();
     }
 }

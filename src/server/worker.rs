@@ -18,7 +18,7 @@ use crate::clock;
 use crate::config::{self, CertificateNames, Config, ListenAddress};
 use crate::diagnose::{Cause, RequestFault};
 use crate::proxy::{Connection, Introduction, Pages, Pulse, Site, Watch};
-use crate::telemetry::{AccessWriter, LineBuffer};
+use crate::telemetry::{AccessWriter, Counts, LineBuffer, WorkerTally};
 use crate::upstream::Shared;
 
 use super::connection;
@@ -53,6 +53,8 @@ pub struct Generation {
     /// In the same order, and one for the requests that come to none.
     pub pulses: Vec<Arc<Pulse>>,
     pub pages: Arc<Pages>,
+    /// Where this worker counts.
+    pub counts: Counts,
     /// The configuration's listeners in order; a socket for those that are new.
     pub listeners: Vec<(ListenAddress, Option<Bound>)>,
     pub access: AccessWriter,
@@ -69,6 +71,7 @@ pub struct Worker {
     /// Those of this worker.
     own: Cell<usize>,
     emptied: Notify,
+    tally: Arc<WorkerTally>,
 }
 
 /// One listener's life in one worker.
@@ -179,11 +182,12 @@ pub fn run(
     connections: Arc<AtomicUsize>,
     tls: Arc<Terminator>,
     ticks: Arc<Notify>,
+    tally: Arc<WorkerTally>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())?;
-    runtime.block_on(work(orders, connections, tls, ticks));
+    runtime.block_on(work(orders, connections, tls, ticks, tally));
     Ok(())
 }
 
@@ -192,6 +196,7 @@ async fn work(
     connections: Arc<AtomicUsize>,
     tls: Arc<Terminator>,
     ticks: Arc<Notify>,
+    tally: Arc<WorkerTally>,
 ) {
     let worker = Rc::new(Worker {
         site: RefCell::new(None),
@@ -200,9 +205,11 @@ async fn work(
         tls,
         own: Cell::new(0),
         emptied: Notify::new(),
+        tally: tally.clone(),
     });
     let ticking = worker.clone();
     tokio::task::spawn_local(clock::tick(ticks, move || {
+        ticking.tally.beats(clock::now());
         let site = ticking.site.borrow().clone();
         if let Some(site) = site {
             site.tick();
@@ -225,6 +232,7 @@ async fn work(
     if let Some(site) = worker.site.take() {
         site.tick();
     }
+    tally.ends();
 }
 
 fn apply(
@@ -233,7 +241,7 @@ fn apply(
     log: &mut Option<Rc<LineBuffer>>,
     generation: Generation,
 ) {
-    let Generation { config, shared, watches, pulses, pages, listeners: wanted, access } =
+    let Generation { config, shared, watches, pulses, pages, counts, listeners: wanted, access } =
         generation;
     let format = config.log.format;
     let buffer = match log {
@@ -249,7 +257,7 @@ fn apply(
         ListenAddress::Tcp(address) => Some(address.port()),
         ListenAddress::Unix(_) => None,
     });
-    let site = Site::new(config, &shared, &watches, &pulses, pages, buffer);
+    let site = Site::new(config, &shared, &watches, &pulses, pages, buffer, counts);
     let site = site.with_https_port(https_port);
     worker.site.replace(Some(Rc::new(site)));
     listeners.retain(|address, listening| {
@@ -351,6 +359,7 @@ fn begin(worker: &Rc<Worker>, listening: &Rc<Listening>, socket: Socket, ends: E
     let limits = worker.client.borrow().clone();
     let over = counted.number.saturating_sub(limits.connections);
     if over > TURNED_AWAY_MAX {
+        worker.tally.dropped();
         return;
     }
     let secure = listening.secure.get();
@@ -459,6 +468,7 @@ struct Counted {
 impl Counted {
     fn new(worker: Rc<Worker>) -> Counted {
         worker.own.set(worker.own.get() + 1);
+        worker.tally.accepted();
         let number = worker.connections.fetch_add(1, Ordering::Relaxed) + 1;
         Counted { worker, number }
     }

@@ -34,7 +34,10 @@ enum Message {
 #[derive(Debug, Clone)]
 pub struct AccessWriter {
     queue: Option<SyncSender<Message>>,
+    /// Lines dropped that were not told of yet.
     lost: Arc<AtomicU64>,
+    /// All that were ever dropped, by whichever writer.
+    dropped: Arc<AtomicU64>,
     spare: Spare,
 }
 
@@ -72,15 +75,16 @@ pub struct LineBuffer {
 }
 
 impl AccessWriter {
-    /// Starts the thread that writes; with the log off, a handle that swallows.
+    /// Starts the thread that writes; with the log off, a handle that swallows. `dropped` counts
+    /// the lines that find no room.
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn start(access: &AccessLog) -> io::Result<AccessWriter> {
+    pub fn start(access: &AccessLog, dropped: Arc<AtomicU64>) -> io::Result<AccessWriter> {
         let lost = Arc::new(AtomicU64::new(0));
         let spare = Spare::default();
         let target = match access {
-            AccessLog::Off => return Ok(AccessWriter { queue: None, lost, spare }),
+            AccessLog::Off => return Ok(AccessWriter { queue: None, lost, dropped, spare }),
             AccessLog::Stdout => Target::Stdout,
             AccessLog::File(path) => Target::File(path.clone(), open(path)?),
         };
@@ -90,7 +94,7 @@ impl AccessWriter {
             std::thread::Builder::new()
                 .name("access-log".to_owned())
                 .spawn(move || write_all(&messages, target, &counter, &written))?;
-        Ok(AccessWriter { queue: Some(queue), lost, spare })
+        Ok(AccessWriter { queue: Some(queue), lost, dropped, spare })
     }
 
     /// A buffer for one worker.
@@ -128,6 +132,7 @@ impl AccessWriter {
             if let Message::Lines(lines) = message {
                 let count = memchr::memchr_iter(b'\n', &lines).count();
                 self.lost.fetch_add(count as u64, Ordering::Relaxed);
+                self.dropped.fetch_add(count as u64, Ordering::Relaxed);
             }
         }
     }

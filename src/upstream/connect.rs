@@ -55,7 +55,7 @@ pub(super) async fn connect(
             attempt.stage = Stage::Connect;
             let unix = unix(path).await.map_err(Failure::Connect)?;
             attempt.stamps.connected = Some(Instant::now());
-            return Ok(Conn::new(Stream::Unix(unix), None, clock::now()));
+            return Ok(Conn::new(Stream::Unix(unix), None, clock::now(), pool.opened()));
         }
         ServerAddress::Ip(address) => {
             attempt.stage = Stage::Connect;
@@ -89,7 +89,7 @@ pub(super) async fn connect(
             Stream::Tls(secured)
         }
     };
-    Ok(Conn::new(stream, attempt.address, clock::now()))
+    Ok(Conn::new(stream, attempt.address, clock::now(), pool.opened()))
 }
 
 /// What the demonstration plays of a connect.

@@ -45,6 +45,8 @@ pub struct Shared {
     /// A permit for each request that may be in flight.
     permits: Semaphore,
     waiting: AtomicUsize,
+    /// Connections to its servers, over reloads too.
+    open: Arc<AtomicUsize>,
     /// How long the exchange lasted that last ended with its worker's death, in microseconds; 0:
     /// there was none.
     death: AtomicU64,
@@ -108,17 +110,43 @@ pub struct NoPermit {
 }
 
 impl Shared {
-    /// `listeners`: our own, to which no name may lead.
-    pub fn new(upstream: Arc<Upstream>, listeners: Arc<[SocketAddr]>) -> Shared {
+    /// `listeners`: our own, to which no name may lead. `open` counts the connections.
+    pub fn new(
+        upstream: Arc<Upstream>,
+        listeners: Arc<[SocketAddr]>,
+        open: Arc<AtomicUsize>,
+    ) -> Shared {
         let secured = upstream.servers.iter().any(|server| server.scheme == Scheme::Https);
         Shared {
             permits: Semaphore::new(upstream.limits.connections.min(Semaphore::MAX_PERMITS)),
             waiting: AtomicUsize::new(0),
+            open,
             death: AtomicU64::new(0),
             tls: if secured { TlsSetup::new(&upstream) } else { None },
             listeners,
             upstream,
         }
+    }
+
+    /// The block's name.
+    pub fn name(&self) -> &str {
+        &self.upstream.name
+    }
+
+    /// What counts the connections to its servers.
+    pub fn open(&self) -> Arc<AtomicUsize> {
+        self.open.clone()
+    }
+
+    /// Requests in flight, over all workers.
+    pub fn in_flight(&self) -> usize {
+        let limit = self.upstream.limits.connections.min(Semaphore::MAX_PERMITS);
+        limit.saturating_sub(self.permits.available_permits())
+    }
+
+    /// Requests in the queue, over all workers.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 }
 
@@ -170,8 +198,20 @@ impl Pool {
 
     /// Requests in flight, over all workers.
     pub fn in_flight(&self) -> usize {
-        let limit = self.upstream.limits.connections.min(Semaphore::MAX_PERMITS);
-        limit.saturating_sub(self.shared.permits.available_permits())
+        self.shared.in_flight()
+    }
+
+    /// This worker's connections that nobody uses.
+    pub fn idle(&self) -> usize {
+        let wires = self.idle.iter().map(|idle| idle.borrow().len());
+        let links = self.links.iter().map(|links| links.idle());
+        wires.chain(links).sum()
+    }
+
+    /// Counts one more connection, for as long as what it gives lives.
+    pub(super) fn opened(&self) -> Opened {
+        self.shared.open.fetch_add(1, Ordering::Relaxed);
+        Opened(self.shared.open.clone())
     }
 
     /// Notes how long an exchange lasted that ended with its worker's death; gives that of the one
@@ -327,6 +367,16 @@ impl Pool {
     /// Why a name must not lead to an address, if it must not.
     pub fn prohibits(&self, address: SocketAddr) -> Option<Prohibited> {
         prohibited::prohibits(&self.shared.listeners, address)
+    }
+}
+
+/// One connection among those that are counted.
+#[derive(Debug)]
+pub(crate) struct Opened(Arc<AtomicUsize>);
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 use super::attempt::FIRST_BYTES_MAX;
+use super::pool::Opened;
 
 /// The first read of a response, and the least room for any later one.
 const READ_MIN: usize = 8 * 1024;
@@ -38,6 +39,7 @@ pub struct Conn {
     read_size: usize,
     /// Nothing was written to it yet.
     fresh: bool,
+    _opened: Opened,
 }
 
 #[derive(Debug)]
@@ -48,7 +50,12 @@ pub(crate) enum Stream {
 }
 
 impl Conn {
-    pub(crate) fn new(stream: Stream, address: Option<SocketAddr>, now: Instant) -> Conn {
+    pub(crate) fn new(
+        stream: Stream,
+        address: Option<SocketAddr>,
+        now: Instant,
+        opened: Opened,
+    ) -> Conn {
         Conn {
             stream,
             input: BytesMut::new(),
@@ -57,6 +64,7 @@ impl Conn {
             idle_since: now,
             read_size: READ_MIN,
             fresh: true,
+            _opened: opened,
         }
     }
 

@@ -149,6 +149,11 @@ impl Links {
         open.iter().find(|link| link.has_room()).map(Lease::new)
     }
 
+    /// How many have no stream.
+    pub fn idle(&self) -> usize {
+        self.open.borrow().iter().filter(|link| link.state.active.get() == 0).count()
+    }
+
     /// Closes what has been idle for longer than `idle_max`. Once a tick.
     pub fn sweep(&self, idle_max: Duration) {
         let mut open = self.open.borrow_mut();
