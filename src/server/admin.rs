@@ -31,7 +31,7 @@ const CONNECTIONS_MAX: u32 = 64;
 /// Of those who may not ask, so many at once are told so; more are closed without a word.
 const STRANGERS_MAX: u32 = 8;
 /// From accept to the last byte of the answer.
-const REQUEST_TIME: Duration = Duration::from_secs(10);
+const REQUEST_TIME: Duration = Duration::from_secs(5);
 /// Bytes of a request's head and of what is written at once; hyper has a larger least.
 const BUFFER_BYTES: usize = 16 * 1024;
 /// After accept has failed for want of descriptors or memory, so long is waited.

@@ -22,6 +22,7 @@ mod hygiene;
 mod languages;
 mod looks;
 mod maintenance;
+mod metrics;
 mod own_page;
 mod ports;
 mod proxy;
