@@ -66,6 +66,10 @@ deny = ["*.sql", "/private/*"]
 symlinks = "anywhere"
 limits = { idle_connections = 2, spool = "2GiB" }
 
+[admin]
+listen = ["127.0.0.1:9502", "10.0.0.5:9502", "unix:/run/admin.sock", "127.0.0.1:9502"]
+allow = ["10.1.0.0/16"]
+
 [page]
 operators = []
 trusted_proxies = ["10.1.2.3/8"]
@@ -275,6 +279,10 @@ fn every_key_arrives() {
     assert_eq!(*index, ["app.php"]);
     assert_eq!(*attempts, [Try::Folder, Try::Fallback("/front.php".to_owned())]);
     assert_eq!(deny.iter().map(ToString::to_string).collect::<Vec<_>>(), ["*.sql", "/private/*"]);
+
+    let admin: Vec<String> = config.admin.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(admin, ["127.0.0.1:9502", "10.0.0.5:9502", "unix:/run/admin.sock"]);
+    assert_eq!(config.admin.allow, ["10.1.0.0/16".parse().unwrap()]);
 
     assert!(config.page.operators.is_empty());
     assert_eq!(config.page.trusted_proxies[0].to_string(), "10.0.0.0/8");

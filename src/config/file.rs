@@ -3,6 +3,7 @@
 //! Holds the top level and the small tables. A key that is not read here or in `upstream` is
 //! unknown. Only `load`, the check of `tls.ca` and `named` touch the file system.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -151,6 +152,9 @@ fn read_admin(mut table: Table<'_>, taken: &[Listener]) -> Admin {
             table.note_at_element("listen", position, fault);
         }
     }
+    // The same twice is listened on once, as in the list at the top.
+    let mut known = HashSet::new();
+    admin.listen.retain(|address| known.insert(address.clone()));
     admin.allow = allow.unwrap_or(admin.allow);
     table.finish();
     admin
