@@ -107,7 +107,7 @@ impl Site {
                 |server: &Server| telemetry::escaped(config.log.format, &server.to_string());
             upstream.servers.iter().map(escape).collect()
         };
-        Site {
+        let site = Site {
             routes: Routes::of(&config),
             pools: pools.collect(),
             roots: config
@@ -136,7 +136,10 @@ impl Site {
             plates: RefCell::default(),
             scratch: RefCell::default(),
             config,
-        }
+        };
+        // Whoever asks is told of planned work at once.
+        site.note_standing();
+        site
     }
 
     /// Tells the port of the first listener with TLS, which the configuration may leave open.
@@ -150,11 +153,6 @@ impl Site {
         for pool in &self.pools {
             pool.sweep();
         }
-        let closures = self.closures.iter().map(Option::as_ref);
-        for ((pool, closure), tally) in self.pools.iter().zip(closures).zip(&self.counts.upstreams)
-        {
-            tally.stands(pool.idle(), closure.is_some_and(Closure::is_closed));
-        }
         for root in self.roots.iter().flatten() {
             root.tick();
         }
@@ -165,7 +163,17 @@ impl Site {
         for (finger, name) in self.fingers.iter().zip(names.chain([""])) {
             finger.tick(name);
         }
+        self.note_standing();
         self.log.flush();
+    }
+
+    /// Leaves how each upstream stands where others can see it.
+    fn note_standing(&self) {
+        let closures = self.closures.iter().map(Option::as_ref);
+        for ((pool, closure), tally) in self.pools.iter().zip(closures).zip(&self.counts.upstreams)
+        {
+            tally.stands(pool.idle(), closure.is_some_and(Closure::is_closed));
+        }
     }
 
     /// Where requests to an upstream are counted, or those that reached none.
