@@ -17,9 +17,9 @@
 //! | `upstream` | one exchange with one upstream: resolve, connect, TLS, send, head, body |
 //! | [`diagnose`] | from a failure to its cause, the catalogue of causes, fixes and words |
 //! | [`page`] | from a report to bytes: HTML, problem+json, text, and `Proxy-Status` |
-//! | `telemetry` | one line in the access log for each request; our own messages |
+//! | `telemetry` | one line in the access log for each request, what is counted, our own messages |
 //! | `proxy` | the path of one request; the only room that sees both sides |
-//! | [`server`] | downstream: listeners, workers, connections, limits, reload, drain |
+//! | [`server`] | downstream: listeners, workers, connections, limits, reload, drain, health |
 //! | [`demo`] | backends that fail in every way, and the table of scenarios |
 //! | [`cli`] | run, check, explain, demo |
 //!
@@ -35,8 +35,8 @@
 //!     Err(failure)    another server or a fresh connection where that is safe, else
 //!       diagnose      Failure + Attempt + Facts -> Cause -> Entry, fixes -> Report
 //!       page          audience, language and format -> bytes
-//! telemetry           one line, with the cause, also when the client has left; a message for the
-//!                     operator, one a kind of failure and minute
+//! telemetry           one line and its counts, with the cause, also when the client has left; a
+//!                     message for the operator, one a kind of failure and minute
 //! ```
 //!
 //! `Failure` is the error: what was observed on the wire. [`diagnose::Cause`] is the diagnosis: one

@@ -206,3 +206,56 @@ impl Block {
         self.tallies.iter().any(|tally| Arc::strong_count(tally) > 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const CAUSES: [CauseLabels; 2] = [
+        CauseLabels { name: "refused", blame: "upstream" },
+        CauseLabels { name: "gone", blame: CLIENT },
+    ];
+
+    fn fail(tally: &Tally, cause: usize) {
+        tally.request(502, Duration::ZERO, 0);
+        tally.failure(Failed { cause, incident: None, at: tally::Moment(0) });
+    }
+
+    #[test]
+    fn workers_are_summed_and_clients_left_out() {
+        let metrics = Metrics::new(CAUSES.to_vec(), 2);
+        let counts = metrics.counts(["a", "b"].into_iter());
+        for worker in &counts {
+            fail(&worker.upstreams[1], 0);
+            fail(&worker.upstreams[1], 1);
+            fail(&worker.none, 0);
+        }
+        let found = [("b".to_owned(), "refused", 2), (NONE.to_owned(), "refused", 2)];
+        assert_eq!(metrics.failures(), found);
+    }
+
+    #[test]
+    fn a_block_of_that_name_shares_the_counts_of_none() {
+        let metrics = Metrics::new(CAUSES.to_vec(), 1);
+        let counts = metrics.counts(["a", NONE].into_iter());
+        assert!(Arc::ptr_eq(&counts[0].upstreams[1], &counts[0].none));
+    }
+
+    #[test]
+    fn what_is_gone_is_dropped_when_nobody_counts_there() {
+        let metrics = Metrics::new(CAUSES.to_vec(), 1);
+        let names = || metrics.blocks().iter().map(|block| block.name.clone()).collect::<Vec<_>>();
+        let first = metrics.counts(["a", "b"].into_iter());
+        fail(&first[0].upstreams[1], 0);
+        drop(metrics.counts(["a"].into_iter()));
+        assert_eq!(names(), ["a", "b", NONE]);
+        // A request of before the reload is still under way.
+        drop(metrics.counts(["a"].into_iter()));
+        assert_eq!(names(), ["a", "b", NONE]);
+        drop(first);
+        drop(metrics.counts(["a"].into_iter()));
+        assert_eq!(names(), ["a", NONE]);
+    }
+}
