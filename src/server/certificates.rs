@@ -150,6 +150,11 @@ pub fn stamps(files: &config::Certificate) -> [Stamp; 2] {
     [stamp(&files.chain), stamp(&files.key)]
 }
 
+/// Whether a suite is one of ours.
+pub fn is_spoken(suite: &CipherSuite) -> bool {
+    is_for(*suite, SignatureAlgorithm::ECDSA) || is_for(*suite, SignatureAlgorithm::RSA)
+}
+
 fn is_for(suite: CipherSuite, algorithm: SignatureAlgorithm) -> bool {
     match suite {
         CipherSuite::TLS13_AES_128_GCM_SHA256

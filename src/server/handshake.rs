@@ -32,6 +32,8 @@ pub enum HandshakeFault {
     NoCommonGroup,
     /// The client can verify no signature of the certificate's kind of key.
     NoCommonSignature,
+    /// ALPN.
+    NoCommonProtocol,
     /// The client ended it, and says why.
     Alert(AlertDescription),
     /// What the client sent breaks the protocol's rules.
@@ -86,9 +88,11 @@ impl HandshakeFault {
                 HandshakeFault::NoCommonSuite
             }
             rustls::Error::PeerIncompatible(P::NoKxGroupsInCommon) => HandshakeFault::NoCommonGroup,
-            rustls::Error::PeerIncompatible(P::NoSignatureSchemesInCommon) => {
-                HandshakeFault::NoCommonSignature
-            }
+            // Without the extension a client of TLS 1.2 asks for SHA-1 (RFC 5246 section 7.4.1.4.1).
+            rustls::Error::PeerIncompatible(
+                P::NoSignatureSchemesInCommon | P::SignatureAlgorithmsExtensionRequired,
+            ) => HandshakeFault::NoCommonSignature,
+            rustls::Error::NoApplicationProtocol => HandshakeFault::NoCommonProtocol,
             other => HandshakeFault::Invalid(other),
         }
     }
@@ -113,6 +117,9 @@ impl HandshakeFault {
                 "no_common_signature",
                 "the client cannot verify the certificate's kind of key",
             ),
+            HandshakeFault::NoCommonProtocol => {
+                kind("no_common_protocol", "the client offers no protocol that is spoken here")
+            }
             HandshakeFault::Alert(alert) => {
                 Kind { alert: Some(u8::from(*alert)), ..kind("alert", alert_meaning(*alert)) }
             }
@@ -156,6 +163,7 @@ impl HandshakeLog {
             | HandshakeFault::NoCommonSuite
             | HandshakeFault::NoCommonGroup
             | HandshakeFault::NoCommonSignature
+            | HandshakeFault::NoCommonProtocol
             | HandshakeFault::Alert(_) => None,
         };
         tracing::debug!(peer, reason = kind.name, alert, detail, "a TLS handshake failed");

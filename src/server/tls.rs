@@ -26,7 +26,7 @@ use tokio_rustls::server::TlsStream;
 use crate::clock;
 use crate::config::{CertificateNames, PairFault, Tls, TlsVersion};
 
-use super::certificates::Shelf;
+use super::certificates::{self, Shelf};
 use super::handshake::{HandshakeFault, HandshakeLog};
 use super::socket::Socket;
 
@@ -140,8 +140,14 @@ impl Terminator {
         let Some(leaf) = shelf.choose(&accepted.client_hello()) else {
             return Err(HandshakeFault::Invalid(rustls::Error::NoCertificatesPresented));
         };
+        let suits = accepted.client_hello().cipher_suites().iter().any(certificates::is_spoken);
         let started = StartHandshake::from_parts(*accepted, socket);
-        let stream = started.into_stream(leaf.server.clone()).await.map_err(HandshakeFault::of)?;
+        let done = started.into_stream(leaf.server.clone()).await;
+        let stream = done.map_err(|error| match HandshakeFault::of(error) {
+            // A client without our suites has no use for groups, and sends none.
+            HandshakeFault::NoCommonGroup if !suits => HandshakeFault::NoCommonSuite,
+            fault => fault,
+        })?;
         let protocol = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::Http2,
             Some(_) | None => Protocol::Http1,

@@ -46,7 +46,8 @@ fn serve(stream: TcpStream) -> Option<()> {
         write!(writer, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n{more}\r\n").ok()?;
         writer.write_all(body).ok()
     };
-    match head.split(' ').nth(1)? {
+    let target = head.split(' ').nth(1)?;
+    match target.split('?').next()? {
         "/head" => whole(&mut writer, "", head.as_bytes()),
         "/big" => whole(&mut writer, "", &pattern(1_000_000)),
         "/strict" => whole(&mut writer, "Strict-Transport-Security: max-age=7\r\n", b"own"),
@@ -59,11 +60,10 @@ fn serve(stream: TcpStream) -> Option<()> {
             writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n").ok()?;
             writer.write_all(&pattern(300_000)).ok()
         }
-        "/cut-close" => {
-            // Only a reset tells that this did not end: there is neither length nor chunk.
-            writer
-                .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
-                .ok()
+        "/cut-chunk" => {
+            let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ndbba0\r\n";
+            writer.write_all(head).ok()?;
+            writer.write_all(&pattern(300_000)).ok()
         }
         "/socket" => {
             let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\
