@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use causeway::config::{
-    AccessLog, Config, Fault, Files, HostPattern, Level, LoadError, LogFormat, Objection,
-    OperatorFixes, Page, Place, Probe, Problems, Symlinks, Try, Upstream, load, parse,
+    AccessLog, Config, Fault, Files, HostPattern, Hsts, Level, LoadError, LogFormat, Objection,
+    OperatorFixes, Page, Place, Probe, Problems, Symlinks, TlsVersion, Try, Upstream, load, parse,
 };
 use proptest::prelude::*;
 
@@ -367,6 +367,81 @@ fn certificate_authorities() {
     }
     assert!(bad(&source("absent")).contains("cannot read"));
     assert!(bad(&source(".")).contains("cannot read"));
+}
+
+#[test]
+fn tls_for_clients() {
+    let folder = tempfile::tempdir().unwrap();
+    for (chain, key) in [("a.pem", "a.key"), ("b.pem", "b.key")] {
+        certificate(folder.path(), chain, key);
+    }
+    let path = |name: &str| folder.path().join(name);
+    let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+    std::fs::write(path("turned.pem"), read("b.pem") + &read("a.pem")).unwrap();
+    let mut other = rcgen::CertificateParams::new(["shop.example".to_owned()]).unwrap();
+    other.distinguished_name.push(rcgen::DnType::CommonName, "another");
+    let other = other.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(path("strange.pem"), read("a.pem") + &other.pem()).unwrap();
+    std::fs::write(path("long.pem"), read("a.pem").repeat(11)).unwrap();
+    std::fs::write(path("broken.pem"), read("a.pem").replace("MII", "M!!")).unwrap();
+    std::fs::write(path("large.pem"), vec![b' '; (1 << 20) + 1]).unwrap();
+    let sealed =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    std::fs::write(path("sealed.key"), sealed).unwrap();
+    let entry =
+        |chain: &str, key: &str| format!("{{ chain = {:?}, key = {:?} }}", path(chain), path(key));
+    let source = |entries: &str, more: &str| {
+        format!("[tls]\nlisten = [\"0.0.0.0:443\"]\ncertificates = [{entries}]\n{more}")
+    };
+
+    let both = format!("{}, {}", entry("a.pem", "a.key"), entry("b.pem", "b.key"));
+    let defaults = good(&source(&both, "")).tls;
+    assert_eq!(defaults.certificates.len(), 2);
+    assert_eq!(defaults.certificates[1].key, path("b.key"));
+    assert_eq!((defaults.min_version, defaults.hsts), (TlsVersion::Tls12, None));
+
+    let more = "min_version = \"1.3\"\nredirect_to_https = true\nhsts = \"1d\"\n\
+                hsts_subdomains = true\n[upstream.a]\nservers = [\"http://a\"]\n\
+                [upstream.b]\nservers = [\"http://b\"]\npaths = [\"/b\"]\n\
+                redirect_to_https = false\n[upstream.c]\nservers = [\"http://c\"]\n\
+                listen = [\"127.0.0.1:81\"]\n";
+    let config = good(&format!("listen = [\"0.0.0.0:80\"]\n{}", source(&both, more)));
+    let hsts = Hsts { max_age: Duration::from_secs(86400), subdomains: true };
+    assert_eq!((config.tls.min_version, config.tls.hsts), (TlsVersion::Tls13, Some(hsts)));
+    let redirects = config.upstreams.iter().map(|block| block.redirect_to_https);
+    assert_eq!(redirects.collect::<Vec<_>>(), [true, false, false]);
+    let shown: Vec<_> = config
+        .listeners
+        .iter()
+        .map(|listener| (listener.address.to_string(), listener.tls, listener.upstreams.clone()))
+        .collect();
+    let expected = [
+        ("0.0.0.0:80".to_owned(), false, vec![0, 1]),
+        ("127.0.0.1:81".to_owned(), false, vec![2]),
+        ("0.0.0.0:443".to_owned(), true, vec![0, 1]),
+    ];
+    assert_eq!(shown, expected);
+    // Nobody asked for the listener that there is without any.
+    assert_eq!(good(&source(&both, "")).listeners.len(), 1);
+
+    for (chain, key, expected) in [
+        ("a.pem", "b.key", "the key in `KEY` is not the certificate's"),
+        ("turned.pem", "a.key", "the key in `KEY` is that of certificate 2 of the chain"),
+        ("strange.pem", "a.key", "certificate 2 of `CHAIN` did not issue certificate 1"),
+        ("long.pem", "a.key", "`CHAIN` holds more than 10 certificates"),
+        ("broken.pem", "a.key", "`CHAIN` holds a broken PEM block"),
+        ("large.pem", "a.key", "`CHAIN` is too large"),
+        ("a.key", "a.key", "`CHAIN` holds no certificate"),
+        ("a.pem", "a.pem", "`KEY` holds no private key"),
+        ("a.pem", "sealed.key", "`KEY` holds an encrypted key"),
+        (".", "absent", "cannot read `CHAIN`"),
+        (".", "absent", "cannot read `KEY`"),
+    ] {
+        let shown = |name: &str| path(name).display().to_string();
+        let expected = expected.replace("CHAIN", &shown(chain)).replace("KEY", &shown(key));
+        let messages = bad(&source(&entry(chain, key), ""));
+        assert!(messages.contains(&expected), "{expected}: {messages}");
+    }
 }
 
 #[test]
