@@ -19,7 +19,7 @@
 //! | [`page`] | from a report to bytes: HTML, problem+json, text, and `Proxy-Status` |
 //! | `telemetry` | one line in the access log for each request, what is counted, our own messages |
 //! | `proxy` | the path of one request; the only room that sees both sides |
-//! | [`server`] | downstream: listeners, workers, connections, limits, reload, drain, health |
+//! | [`server`] | downstream: listeners, TLS, workers, connections, limits, reload, drain, health |
 //! | [`demo`] | backends that fail in every way, and the table of scenarios |
 //! | [`cli`] | run, check, explain, demo |
 //!
@@ -27,6 +27,7 @@
 //!
 //! ```text
 //! server::worker      one runtime a core, listeners of its own, nothing shared on the way
+//! server::tls         the handshake, in the connection's own task, where TLS is spoken
 //! server::socket      the gate: ambiguous requests are refused on the raw bytes, below hyper
 //! proxy::handle       route, permit, clean fields
 //!   upstream          exchange(&mut attempt): each stage has its deadline and marks the record

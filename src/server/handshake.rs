@@ -88,7 +88,7 @@ impl HandshakeFault {
                 HandshakeFault::NoCommonSuite
             }
             rustls::Error::PeerIncompatible(P::NoKxGroupsInCommon) => HandshakeFault::NoCommonGroup,
-            // Without the extension a client of TLS 1.2 asks for SHA-1 (RFC 5246 section 7.4.1.4.1).
+            // A client that names none asks for SHA-1 (RFC 5246 section 7.4.1.4.1).
             rustls::Error::PeerIncompatible(
                 P::NoSignatureSchemesInCommon | P::SignatureAlgorithmsExtensionRequired,
             ) => HandshakeFault::NoCommonSignature,

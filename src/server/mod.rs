@@ -1,4 +1,4 @@
-//! ROOM 6: downstream. Listeners, workers, connections, limits, reload and drain.
+//! ROOM 6: downstream. Listeners, TLS, workers, connections, limits, reload and drain.
 //!
 //! [`start`] takes a proven configuration and gives a handle; a reload builds and binds everything
 //! before any worker hears of it, so that a failed one changes nothing.
