@@ -3,10 +3,10 @@
 //! Anybody may begin as many handshakes as he likes, so that the log is bounded: of each kind the
 //! first in a minute is told, and how many followed. Each one by itself is told at `debug`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::{AlertDescription, PeerIncompatible};
@@ -45,6 +45,8 @@ pub enum HandshakeFault {
 #[derive(Debug, Default)]
 pub struct HandshakeLog {
     kinds: Mutex<HashMap<Kind, Told>>,
+    /// How many failed since the start, by the reason's name.
+    failed: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// A fault without its particulars: few, whatever clients send.
@@ -150,6 +152,7 @@ impl HandshakeLog {
     /// Tells of one, if it is the first of its kind for a while.
     pub fn note(&self, fault: &HandshakeFault, peer: Option<IpAddr>) {
         let kind = fault.kind();
+        *self.failed_by_reason().entry(kind.name).or_default() += 1;
         let alert = kind.alert.map(shown_alert);
         let peer = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
         let detail = match fault {
@@ -170,6 +173,15 @@ impl HandshakeLog {
         let Some(more) = self.turn(kind, Instant::now()) else { return };
         let Kind { name: reason, meaning, .. } = kind;
         tracing::info!(peer, reason, alert, detail, more, "a TLS handshake failed: {meaning}");
+    }
+
+    /// How many failed since the start, by reason.
+    pub fn failed(&self) -> Vec<(&'static str, u64)> {
+        self.failed_by_reason().iter().map(|(reason, count)| (*reason, *count)).collect()
+    }
+
+    fn failed_by_reason(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it is time to tell of this kind; the count of those that were not told then.

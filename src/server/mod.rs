@@ -135,7 +135,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         workers.push((orders, thread));
     }
     ticker.start().map_err(StartError::Thread)?;
-    let overview = Arc::new(Overview::new(metrics, connections));
+    let overview = Arc::new(Overview::new(metrics, connections, tls.clone()));
     let config = Arc::new(config);
     let mut running = Running {
         config: config.clone(),
@@ -186,8 +186,7 @@ impl Running {
 
     /// Every certificate in force: its names, or its file where it has none, and its end.
     pub fn certificates(&self) -> Vec<(String, SystemTime)> {
-        let shelf = self.tls.shelf();
-        shelf.leaves().iter().map(|leaf| (leaf.shown(), leaf.pair.not_after)).collect()
+        self.overview.certificates()
     }
 
     /// Puts another configuration into force. Connections and requests under way go on; listeners

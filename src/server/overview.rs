@@ -12,12 +12,15 @@ use crate::proxy::Pulse;
 use crate::telemetry::{Gauges, Metrics, Reloaded, UpstreamGauges};
 use crate::upstream::Shared;
 
+use super::tls::Terminator;
+
 /// What is known of the program beside its requests.
 #[derive(Debug)]
 pub struct Overview {
     pub metrics: Arc<Metrics>,
     /// Client connections of all workers.
     connections: Arc<AtomicUsize>,
+    tls: Arc<Terminator>,
     state: Mutex<State>,
 }
 
@@ -67,10 +70,14 @@ pub enum Serving {
 }
 
 impl Overview {
-    pub fn new(metrics: Arc<Metrics>, connections: Arc<AtomicUsize>) -> Overview {
+    pub fn new(
+        metrics: Arc<Metrics>,
+        connections: Arc<AtomicUsize>,
+        tls: Arc<Terminator>,
+    ) -> Overview {
         let reloaded = Reloaded { succeeded: true, last_success: SystemTime::now() };
         let state = State { blocks: Vec::new(), phase: Phase::Starting, reloaded };
-        Overview { metrics, connections, state: Mutex::new(state) }
+        Overview { metrics, connections, tls, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -131,8 +138,15 @@ impl Overview {
         self.state().blocks.iter().map(standing).collect()
     }
 
+    /// Every certificate in force: its names, or its file where it has none, and its end.
+    pub fn certificates(&self) -> Vec<(String, SystemTime)> {
+        let shelf = self.tls.shelf();
+        shelf.leaves().iter().map(|leaf| (leaf.shown(), leaf.pair.not_after)).collect()
+    }
+
     /// What is measured, not counted.
     pub fn gauges(&self) -> Gauges {
+        let (certificates, handshakes_failed) = (self.certificates(), self.tls.log.failed());
         let state = self.state();
         let of_block = |block: &Block| {
             let shared = || block.generations.iter().filter_map(Weak::upgrade);
@@ -149,6 +163,8 @@ impl Overview {
             client_connections: self.connections.load(Relaxed),
             reloaded: state.reloaded,
             is_draining: state.phase == Phase::Draining,
+            certificates,
+            handshakes_failed,
         }
     }
 }

@@ -109,6 +109,8 @@ fn the_rules_are_right_and_their_tests_see_when_they_are_not() {
         ("upstream_queue_declined_total[5m])) > 0", "upstream_queue_declined_total[5m])) >= 0"),
         (", cause!=\"no_upstream_configured\"", ""),
         ("blame=\"gateway\"", "blame!=\"client\""),
+        ("14 * 86400", "12 * 86400"),
+        ("14 * 86400", "70 * 86400"),
         ("causeway_workers_stuck > 0", "causeway_workers_stuck >= 0"),
         ("up{job=\"causeway\"} == 0", "up == 0"),
         ("lines_dropped_total[5m]) > 0", "lines_dropped_total[5m]) > 50"),

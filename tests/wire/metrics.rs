@@ -435,6 +435,42 @@ fn slow_and_silent_askers_hold_nothing_up() {
 }
 
 #[test]
+fn certificates_and_failed_handshakes_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["shop.example".to_owned(), "www.shop.example".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let (chain, key) = (dir.path().join("chain.pem"), dir.path().join("key.pem"));
+    std::fs::write(&chain, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let (backend, _go) = backend();
+    let program = Program::with(&format!(
+        "{}{ADMIN}[tls]\nlisten = [\"127.0.0.2:0\"]\n\
+         certificates = [{{ chain = {chain:?}, key = {key:?} }}]\n",
+        app(&backend)
+    ));
+    let admin = admin(&program);
+    // The end that rcgen gives unless it is told one, 4096-01-01.
+    let end = [("{names=\"shop.example, www.shop.example\"}", 67_090_118_400.0)];
+    let before = scrape(admin);
+    expect(&before, "causeway_tls_certificate_not_after_timestamp_seconds", &end);
+    let said = program.said("listening on ", 2);
+    let secure = said.split("listening on ").nth(2).unwrap().lines().next().unwrap();
+    let secure: SocketAddr = secure.parse().unwrap();
+    // What is no TLS, and a client that leaves after the first byte of a handshake.
+    for _ in 0..2 {
+        Client::sent(secure, [0, 1, 2, 3, 4, 5, 6, 7]).rest();
+    }
+    let cut = Client::sent(secure, [22, 3, 1]);
+    cut.finish();
+    let failed = [("{reason=\"cut\"}", 1.0), ("{reason=\"not_tls\"}", 2.0)];
+    let after = eventually("both are counted", || {
+        let samples = scrape(admin);
+        (counted(&samples, "causeway_tls_handshakes_failed_total").len() == 2).then_some(samples)
+    });
+    expect(&after, "causeway_tls_handshakes_failed_total", &failed);
+}
+
+#[test]
 fn ten_workers_count_as_one() {
     let (backend, _go) = backend();
     let text = format!(

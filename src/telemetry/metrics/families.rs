@@ -3,6 +3,7 @@
 //! Names follow Prometheus' own advice: one prefix, base units, `_total` for what only grows. No
 //! label comes from a request, so their number is bounded by the configuration and the catalogue.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -44,6 +45,7 @@ impl Collector for Families {
         self.failures(&mut out)?;
         self.upstreams(&mut out)?;
         self.clients(&mut out)?;
+        self.tls(&mut out)?;
         match &self.process {
             Some(process) => self.process(&mut out, process),
             None => Ok(()),
@@ -240,6 +242,29 @@ impl Families {
         let help = "Those that were closed without a word, since far too many were open.";
         let dropped: u64 = workers.iter().map(|worker| worker.dropped.load(Relaxed)).sum();
         out.counter("causeway_client_connections_dropped", help, None, dropped)
+    }
+
+    fn tls(&self, out: &mut Out<'_>) -> fmt::Result {
+        let help = "When a certificate for clients ends.";
+        let name = "causeway_tls_certificate_not_after_timestamp";
+        let mut family = out.family(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        // Two with the same names, of another kind of key: the first to end counts.
+        let mut ends = BTreeMap::new();
+        for (names, end) in &self.gauges.certificates {
+            let first = ends.entry(names.as_str()).or_insert(*end);
+            *first = (*first).min(*end);
+        }
+        for (names, end) in ends {
+            let end = seconds_since_epoch(end);
+            ConstGauge::new(end).encode(family.encode_family(&[("names", names)])?)?;
+        }
+        let help = "Handshakes of clients that did not come about, by reason.";
+        let name = "causeway_tls_handshakes_failed";
+        let mut family = out.family(name, help, None, MetricType::Counter)?;
+        for (reason, count) in &self.gauges.handshakes_failed {
+            counter(&mut family, &[("reason", *reason)], *count)?;
+        }
+        Ok(())
     }
 
     /// The names that every Prometheus client has for its process.

@@ -79,6 +79,10 @@ pub struct Gauges {
     pub client_connections: usize,
     pub reloaded: Reloaded,
     pub is_draining: bool,
+    /// Of those in force the names, or the file, and the end.
+    pub certificates: Vec<(String, SystemTime)>,
+    /// Handshakes of clients that did not come about, by reason.
+    pub handshakes_failed: Vec<(&'static str, u64)>,
 }
 
 /// How one upstream stands.
