@@ -160,8 +160,8 @@ fn configuration() -> String {
     roff.control("SH", ["DESCRIPTION"]);
     for paragraph in [
         "The file is TOML 1.0. Durations and sizes are strings with a unit: `\"250ms\"`, \
-         `\"10s\"`, `\"5m\"`, `\"1h\"`, `\"1d\"`; `\"512B\"`, `\"10kB\"`, `\"1MB\"`, `\"32KiB\"`, \
-         `\"1MiB\"`. An unknown key is a mistake.",
+         `\"10s\"`, `\"5m\"`, `\"1h\"`, `\"1d\"`; `\"512B\"`, `\"10kB\"`, `\"1MB\"`, \
+         `\"32KiB\"`, `\"1MiB\"`. An unknown key is a mistake.",
         "`causeway check` reports every mistake at once, with its line and what would be right. \
          `systemctl reload causeway` takes a new configuration up without losing a request; with \
          any mistake the old one stays in force.",

@@ -70,13 +70,15 @@ pub enum View {
 }
 
 /// The proxies, in the order of their ports.
-pub const INSTANCES: [InstanceName; 6] = [
+pub const INSTANCES: [InstanceName; 8] = [
     InstanceName { view: View::Operator, side: Side::Main },
     InstanceName { view: View::Visitor, side: Side::Main },
     InstanceName { view: View::Operator, side: Side::Deaf },
     InstanceName { view: View::Visitor, side: Side::Deaf },
     InstanceName { view: View::Operator, side: Side::Narrow },
     InstanceName { view: View::Visitor, side: Side::Narrow },
+    InstanceName { view: View::Operator, side: Side::Empty },
+    InstanceName { view: View::Visitor, side: Side::Empty },
 ];
 
 /// Where each proxy listens, in the order of [`INSTANCES`].
@@ -112,8 +114,8 @@ pub fn rig(options: Options) -> io::Result<Rig> {
     let mut shared = vec![Arc::new(site_block(site_address))];
     shared.extend(healthy);
     let mut configs = Vec::with_capacity(INSTANCES.len());
-    for side in [Side::Main, Side::Deaf, Side::Narrow] {
-        let mut blocks = shared.clone();
+    for side in [Side::Main, Side::Deaf, Side::Narrow, Side::Empty] {
+        let mut blocks = if side == Side::Empty { Vec::new() } else { shared.clone() };
         let mut own = Vec::new();
         for row in scenarios().filter(|row| row.side == side) {
             let address = addresses.of(InstanceName { view: View::Operator, side });

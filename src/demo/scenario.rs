@@ -206,6 +206,8 @@ pub enum Side {
     Deaf,
     /// It takes one client connection at a time.
     Narrow,
+    /// It has no upstream at all.
+    Empty,
 }
 
 /// A row: GET, answered with a page, by the main proxy.

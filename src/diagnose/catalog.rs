@@ -176,6 +176,8 @@ pub fn entry(code: Code) -> Entry {
         // Meant, not broken; still it is the site that does not answer.
         C::Maintenance => bad(P::Route, Upstream, "destination_unavailable").status(503).wait(600),
         C::NoUpstreamConfigured => own(500, P::Route, "destination_not_found"),
+        // Not set up yet, rather than set up wrongly.
+        C::NothingConfigured => own(503, P::Route, "destination_not_found").wait(600),
         C::ProxyInternalError => own(500, P::Route, "proxy_internal_error"),
 
         // Nobody's failure: 499 is what logs of other gateways show, it is never sent.

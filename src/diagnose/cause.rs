@@ -485,6 +485,8 @@ pub enum Cause {
     NoUpstreamConfigured {
         host: String,
     },
+    /// The configuration has no upstream block at all, as after the installation.
+    NothingConfigured,
     /// The block is closed for planned work.
     Maintenance {
         /// When the site is expected back, in Unix seconds; in the future.

@@ -270,6 +270,7 @@ impl Cause {
             | C::H2RefusedStream
             | C::FileNotFound
             | C::FileDenied
+            | C::NothingConfigured
             | C::ProxyInternalError
             | C::ClientGone => rows,
         };

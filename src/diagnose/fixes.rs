@@ -85,6 +85,7 @@ pub enum FixId {
     RaiseFdLimit,
     AddRoute,
     AddHost,
+    AddUpstream,
     BreakLoop,
     FixFraming,
     FixUpgrade,
@@ -481,6 +482,7 @@ pub fn table(code: Code) -> (&'static [FixId], &'static [FixId]) {
         C::NoUpstreamConfigured => {
             (&[OtherSite, FlushDns, ChangeDns, ContactSite], &[AddHost, CheckDns, RestartProxy])
         }
+        C::NothingConfigured => (&[ComeBack, OtherSite, ContactSite], &[AddUpstream, RestartProxy]),
         C::ProxyInternalError => (WAIT, &[CheckLogs, RestartProxy, UpdateSoftware, ReportBug]),
 
         C::ClientGone => (OWN_NETWORK, &[SlowQueries, Monitor]),

@@ -181,6 +181,7 @@ pub fn reasons(code: Code) -> &'static [ReasonId] {
         C::NoHealthyUpstream => &[ServiceDown, RecentChange, Network, OutOfMemory],
         C::Maintenance => &[Maintenance],
         C::NoUpstreamConfigured => &[Migration, Dns, RecentChange, VisitorNetwork],
+        C::NothingConfigured => &[RecentChange, Migration],
         C::ProxyInternalError => &[SoftwareBug],
 
         C::ClientGone => &[SlowBackend, VisitorNetwork],

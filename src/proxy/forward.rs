@@ -112,6 +112,9 @@ async fn answer(
     let host = fields.host.and_then(|host| host.to_str().ok()).unwrap_or_default();
     let routes = site.routes.get(connection.listener.get());
     let Some(number) = routes.and_then(|routes| routes.find(host, parts.uri.path())) else {
+        if site.pools.is_empty() {
+            return Err((Cause::NothingConfigured, Certainty::Certain));
+        }
         let host = without_port(host).to_owned();
         return Err((Cause::NoUpstreamConfigured { host }, Certainty::Certain));
     };

@@ -229,6 +229,7 @@ pub fn hostile() -> Vec<Cause> {
         C::QueueFull { limit: 987_654, waited: WAITED },
         C::NoHealthyUpstream { servers: vec![(text(), Code::ConnectionRefused, WAITED)] },
         C::NoUpstreamConfigured { host: text() },
+        C::NothingConfigured,
         C::Maintenance { until: None, file: Some(path()) },
         C::ProxyInternalError,
         C::ClientGone,

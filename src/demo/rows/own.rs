@@ -100,6 +100,13 @@ pub(super) const ROWS: &[Scenario] = &[
     )
     .ask(Ask::Host("nobody.localhost")),
     row(
+        Code::NothingConfigured,
+        "nothing_configured",
+        "The configuration has no block at all, as after the installation of the package.",
+        Nothing,
+    )
+    .side(Side::Empty),
+    row(
         Code::DestinationProhibited,
         "destination_prohibited",
         "The backend's name leads to the address of a cloud's metadata service.",

@@ -85,6 +85,7 @@ impl List<'_> {
             F::RaiseConnectionLimit => self.connection_limit(cause),
             F::RaiseFdLimit => self.fd_limit(),
             F::AddHost => self.configure("upstream.NAME", "hosts"),
+            F::AddUpstream => self.configure("upstream.NAME", "servers"),
             F::BreakLoop => self.break_loop(),
             F::FixFraming => self.curl(Kind::Check, "-si --raw"),
             F::FixUpgrade => self.fix_upgrade(),

@@ -362,5 +362,6 @@ pub fn peer_rows() -> Vec<Row> {
             &[],
         ),
         (C::NoUpstreamConfigured { host: "x".into() }, around(), OtherSite, AddHost, &[]),
+        (C::NothingConfigured, around(), ComeBack, AddUpstream, &[]),
     ]
 }
