@@ -163,7 +163,8 @@ fn not_started(error: &StartError) -> ExitCode {
             EX_NOPERM
         }
         StartError::Bind { .. } | StartError::AccessLog(_) => EX_UNAVAILABLE,
-        StartError::Thread(_) | StartError::Tls(_) => EX_OSERR,
+        StartError::Thread(_) | StartError::Tls(_) | StartError::Passed { .. } => EX_OSERR,
+        StartError::NotPassed { .. } | StartError::NotListening { .. } => EX_CONFIG,
         StartError::Workers { .. } | StartError::Pages(_) | StartError::Certificate(_) => EX_CONFIG,
     };
     let _ = write!(io::stderr(), "causeway: {}", ensure_newline(chain(error)));

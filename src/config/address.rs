@@ -10,16 +10,22 @@ use ipnet::IpNet;
 use super::ListenAddress;
 use super::error::Fault;
 
-const LISTEN: &str = "\"IP:PORT\", \"[IPv6]:PORT\" or \"unix:/path\"";
+const LISTEN: &str = "\"IP:PORT\", \"[IPv6]:PORT\", \"unix:/path\" or \"systemd:NAME\"";
 
 /// The path in `sockaddr_un` holds 108 bytes, the final zero included (unix(7)).
 const UNIX_PATH_BYTES_MAX: usize = 107;
 
+/// What systemd takes as FileDescriptorName= (systemd.socket(5)).
+const SOCKET_NAME_BYTES_MAX: usize = 255;
+
 /// Reads an element of `listen`; port 0 lets the system choose.
 ///
 /// # Errors
-/// Not an IP address with a port, nor an absolute path after `unix:`.
+/// Not an IP address with a port, nor an absolute path after `unix:`, nor a name after `systemd:`.
 pub fn listen(text: &str) -> Result<ListenAddress, Fault> {
+    if let Some(name) = text.strip_prefix("systemd:") {
+        return socket_name(name).map(ListenAddress::Systemd);
+    }
     if let Some(path) = text.strip_prefix("unix:") {
         return unix_path(path).map(ListenAddress::Unix);
     }
@@ -28,6 +34,16 @@ pub fn listen(text: &str) -> Result<ListenAddress, Fault> {
     }
     let fault = Fault::new(format!("`{text}` is not an address to listen on")).expected(LISTEN);
     Err(fault.nearest(meant_listen(text)))
+}
+
+/// Reads the name that a socket unit gives to its sockets.
+fn socket_name(name: &str) -> Result<String, Fault> {
+    let graphic = name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+    if graphic && (1..=SOCKET_NAME_BYTES_MAX).contains(&name.len()) {
+        return Ok(name.to_owned());
+    }
+    Err(Fault::new(format!("`{name}` is not a name of sockets"))
+        .expected("the FileDescriptorName= of a socket unit, e.g. \"systemd:http\""))
 }
 
 /// Other programs' ways to write a listener, as we write it.
@@ -130,7 +146,9 @@ mod tests {
 
     #[test]
     fn listeners() {
-        for text in ["127.0.0.1:8502", "0.0.0.0:0", "[::]:80", "unix:/run/causeway/http.sock"] {
+        for text in
+            ["127.0.0.1:8502", "0.0.0.0:0", "[::]:80", "unix:/run/causeway/http.sock", "systemd:a"]
+        {
             assert_eq!(listen(text).map(|address| address.to_string()), Ok(text.to_owned()));
         }
         let longest = format!("unix:/{}", "a".repeat(106));
@@ -155,6 +173,9 @@ mod tests {
             ("unix:run/a.sock", None),
             ("unix:/run/", None),
             ("unix:/run/\0", None),
+            ("systemd:", None),
+            ("systemd:a b", None),
+            ("systemd:a:b", None),
         ] {
             assert_eq!(listen(text).unwrap_err().nearest.as_deref(), near, "{text}");
         }

@@ -171,6 +171,10 @@ fn unfit(address: &ListenAddress, is_limited: bool, taken: &[Listener]) -> Optio
             let fault = Fault::new(format!("other hosts can reach `{address}`"));
             Some(fault.expected("`allow` with the networks that may ask, e.g. [\"10.0.0.0/8\"]"))
         }
+        ListenAddress::Systemd(_) => {
+            let fault = Fault::new(format!("`{address}` is not available in `[admin]`"));
+            Some(fault.expected("\"IP:PORT\" or \"unix:/path\""))
+        }
         ListenAddress::Tcp(_) | ListenAddress::Unix(_) => None,
     }
 }

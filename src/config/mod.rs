@@ -83,6 +83,8 @@ pub struct Listener {
 pub enum ListenAddress {
     Tcp(SocketAddr),
     Unix(PathBuf),
+    /// Whatever sockets systemd passes under this name.
+    Systemd(String),
 }
 
 /// One `[upstream.NAME]` block.
@@ -561,6 +563,7 @@ impl fmt::Display for ListenAddress {
         match self {
             ListenAddress::Tcp(address) => write!(f, "{address}"),
             ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            ListenAddress::Systemd(name) => write!(f, "systemd:{name}"),
         }
     }
 }

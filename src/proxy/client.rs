@@ -45,6 +45,8 @@ pub struct Connection {
     pub body_fault: RefCell<Option<Cause>>,
     /// Request heads that passed.
     pub admitted: Cell<u64>,
+    /// A part of a head has come, and not its end.
+    pub begun: Cell<bool>,
     /// Requests handed to the proxy.
     pub served: Cell<u64>,
     /// Requests whose response is not finished.

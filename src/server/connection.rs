@@ -5,17 +5,18 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 
+use crate::clock::Deadline;
 use crate::proxy::{self, Body, Connection};
 
 use super::socket::GatedSocket;
 use super::tls::Protocol;
-use super::worker::{Listening, Worker};
+use super::worker::{LAST_CALL, Listening, Worker};
 
 /// Serves a connection until it ends, is drained, or becomes a tunnel and that ends.
 pub async fn serve(
@@ -27,16 +28,27 @@ pub async fn serve(
 ) {
     // Nothing else is offered to clients.
     debug_assert_eq!(protocol, Protocol::Http1);
-    let service = Proxy { worker, connection: connection.clone() };
+    let service = Proxy { worker, listening: listening.clone(), connection: connection.clone() };
     let mut served = http1::Builder::new()
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(socket), service);
     let attending = listening.attend().await;
     let mut draining = false;
+    let mut last_call = Deadline::unset();
     let outcome = std::future::poll_fn(|cx| {
         if !draining && listening.is_drained() {
-            draining = true;
-            Pin::new(&mut served).graceful_shutdown();
+            // Between two requests the next may be on its way: RFC 9112 section 9.3.1 lets a server
+            // close then, but the client could not know whether it was taken. It is waited for, and
+            // its answer says `Connection: close`.
+            if !last_call.is_set() {
+                last_call.set(LAST_CALL);
+            }
+            draining = connection.in_flight.get() > 0
+                || last_call.poll(cx).is_ready() && !connection.begun.get();
+            if draining {
+                last_call.rest();
+                Pin::new(&mut served).graceful_shutdown();
+            }
         }
         served.poll_without_shutdown(cx)
     })
@@ -57,10 +69,13 @@ pub async fn serve(
     socket.close().await;
 }
 
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
 /// The proxy as hyper calls it.
 #[derive(Debug)]
 struct Proxy {
     worker: Rc<Worker>,
+    listening: Rc<Listening>,
     connection: Rc<Connection>,
 }
 
@@ -70,18 +85,29 @@ impl Service<Request<Incoming>> for Proxy {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        let site = self.worker.site();
-        Answering(Box::pin(proxy::handle(site, self.connection.clone(), request)))
+        let site = self.worker.site(&self.listening);
+        let answering = Box::pin(proxy::handle(site, self.connection.clone(), request));
+        Answering { answering, last: self.listening.is_drained() }
     }
 }
 
 /// A request under way; boxed, since hyper wants it movable here.
-struct Answering(Pin<Box<dyn Future<Output = Response<Body>>>>);
+struct Answering {
+    answering: Pin<Box<dyn Future<Output = Response<Body>>>>,
+    /// Its connection was only waiting for it.
+    last: bool,
+}
 
 impl Future for Answering {
     type Output = Result<Response<Body>, std::convert::Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx).map(Ok)
+        self.answering.as_mut().poll(cx).map(|mut response| {
+            if self.last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                // hyper closes after it.
+                response.headers_mut().insert(header::CONNECTION, CLOSE);
+            }
+            Ok(response)
+        })
     }
 }

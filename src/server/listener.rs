@@ -1,14 +1,16 @@
 //! Binding: every worker gets a listener of its own on each address.
 //!
 //! TCP listeners share their port by SO_REUSEPORT, so that the kernel spreads the connections; a
-//! Unix listener is one socket that all workers accept from.
+//! Unix listener is one socket that all workers accept from. A listener that is to be closed first
+//! has its door closed: nobody new comes in, and who waits inside is served.
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::config::ListenAddress;
 
@@ -37,9 +39,22 @@ impl Bound {
 /// # Errors
 /// The first bind that fails; what was bound before is closed again.
 pub fn bind(address: &ListenAddress, workers: usize) -> io::Result<(ListenAddress, Vec<Bound>)> {
+    if let ListenAddress::Tcp(address) = address {
+        refuse_taken(*address)?;
+    }
+    bind_again(address, workers)
+}
+
+/// The same for an address that is taken by ourselves, where a listener is closing.
+///
+/// # Errors
+/// As of [`bind`].
+pub fn bind_again(
+    address: &ListenAddress,
+    workers: usize,
+) -> io::Result<(ListenAddress, Vec<Bound>)> {
     match address {
         ListenAddress::Tcp(address) => {
-            refuse_taken(*address)?;
             let first = tcp(*address)?;
             let bound = first.local_addr()?;
             let mut listeners = vec![Bound::Tcp(first)];
@@ -57,7 +72,31 @@ pub fn bind(address: &ListenAddress, workers: usize) -> io::Result<(ListenAddres
             listeners.push(Bound::Unix(first));
             Ok((address.clone(), listeners))
         }
+        // What is not there cannot be bound: the caller looks these up.
+        ListenAddress::Systemd(_) => Err(io::ErrorKind::AddrNotAvailable.into()),
     }
+}
+
+/// Binds one more socket beside those of our own that have an address already.
+///
+/// # Errors
+/// What bind or listen says.
+pub fn join(address: SocketAddr) -> io::Result<Bound> {
+    tcp(address).map(Bound::Tcp)
+}
+
+/// Has the kernel refuse new connections here, and let in those that are waiting or whose
+/// handshake is under way: closing the socket would reset them. Not to be undone: to listen on
+/// every interface again would take CAP_NET_RAW.
+///
+/// # Errors
+/// What setsockopt says.
+pub fn close_door(listener: &tokio::net::TcpListener) -> io::Result<()> {
+    // A listener hears its interface alone (SO_BINDTOIFINDEX, whose index need not exist), and what
+    // a SYN once began belongs to no interface: the kernel finds it before it looks for a listener.
+    const NO_INTERFACE: Option<NonZeroU32> = NonZeroU32::new(i32::MAX as u32);
+    // The same option for both families, on Linux.
+    SockRef::from(listener).bind_device_by_index_v4(NO_INTERFACE)
 }
 
 /// SO_REUSEPORT would let a second program share the port, and each would get some of the clients:

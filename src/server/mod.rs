@@ -15,16 +15,17 @@ mod proxied;
 pub(crate) mod proxy_header;
 mod renewal;
 mod socket;
+mod sockets;
 mod tls;
 mod worker;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -36,10 +37,12 @@ use crate::proxy::{Pages, Pulse, Watch};
 use crate::telemetry::{AccessWriter, CauseLabels, Metrics};
 use crate::upstream::Shared;
 
+pub use sockets::{Changes, Handed};
+
 use admin::Admin;
-use listener::Bound;
 use overview::Overview;
 use renewal::Renewal;
+use sockets::Sockets;
 use tls::Terminator;
 use worker::{Generation, Order};
 
@@ -49,6 +52,23 @@ pub enum StartError {
     #[error("cannot listen on {address}")]
     Bind {
         address: ListenAddress,
+        #[source]
+        source: io::Error,
+    },
+    #[error(
+        "no socket named `{name}` was passed to this process: a socket unit does that, such as \
+         causeway.socket, with FileDescriptorName={name}"
+    )]
+    NotPassed { name: String },
+    /// What Accept=yes in a socket unit, or a datagram socket, comes to.
+    #[error(
+        "the socket passed as `{name}` is not one that accepts connections: its socket unit needs \
+         ListenStream= and Accept=no"
+    )]
+    NotListening { name: String },
+    #[error("the socket passed as `{name}` cannot be used")]
+    Passed {
+        name: String,
         #[source]
         source: io::Error,
     },
@@ -102,8 +122,9 @@ pub struct Running {
     tls: Arc<Terminator>,
     /// Where there are certificates.
     renewal: Option<Renewal>,
-    /// As configured, and as bound.
-    listeners: Vec<(ListenAddress, ListenAddress)>,
+    sockets: Sockets,
+    /// What nobody has taken yet.
+    changes: Changes,
     /// Of each upstream, by its name: since when it fails outlives a reload. Requests that come to
     /// none have the empty name.
     pulses: HashMap<String, Arc<Pulse>>,
@@ -112,11 +133,29 @@ pub struct Running {
     workers: Vec<(mpsc::UnboundedSender<Order>, JoinHandle<io::Result<()>>)>,
 }
 
+/// What becomes of the listening sockets of our own when the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Afterwards {
+    /// They close once nobody waits at them.
+    Closed,
+    /// A process after this one takes them over, and whoever waits at them.
+    Kept,
+}
+
 /// Binds, starts the workers, and returns once every one of them accepts.
 ///
 /// # Errors
 /// What could not be bound, opened or started.
 pub fn start(config: Config) -> Result<Running, StartError> {
+    start_with(config, Vec::new())
+}
+
+/// The same with sockets that were handed to this process: they are used in place of binding.
+///
+/// # Errors
+/// What could not be used, bound, opened or started.
+pub fn start_with(config: Config, handed: Vec<Handed>) -> Result<Running, StartError> {
+    let sockets = Sockets::new(handed)?;
     let metrics = Arc::new(Metrics::new(cause_labels(), config.workers));
     let access = open_log(&config, &metrics)?;
     let tls = Arc::new(Terminator::new().map_err(StartError::Tls)?);
@@ -142,7 +181,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         access: access.clone(),
         tls,
         renewal: None,
-        listeners: Vec::new(),
+        sockets,
+        changes: Changes::default(),
         pulses: HashMap::new(),
         overview,
         admin: Admin::default(),
@@ -171,7 +211,12 @@ fn cause_labels() -> Vec<CauseLabels> {
 impl Running {
     /// The addresses in the configuration's order, as bound.
     pub fn addresses(&self) -> Vec<ListenAddress> {
-        self.listeners.iter().map(|(_, bound)| bound.clone()).collect()
+        self.sockets.addresses().cloned().collect()
+    }
+
+    /// What has changed about our own sockets since this was asked for last.
+    pub fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
     }
 
     /// Where metrics and health are told, in the configuration's order, as bound.
@@ -226,28 +271,12 @@ impl Running {
             let renewal = Renewal::start(self.tls.clone()).map_err(StartError::Thread)?;
             self.renewal = Some(renewal);
         }
-        let count = self.workers.len();
-        let mut listeners = Vec::new();
-        let mut bound: Vec<Vec<(ListenAddress, Option<Bound>)>> =
-            (0..count).map(|_| Vec::new()).collect();
-        for wanted in config.listeners.iter().map(|listener| &listener.address) {
-            let kept = self.listeners.iter().find(|(configured, _)| configured == wanted);
-            let (address, sockets) = match kept {
-                Some((_, bound)) => (bound.clone(), Vec::new()),
-                None => listener::bind(wanted, count)
-                    .map_err(|source| StartError::Bind { address: wanted.clone(), source })?,
-            };
-            let mut sockets = sockets.into_iter();
-            for worker in &mut bound {
-                worker.push((address.clone(), sockets.next()));
-            }
-            listeners.push((wanted.clone(), address));
-        }
-        let tcp = |(_, bound): &(ListenAddress, ListenAddress)| match bound {
+        let mut plan = self.sockets.plan(&config, self.workers.len())?;
+        let tcp = |bound: &ListenAddress| match bound {
             ListenAddress::Tcp(address) => Some(*address),
-            ListenAddress::Unix(_) => None,
+            ListenAddress::Unix(_) | ListenAddress::Systemd(_) => None,
         };
-        let own: Arc<[SocketAddr]> = listeners.iter().filter_map(tcp).collect();
+        let own: Arc<[SocketAddr]> = plan.addresses().filter_map(tcp).collect();
         let shared: Vec<_> = config
             .upstreams
             .iter()
@@ -271,7 +300,8 @@ impl Running {
         let mut applied = Vec::new();
         let blocks = config.upstreams.iter().map(|block| block.name.as_str());
         let counts = self.overview.metrics.counts(blocks);
-        for (((orders, _), listeners), counts) in self.workers.iter().zip(bound).zip(counts) {
+        let shares = std::mem::take(&mut plan.workers);
+        for (((orders, _), listeners), counts) in self.workers.iter().zip(shares).zip(counts) {
             let (tell, told) = oneshot::channel();
             let generation = Generation {
                 config: config.clone(),
@@ -289,26 +319,16 @@ impl Running {
         for told in applied {
             let _ = told.blocking_recv();
         }
-        self.remove_sockets(&listeners);
+        let changes = self.sockets.commit(plan);
+        remove_files(&changes.gone);
+        self.changes.add(changes);
         if let Some(admin) = admin {
             self.admin.give_way_to(admin);
         }
         self.overview.applied(pulses.iter().zip(&shared));
         self.pulses = names.into_iter().zip(pulses).collect();
-        (self.config, self.access, self.listeners) = (config, access, listeners);
+        (self.config, self.access) = (config, access);
         Ok(())
-    }
-
-    /// Takes away the files of Unix listeners that are no longer wanted.
-    fn remove_sockets(&self, kept: &[(ListenAddress, ListenAddress)]) {
-        let kept: HashSet<&ListenAddress> = kept.iter().map(|(_, bound)| bound).collect();
-        for (_, bound) in &self.listeners {
-            if let ListenAddress::Unix(path) = bound
-                && !kept.contains(bound)
-            {
-                let _ = std::fs::remove_file(path);
-            }
-        }
     }
 
     /// Upstream, cause and number of every failure since the start, but for what was the clients'
@@ -328,21 +348,41 @@ impl Running {
     }
 
     /// Accepts nothing more, waits for what is under way up to the configured deadline, and ends.
-    pub fn stop(self) {
-        let deadline = self.config.drain_timeout;
-        self.end(deadline);
+    pub fn stop(mut self) {
+        self.begin_stop(Afterwards::Closed);
+        self.join();
     }
 
-    /// Ends at once.
-    pub fn abort(self) {
-        self.end(std::time::Duration::ZERO);
+    /// Ends at once, also what [`Running::begin_stop`] has begun.
+    pub fn abort(mut self) {
+        self.order_stop(Duration::ZERO, Afterwards::Closed);
+        self.join();
     }
 
-    fn end(mut self, deadline: std::time::Duration) {
+    /// Has the workers end as [`Running::stop`] does, and returns at once; [`Running::has_ended`]
+    /// tells when they have.
+    pub fn begin_stop(&mut self, afterwards: Afterwards) {
+        self.order_stop(self.config.drain_timeout, afterwards);
+    }
+
+    fn order_stop(&mut self, deadline: Duration, afterwards: Afterwards) {
         self.overview.drains();
-        for (orders, _) in &self.workers {
-            let _ = orders.send(Order::Stop { deadline });
+        if afterwards == Afterwards::Closed {
+            // First: nobody finds a Unix listener after this, and whoever found it is served.
+            self.sockets.files().for_each(|path| drop(std::fs::remove_file(path)));
         }
+        for (orders, _) in &self.workers {
+            let _ = orders.send(Order::Stop { deadline, afterwards });
+        }
+    }
+
+    /// Whether every worker has ended.
+    pub fn has_ended(&self) -> bool {
+        self.workers.iter().all(|(_, thread)| thread.is_finished())
+    }
+
+    /// Waits for the workers' end and writes what is left of the log.
+    pub fn join(mut self) {
         for (_, thread) in std::mem::take(&mut self.workers) {
             match thread.join() {
                 Ok(Ok(())) => {}
@@ -353,8 +393,16 @@ impl Running {
         for (name, pulse) in &self.pulses {
             pulse.close(name);
         }
-        self.remove_sockets(&[]);
         self.admin.give_way_to(Admin::default());
         self.access.close();
+    }
+}
+
+/// Takes away the files of Unix listeners of our own that are no longer wanted.
+fn remove_files(gone: &[ListenAddress]) {
+    for address in gone {
+        if let ListenAddress::Unix(path) = address {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }

@@ -33,7 +33,7 @@ pub async fn introduce(
     listening: &Listening,
 ) -> Option<Introduction> {
     let read = async { clock::within(limit, read(socket)).await.unwrap_or(Err(HeaderFault::Late)) };
-    match listening.unless_drained(read).await? {
+    match listening.until_last_call(read).await? {
         Ok(introduction) => Some(introduction),
         Err(HeaderFault::Silent) => None,
         Err(fault) => {

@@ -319,6 +319,7 @@ impl GatedSocket {
     /// Runs the limit of what is waited for while nothing comes. Ready once it has changed the
     /// state.
     fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.connection.begun.set(!self.carry.is_empty());
         if !self.in_body() && self.connection.in_flight.get() > 0 {
             // The client waits for us.
             self.reading.clear();

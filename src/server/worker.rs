@@ -8,28 +8,33 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::config::{self, CertificateNames, Config, ListenAddress};
 use crate::diagnose::{Cause, RequestFault};
 use crate::proxy::{Connection, Introduction, Pages, Pulse, Site, Watch};
 use crate::telemetry::{AccessWriter, Counts, LineBuffer, WorkerTally};
 use crate::upstream::Shared;
 
-use super::connection;
 use super::handshake::HandshakeFault;
-use super::listener::Bound;
+use super::listener::{self, Bound};
 use super::proxied;
 use super::socket::{GatedSocket, Socket};
+use super::sockets::Wanted;
 use super::tls::{Met, Protocol, Terminator};
+use super::{Afterwards, connection};
 
 /// Connections beyond the limit that are still told so; more are closed without a word.
 const TURNED_AWAY_MAX: usize = 64;
+/// How long a listener whose door is closed is still accepted from, and how long a connection
+/// between two requests still waits for the next, before they close. Whoever was about to speak has
+/// done so by then: a handshake or a request under way takes a round trip.
+pub const LAST_CALL: Duration = Duration::from_secs(1);
 /// After accept has failed for want of descriptors or memory, so long is waited.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -38,8 +43,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub enum Order {
     /// Serve by this configuration from now on.
     Apply { generation: Generation, applied: oneshot::Sender<()> },
-    /// Accept nothing more, finish what is under way, and end.
-    Stop { deadline: Duration },
+    /// Accept nothing more, finish what is under way, and end. Any order after it: end at once.
+    Stop { deadline: Duration, afterwards: Afterwards },
 }
 
 /// One generation of the configuration on its way to one worker.
@@ -55,8 +60,8 @@ pub struct Generation {
     pub pages: Arc<Pages>,
     /// Where this worker counts.
     pub counts: Counts,
-    /// The configuration's listeners in order; a socket for those that are new.
-    pub listeners: Vec<(ListenAddress, Option<Bound>)>,
+    /// The configuration's listeners in order; sockets for those that are new.
+    pub listeners: Vec<Wanted>,
     pub access: AccessWriter,
 }
 
@@ -70,6 +75,8 @@ pub struct Worker {
     tls: Arc<Terminator>,
     /// Those of this worker.
     own: Cell<usize>,
+    /// Its sockets that are accepted from.
+    accepting: Cell<usize>,
     emptied: Notify,
     tally: Arc<WorkerTally>,
 }
@@ -81,30 +88,56 @@ pub struct Listening {
     pub number: Rc<Cell<usize>>,
     /// Its clients speak TLS; so does who comes after a reload that says so.
     secure: Cell<bool>,
-    ended: Cell<bool>,
+    phase: Cell<Phase>,
+    /// Another process has its socket too.
+    elsewhere: bool,
+    /// Once drained, its connections go by the configuration that it stood in.
+    last: RefCell<Option<Rc<Site>>>,
     tasks: RefCell<Tasks>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Nobody new comes in; who waits is accepted.
+    LastCall,
+    /// Nothing is accepted.
+    Ended,
+}
+
 impl Worker {
-    /// The site of the configuration in force.
-    pub fn site(&self) -> Rc<Site> {
-        self.site.borrow().clone().expect("listeners start after the first configuration")
+    /// The site that a listener's requests go by: that of the configuration in force.
+    pub fn site(&self, listening: &Listening) -> Rc<Site> {
+        let site = match listening.is_drained() {
+            true => listening.last.borrow().clone(),
+            false => self.site.borrow().clone(),
+        };
+        site.expect("listeners start after the first configuration")
+    }
+
+    fn left(&self, one: &Cell<usize>) {
+        one.set(one.get() - 1);
+        if self.own.get() == 0 && self.accepting.get() == 0 {
+            self.emptied.notify_waiters();
+        }
     }
 }
 
 impl Listening {
-    fn new(number: usize, secure: bool) -> Listening {
+    fn new(number: usize, secure: bool, elsewhere: bool) -> Listening {
         Listening {
             number: Rc::new(Cell::new(number)),
             secure: Cell::new(secure),
-            ended: Cell::new(false),
+            phase: Cell::new(Phase::Open),
+            elsewhere,
+            last: RefCell::default(),
             tasks: RefCell::default(),
         }
     }
 
     /// Whether its connections are to come to an end.
     pub fn is_drained(&self) -> bool {
-        self.ended.get()
+        self.phase.get() != Phase::Open
     }
 
     /// Has the calling task woken when the drain begins; for as long as the guard lives.
@@ -116,19 +149,32 @@ impl Listening {
         .await
     }
 
-    /// Runs a future that may as well not end: `None` once the drain has begun.
-    pub async fn unless_drained<F: Future>(&self, future: F) -> Option<F::Output> {
+    /// Runs a future that may as well not end: once the drain has begun it has [`LAST_CALL`] left,
+    /// and then this is `None`.
+    pub async fn until_last_call<F: Future>(&self, future: F) -> Option<F::Output> {
         let _attending = self.attend().await;
         let mut future = std::pin::pin!(future);
-        std::future::poll_fn(|cx| match self.is_drained() {
-            true => std::task::Poll::Ready(None),
-            false => future.as_mut().poll(cx).map(Some),
+        let mut end = Deadline::unset();
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(done) = future.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
+            }
+            if !self.is_drained() {
+                return Poll::Pending;
+            }
+            if !end.is_set() {
+                end.set(LAST_CALL);
+            }
+            end.poll(cx).map(|()| None)
         })
         .await
     }
 
-    fn drain(&self) {
-        self.ended.set(true);
+    fn drain(&self, site: Option<Rc<Site>>, afterwards: Afterwards) {
+        // Who waits at a socket that lives on is another process' to accept.
+        let lives_on = self.elsewhere || afterwards == Afterwards::Kept;
+        self.phase.set(if lives_on { Phase::Ended } else { Phase::LastCall });
+        self.last.replace(site);
         // Woken outside the borrow: a task that ends at once takes itself out.
         let tasks: Vec<Waker> = self.tasks.borrow().values().cloned().collect();
         for task in tasks {
@@ -204,6 +250,7 @@ async fn work(
         connections,
         tls,
         own: Cell::new(0),
+        accepting: Cell::new(0),
         emptied: Notify::new(),
         tally: tally.clone(),
     });
@@ -223,8 +270,11 @@ async fn work(
                 apply(&worker, &mut listeners, &mut log, generation);
                 let _ = applied.send(());
             }
-            Order::Stop { deadline } => {
-                stop(&worker, &listeners, deadline).await;
+            Order::Stop { deadline, afterwards } => {
+                tokio::select! {
+                    () = stop(&worker, &listeners, deadline, afterwards) => {}
+                    _ = orders.recv() => {}
+                }
                 break;
             }
         }
@@ -252,30 +302,33 @@ fn apply(
     };
     worker.client.replace(Rc::new(config.client.clone()));
     let secure: Vec<bool> = config.listeners.iter().map(|listener| listener.tls).collect();
-    let bound = wanted.iter().zip(&secure).find(|(_, secure)| **secure);
-    let https_port = bound.and_then(|((address, _), _)| match address {
+    let mut with_tls = wanted.iter().filter(|wanted| secure[wanted.number]);
+    let https_port = with_tls.find_map(|wanted| match &wanted.address {
         ListenAddress::Tcp(address) => Some(address.port()),
-        ListenAddress::Unix(_) => None,
+        ListenAddress::Unix(_) | ListenAddress::Systemd(_) => None,
     });
     let site = Site::new(config, &shared, &watches, &pulses, pages, buffer, counts);
     let site = site.with_https_port(https_port);
-    worker.site.replace(Some(Rc::new(site)));
+    let before = worker.site.replace(Some(Rc::new(site)));
     listeners.retain(|address, listening| {
-        let stays = wanted.iter().any(|(wanted, _)| wanted == address);
+        let stays = wanted.iter().any(|wanted| wanted.address == *address);
         if !stays {
-            listening.drain();
+            listening.drain(before.clone(), Afterwards::Closed);
         }
         stays
     });
-    for (number, ((address, bound), secure)) in wanted.into_iter().zip(secure).enumerate() {
+    for Wanted { number, address, sockets, elsewhere } in wanted {
         if let Some(listening) = listeners.get(&address) {
             listening.number.set(number);
-            listening.secure.set(secure);
-        } else if let Some(bound) = bound {
-            let listening = Rc::new(Listening::new(number, secure));
-            tokio::task::spawn_local(listen(worker.clone(), listening.clone(), bound));
-            listeners.insert(address, listening);
+            listening.secure.set(secure[number]);
+            continue;
         }
+        let listening = Rc::new(Listening::new(number, secure[number], elsewhere));
+        for socket in sockets {
+            worker.accepting.set(worker.accepting.get() + 1);
+            tokio::task::spawn_local(listen(worker.clone(), listening.clone(), socket));
+        }
+        listeners.insert(address, listening);
     }
 }
 
@@ -283,12 +336,14 @@ async fn stop(
     worker: &Worker,
     listeners: &HashMap<ListenAddress, Rc<Listening>>,
     deadline: Duration,
+    afterwards: Afterwards,
 ) {
+    let site = worker.site.borrow().clone();
     for listening in listeners.values() {
-        listening.drain();
+        listening.drain(site.clone(), afterwards);
     }
     let emptied = async {
-        while worker.own.get() > 0 {
+        while worker.own.get() > 0 || worker.accepting.get() > 0 {
             worker.emptied.notified().await;
         }
     };
@@ -298,21 +353,56 @@ async fn stop(
     }
 }
 
-/// Accepts until the listener is drained.
+/// Accepts until the listener is drained, and closes it.
 async fn listen(worker: Rc<Worker>, listening: Rc<Listening>, bound: Bound) {
-    let accepting = async {
-        match bound {
-            Bound::Tcp(listener) => match TcpListener::from_std(listener) {
-                Ok(listener) => accept_tcp(&worker, &listening, &listener).await,
-                Err(error) => tracing::error!(%error, "a listener cannot be used"),
-            },
-            Bound::Unix(listener) => match UnixListener::from_std(listener) {
-                Ok(listener) => accept_unix(&worker, &listening, &listener).await,
-                Err(error) => tracing::error!(%error, "a listener cannot be used"),
-            },
+    match bound {
+        Bound::Tcp(listener) => match TcpListener::from_std(listener) {
+            Ok(listener) => {
+                let accepting = accept_tcp(&worker, &listening, &listener);
+                attend(&listening, accepting, || listener::close_door(&listener)).await;
+            }
+            Err(error) => tracing::error!(%error, "a listener cannot be used"),
+        },
+        Bound::Unix(listener) => match UnixListener::from_std(listener) {
+            Ok(listener) => {
+                let accepting = accept_unix(&worker, &listening, &listener);
+                // Its file is gone, or goes now: that is its door.
+                attend(&listening, accepting, || Ok(())).await;
+            }
+            Err(error) => tracing::error!(%error, "a listener cannot be used"),
+        },
+    }
+    worker.left(&worker.accepting);
+}
+
+/// Runs an accepting loop, which does not end by itself, to its listener's end.
+async fn attend(
+    listening: &Listening,
+    accepting: impl Future<Output = ()>,
+    close_door: impl Fn() -> io::Result<()>,
+) {
+    let _attending = listening.attend().await;
+    let mut accepting = std::pin::pin!(accepting);
+    let mut end = Deadline::unset();
+    std::future::poll_fn(|cx| {
+        match listening.phase.get() {
+            Phase::Open => {}
+            Phase::Ended => return Poll::Ready(()),
+            Phase::LastCall if end.is_set() => {}
+            Phase::LastCall => {
+                if let Err(error) = close_door() {
+                    tracing::warn!(%error, "a listener closes while clients may still come in");
+                }
+                end.set(LAST_CALL);
+            }
         }
-    };
-    listening.unless_drained(accepting).await;
+        // Before the time is looked at: at its end nobody waits.
+        if accepting.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        end.poll(cx)
+    })
+    .await;
 }
 
 async fn accept_tcp(worker: &Rc<Worker>, listening: &Rc<Listening>, listener: &TcpListener) {
@@ -477,9 +567,6 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.worker.connections.fetch_sub(1, Ordering::Relaxed);
-        self.worker.own.set(self.worker.own.get() - 1);
-        if self.worker.own.get() == 0 {
-            self.worker.emptied.notify_waiters();
-        }
+        self.worker.left(&self.worker.own);
     }
 }

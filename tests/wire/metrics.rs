@@ -484,7 +484,7 @@ fn ten_workers_count_as_one() {
     let running = server::start(config).unwrap();
     let tcp = |address: &ListenAddress| match address {
         ListenAddress::Tcp(address) => *address,
-        ListenAddress::Unix(path) => panic!("{path:?}"),
+        other => panic!("{other}"),
     };
     let (address, admin) = (tcp(&running.addresses()[0]), tcp(&running.admin_addresses()[0]));
     let clients = (0..20).map(|number| {

@@ -48,7 +48,7 @@ impl Proxy {
         let running = server::start(config).unwrap();
         let address = match running.addresses().swap_remove(0) {
             ListenAddress::Tcp(address) => address,
-            ListenAddress::Unix(path) => panic!("a TCP listener became {path:?}"),
+            other => panic!("a TCP listener became {other}"),
         };
         Proxy { address, running: Some(running), log, _dir: dir }
     }

@@ -128,6 +128,38 @@ fn listeners_come_and_go_with_a_reload() {
     assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
     assert_eq!(waiting.rest(), (String::new(), End::Fin));
     assert_eq!(Client::sent(two, get("/")).answer("GET").status, 200);
+
+    // It comes back while its last connections may still be served.
+    for (ports, times) in [(&[first, second][..], 3), (&[second], 4), (&[second, first], 5)] {
+        program.configure(&with(ports));
+        program.signal("HUP");
+        program.said("reloaded", times);
+    }
+    assert_eq!(Client::sent(one, get("/")).answer("GET").status, 200);
+}
+
+#[test]
+fn a_client_that_was_about_to_ask_is_answered() {
+    let (backend, go) = slow();
+    let mut program = Program::with(&block("app", &backend, ""));
+    let mut idle = Client::sent(program.address, get("/"));
+    assert_eq!(idle.answer("GET").status, 200);
+    // Its first request is on the way, and the second one of another is half there.
+    let mut fresh = Client::sent(program.address, "GET /fresh HTTP/1.1\r\n");
+    let mut waiting = Client::sent(program.address, get("/slow"));
+    backend.received_with(" /slow ");
+    program.signal("TERM");
+    program.said("draining", 1);
+    idle.send(get("/next"));
+    fresh.send("Host: shop.example\r\n\r\n");
+    for client in [&mut idle, &mut fresh] {
+        let answer = client.answer("GET");
+        assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+        assert_eq!(client.rest(), (String::new(), End::Fin));
+    }
+    go.send(()).unwrap();
+    assert_eq!(waiting.answer("GET").field("connection"), Some("close"));
+    assert_eq!(program.exit_code(), Some(0));
 }
 
 #[test]
