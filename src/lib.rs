@@ -20,6 +20,7 @@
 //! | `telemetry` | one line in the access log for each request, what is counted, our own messages |
 //! | `proxy` | the path of one request; the only room that sees both sides |
 //! | [`server`] | downstream: listeners, TLS, workers, connections, limits, reload, drain, health |
+//! | `service` | what systemd gives a service and hears from it: sockets, states, the watchdog |
 //! | [`demo`] | backends that fail in every way, and the table of scenarios |
 //! | [`cli`] | run, check, explain, demo |
 //!
@@ -87,5 +88,6 @@ pub mod fuzzing;
 pub mod page;
 mod proxy;
 pub mod server;
+mod service;
 mod telemetry;
 mod upstream;

@@ -1,4 +1,4 @@
-//! The command line: run, check, explain, demo.
+//! The command line: run, reload, check, explain, demo.
 //!
 //! Exit codes are those of sysexits.h: 64 usage, 66 no configuration file, 69 cannot listen, 70 our
 //! own fault, 73 cannot write a file, 77 not permitted, 78 configuration. Everything that is
@@ -10,6 +10,7 @@ mod completions;
 mod explain;
 mod generate;
 mod manual;
+mod reload;
 mod run;
 mod signals;
 mod trace;
@@ -48,6 +49,9 @@ struct Arguments {
 enum Command {
     /// Forward.
     Run(ConfigArgument),
+    /// Have the running service read its configuration anew, and tell what became of it: exit
+    /// status 0, or that of a start with it.
+    Reload,
     /// Show all problems of a configuration at once; exit status 0 or 78.
     Check {
         #[command(flatten)]
@@ -94,6 +98,7 @@ pub fn main() -> ExitCode {
     };
     match arguments.command {
         Command::Run(argument) => run::run(&argument.config),
+        Command::Reload => reload::reload(),
         Command::Check { config, json } => check::check(&config.config, json),
         Command::Explain { cause: None, json } => explain::list(json),
         Command::Explain { cause: Some(name), json } => explain::explain(&name, json),
@@ -134,7 +139,7 @@ fn demonstrate() -> ExitCode {
 /// Waits for a signal that ends the program; the demonstration has nothing to reload.
 fn wait_for_end() {
     let Ok(mut signals) = Signals::new() else { return };
-    while matches!(signals.next(), Heard::Reload | Heard::Reopen) {}
+    while matches!(signals.next(), Heard::Reload(_) | Heard::Reopen) {}
 }
 
 fn say(text: &str) {
@@ -143,7 +148,12 @@ fn say(text: &str) {
 }
 
 fn refused(error: &LoadError) -> ExitCode {
-    let code = match error {
+    let _ = write!(io::stderr(), "{}", ensure_newline(chain(error)));
+    code_of_load(error).into()
+}
+
+fn code_of_load(error: &LoadError) -> u8 {
+    match error {
         LoadError::Unreadable { source, .. }
             if source.kind() == io::ErrorKind::PermissionDenied =>
         {
@@ -151,14 +161,17 @@ fn refused(error: &LoadError) -> ExitCode {
         }
         LoadError::Unreadable { .. } => EX_NOINPUT,
         LoadError::Problems(_) => EX_CONFIG,
-    };
-    let _ = write!(io::stderr(), "{}", ensure_newline(chain(error)));
-    code.into()
+    }
 }
 
 fn not_started(error: &StartError) -> ExitCode {
+    let _ = write!(io::stderr(), "causeway: {}", ensure_newline(chain(error)));
+    code_of_start(error).into()
+}
+
+fn code_of_start(error: &StartError) -> u8 {
     let denied = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
-    let code = match error {
+    match error {
         StartError::Bind { source, .. } | StartError::AccessLog(source) if denied(source) => {
             EX_NOPERM
         }
@@ -166,9 +179,7 @@ fn not_started(error: &StartError) -> ExitCode {
         StartError::Thread(_) | StartError::Tls(_) | StartError::Passed { .. } => EX_OSERR,
         StartError::NotPassed { .. } | StartError::NotListening { .. } => EX_CONFIG,
         StartError::Workers { .. } | StartError::Pages(_) | StartError::Certificate(_) => EX_CONFIG,
-    };
-    let _ = write!(io::stderr(), "causeway: {}", ensure_newline(chain(error)));
-    code.into()
+    }
 }
 
 /// An error with its causes, one line.

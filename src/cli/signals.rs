@@ -1,19 +1,28 @@
-//! The signals that mean something to us, one after the other.
+//! What may call on the program while it runs, one after the other: signals, and whoever asks for
+//! a reload and wants to know what becomes of it.
 
 use std::io;
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that mean something to us.
+use crate::service::Asker;
+
+/// The signals that mean something to us, and the control socket.
 pub struct Signals {
     runtime: tokio::runtime::Runtime,
-    /// HUP, USR1, TERM, QUIT, INT.
-    streams: [Signal; 5],
+    /// HUP, USR1, USR2, TERM, QUIT, INT.
+    streams: [Signal; 6],
+    control: Option<tokio::net::UnixListener>,
 }
 
 pub enum Heard {
-    Reload,
+    /// Asked for by a signal, or by somebody who waits for the outcome.
+    Reload(Option<Asker>),
     Reopen,
+    /// Drain; a process after this one takes our sockets over.
+    HandOver,
     Drain,
     End,
 }
@@ -26,24 +35,60 @@ impl Signals {
             [
                 signal(SignalKind::hangup())?,
                 signal(SignalKind::user_defined1())?,
+                signal(SignalKind::user_defined2())?,
                 signal(SignalKind::terminate())?,
                 signal(SignalKind::quit())?,
                 signal(SignalKind::interrupt())?,
             ]
         };
-        Ok(Signals { runtime, streams })
+        Ok(Signals { runtime, streams, control: None })
+    }
+
+    /// Listens to those who ask at a socket too.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn attend(&mut self, control: UnixListener) -> io::Result<()> {
+        let _entered = self.runtime.enter();
+        self.control = Some(tokio::net::UnixListener::from_std(control)?);
+        Ok(())
     }
 
     pub fn next(&mut self) -> Heard {
-        let [hangup, reopen, terminate, quit, interrupt] = &mut self.streams;
-        self.runtime.block_on(async {
-            tokio::select! {
-                _ = hangup.recv() => Heard::Reload,
-                _ = reopen.recv() => Heard::Reopen,
-                _ = terminate.recv() => Heard::Drain,
-                _ = quit.recv() => Heard::Drain,
-                _ = interrupt.recv() => Heard::End,
+        loop {
+            if let Some(heard) = self.next_within(Duration::MAX) {
+                return heard;
             }
-        })
+        }
+    }
+
+    /// The next that comes within a time; `None` if nothing does.
+    pub fn next_within(&mut self, limit: Duration) -> Option<Heard> {
+        let [hangup, reopen, hand_over, terminate, quit, interrupt] = &mut self.streams;
+        let control = &self.control;
+        let asked = async {
+            match control {
+                Some(control) => control.accept().await.ok().and_then(|(stream, _)| {
+                    stream
+                        .into_std()
+                        .ok()
+                        .and_then(Asker::hear)
+                        .map(|asker| Heard::Reload(Some(asker)))
+                }),
+                None => std::future::pending().await,
+            }
+        };
+        let heard = async {
+            tokio::select! {
+                _ = hangup.recv() => Some(Heard::Reload(None)),
+                _ = reopen.recv() => Some(Heard::Reopen),
+                _ = hand_over.recv() => Some(Heard::HandOver),
+                _ = terminate.recv() => Some(Heard::Drain),
+                _ = quit.recv() => Some(Heard::Drain),
+                _ = interrupt.recv() => Some(Heard::End),
+                heard = asked => heard,
+            }
+        };
+        self.runtime.block_on(async { tokio::time::timeout(limit, heard).await.ok().flatten() })
     }
 }

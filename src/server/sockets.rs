@@ -25,6 +25,16 @@ pub struct Handed {
     pub socket: Socket,
 }
 
+impl Handed {
+    /// The address of one of our own that a configuration does not listen on any more. It has to be
+    /// closed everywhere before anything is bound: `127.0.0.1:80` keeps `0.0.0.0:80` from us.
+    pub fn unwanted(&self, config: &Config) -> Option<ListenAddress> {
+        let address = self.socket.local_addr().ok().and_then(|address| address_of(&address))?;
+        let is_wanted = config.listeners.iter().any(|listener| listener.address == address);
+        (self.name.is_none() && !is_wanted).then_some(address)
+    }
+}
+
 /// One address as a worker is to listen on it.
 #[derive(Debug)]
 pub struct Wanted {

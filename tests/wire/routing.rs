@@ -62,7 +62,7 @@ fn a_request_for_nobody_is_told_so() {
 #[test]
 fn without_a_block_a_page_says_what_to_do() {
     let proxy = Proxy::with("");
-    let answer = proxy.ask("GET /any HTTP/1.1\r\nHost: shop.example\r\n\r\n".to_owned());
+    let answer = proxy.ask("GET /any HTTP/1.1\r\nHost: shop.example\r\n\r\n");
     assert_eq!((answer.status, answer.cause()), (503, "nothing_configured"));
     assert!(answer.body.contains("servers = [\"http://localhost:8080\"]"), "{}", answer.body);
     assert!(answer.body.contains("[upstream.NAME] servers"), "{}", answer.body);
