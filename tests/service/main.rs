@@ -6,13 +6,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod activation;
+mod hardening;
 mod journal;
-
-use support::sandbox::Sandbox;
-
-#[test]
-fn a_container_boots() {
-    let sandbox = Sandbox::boot();
-    assert_eq!(sandbox.sh("systemctl is-system-running"), "running");
-    assert_eq!(sandbox.sh("hostname"), "sandbox");
-}
+mod restarts;
+mod unit;
+mod watchdog;
