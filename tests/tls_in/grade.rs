@@ -9,9 +9,14 @@ use super::certificates::{Certificates, EC, NAME, RSA};
 use super::proxy::Proxy;
 
 /// Findings that stay, by the begin of their id, each with its reason.
-const KNOWN: [(&str, &str); 4] = [
+const KNOWN: [(&str, &str); 5] = [
     ("engine_problem", "about the tester's own openssl: it has no GOST"),
     ("cert_revocation", "the test's authority revokes nothing"),
+    (
+        "sessionresumption_",
+        "the tester may leave before the tickets of TLS 1.3 have come, and then has none to show; \
+         `handshakes` holds resumption to openssl",
+    ),
     ("security_headers", "those of a site, which its upstream sends or does not"),
     (
         "cipher_order",

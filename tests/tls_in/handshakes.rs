@@ -119,7 +119,8 @@ fn sessions_are_resumed_by_both_versions_and_across_reloads() {
 fn failed_handshakes_are_told_once() {
     let certificates = Certificates::new();
     certificates.write("shop", &[NAME], EC);
-    let proxy = Proxy::start(&certificates.lines(&["shop"]), SITE);
+    let more = format!("{SITE}[client]\nheader_timeout = \"1s\"\n");
+    let proxy = Proxy::start(&certificates.lines(&["shop"]), &more);
     let mut slow = proxy.socket(proxy.secure);
     slow.write_all(&[22, 3, 1]).expect("a begin");
     for _ in 0..20 {

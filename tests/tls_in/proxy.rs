@@ -136,7 +136,7 @@ impl Drop for Proxy {
 fn write(dir: &TempDir, plain: u16, secure: u16, tls: &str, more: &str) {
     let log = dir.path().join("access.log");
     let text = format!(
-        "listen = [\"127.0.0.1:{plain}\"]\nworkers = 2\n[client]\nheader_timeout = \"1s\"\n[tls]\n\
+        "listen = [\"127.0.0.1:{plain}\"]\nworkers = 2\n[tls]\n\
          listen = [\"127.0.0.1:{secure}\"]\n{tls}\n{more}\n[log]\naccess = \"{}\"\n",
         log.display()
     );
