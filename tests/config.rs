@@ -18,6 +18,7 @@ mod schema;
 
 const REFERENCE: &str = include_str!("../config/causeway.toml");
 const MINIMAL: &str = include_str!("../config/minimal.toml");
+const DEFAULT: &str = include_str!("../config/default.toml");
 
 const EVERY_KEY: &str = r#"
 listen = ["0.0.0.0:80", "unix:/run/http.sock"]
@@ -214,6 +215,25 @@ fn fastcgi_defaults() {
 fn empty_file_listens_and_reaches_nothing() {
     let config = good("");
     assert_eq!(config, Config { path: config.path.clone(), ..Config::default() });
+}
+
+/// What the package installs forwards nothing; each of its examples is right by itself.
+#[test]
+fn the_packaged_configuration_is_an_empty_one() {
+    let config = good(DEFAULT);
+    assert_eq!(config, Config { path: config.path.clone(), ..Config::default() });
+    let examples = DEFAULT.split("\n\n").skip(1).map(|part| {
+        let lines = part.lines().filter_map(|line| line.strip_prefix("# "));
+        let written = |line: &&str| line.starts_with('[') || line.contains(" = ");
+        lines.filter(written).collect::<Vec<_>>().join("\n")
+    });
+    let examples: Vec<String> = examples.collect();
+    let listen = &examples[0];
+    for example in &examples[1..] {
+        let config = good(&format!("{listen}\n{example}"));
+        assert_eq!((config.listeners.len(), config.upstreams.len()), (2, 1), "{example}");
+    }
+    assert_eq!(examples.len(), 4);
 }
 
 #[test]
