@@ -243,7 +243,8 @@ fn the_schema_takes_what_the_reader_takes() {
 }
 
 /// Strings as they may stand in a file, in every form that one of the keys has.
-const EXAMPLES: [&str; 33] = [
+const EXAMPLES: [&str; 34] = [
+    "systemd:http",
     "0.0.0.0:80",
     "[::1]:80",
     "unix:/run/a.sock",

@@ -28,7 +28,7 @@ const FILES: [(&str, &str); 6] = [
     ),
 ];
 
-const SIGNALS: [(&str, &str); 4] = [
+const SIGNALS: [(&str, &str); 5] = [
     (
         "SIGHUP",
         "Reloads; with any mistake the old configuration stays in force, and the mistakes are \
@@ -38,6 +38,11 @@ const SIGNALS: [(&str, &str); 4] = [
     (
         "SIGTERM, SIGQUIT",
         "Takes no more connections, finishes what is under way, up to `drain_timeout`, and ends.",
+    ),
+    (
+        "SIGUSR2",
+        "As SIGTERM, and leaves the listening sockets with systemd for the next process: what \
+         `systemctl restart causeway` sends.",
     ),
     ("SIGINT", "Ends at once."),
 ];
@@ -53,11 +58,16 @@ const EXITS: [(u8, &str); 8] = [
     (EX_CONFIG, "The configuration is wrong."),
 ];
 
-const ENVIRONMENT: [(&str, &str); 2] = [
+const ENVIRONMENT: [(&str, &str); 3] = [
     (
         "SSL_CERT_FILE, SSL_CERT_DIR",
         "Certificate authorities to trust, in place of the system's store, for upstreams that \
          name none.",
+    ),
+    (
+        "NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS, LISTEN_FDNAMES, LISTEN_PID",
+        "Set by systemd: where to say that the service is ready and alive, and the sockets that it \
+         passes.",
     ),
     ("TMPDIR", "Where request bodies are kept that are too large for memory; /tmp by default."),
 ];
@@ -241,7 +251,8 @@ fn shape(key: &Key) -> String {
 
 fn form(form: Form) -> &'static str {
     match form {
-        Form::Listener => "\"IP:PORT\" | \"[IPv6]:PORT\" | \"unix:/PATH\"",
+        Form::Listener => "\"IP:PORT\" | \"[IPv6]:PORT\" | \"unix:/PATH\" | \"systemd:NAME\"",
+        Form::Address => "\"IP:PORT\" | \"[IPv6]:PORT\" | \"unix:/PATH\"",
         Form::Resolver => "\"IP\" | \"IP:PORT\"",
         Form::Server => {
             "\"http://HOST[:PORT]\" | \"https://HOST[:PORT]\" | \"h2c://HOST[:PORT]\" | \

@@ -57,6 +57,8 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Listener,
+    /// An address, where sockets that systemd passes are not taken.
+    Address,
     Resolver,
     Server,
     Host,
@@ -104,7 +106,11 @@ pub const TABLES: &[(&str, &str)] = &[
          sent to the servers.",
     ),
     ("upstream.NAME.tls", "For https:// servers only."),
-    ("admin", "Metrics for Prometheus, and health."),
+    (
+        "admin",
+        "Metrics for Prometheus and the program's health: GET /metrics, /healthz and /readyz, over \
+         HTTP/1.1 on a thread of its own.",
+    ),
     ("page", "The page of a failed request: who sees what, and in which words."),
     ("log", "The access log and the daemon's own messages."),
 ];

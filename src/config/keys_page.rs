@@ -14,16 +14,16 @@ pub const KEYS: &[Key] = &[
     key(
         ADMIN,
         "listen",
-        FilledTexts(Listener),
+        FilledTexts(Address),
         Without("nowhere"),
-        "Where metrics and health are told.",
+        "Where to answer. A Unix socket is for its owner and group.",
     ),
     key(
         ADMIN,
         "allow",
         FilledTexts(Network),
         Value("[\"127.0.0.0/8\", \"::1/128\"]"),
-        "Whose TCP connections are answered; required where other hosts can reach the listener.",
+        "Whose connections to an IP address are answered; required where other hosts can reach it.",
     ),
     key(
         PAGE,

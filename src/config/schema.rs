@@ -100,7 +100,10 @@ fn described(mut shape: Value, meaning: &str) -> Value {
 /// A string of a form: no stricter than the reader, and no substitute for it.
 fn text(form: Form) -> Value {
     let pattern = match form {
-        Form::Listener => r"^(unix:/.*[^/]|\[[^\]]+\]:[0-9]+|[0-9.]+:[0-9]+)$".to_owned(),
+        Form::Listener => {
+            r"^(unix:/.*[^/]|systemd:.+|\[[^\]]+\]:[0-9]+|[0-9.]+:[0-9]+)$".to_owned()
+        }
+        Form::Address => r"^(unix:/.*[^/]|\[[^\]]+\]:[0-9]+|[0-9.]+:[0-9]+)$".to_owned(),
         Form::Resolver => r"^([0-9A-Fa-f:.]+|\[[^\]]+\]:[0-9]+)$".to_owned(),
         Form::Server => format!(
             r"^({}|{}|{}|{})://[^/?#@]+/?$|^({}|{})\+[uU][nN][iI][xX]:/[^/].*$",
