@@ -21,8 +21,9 @@
 //! | `proxy` | the path of one request; the only room that sees both sides |
 //! | [`server`] | downstream: listeners, TLS, workers, connections, limits, reload, drain, health |
 //! | `service` | what systemd gives a service and hears from it: sockets, states, the watchdog |
+//! | [`import`] | other programs' configurations as ours: nginx's |
 //! | [`demo`] | backends that fail in every way, and the table of scenarios |
-//! | [`cli`] | run, check, explain, demo |
+//! | [`cli`] | run, reload, check, explain, import, demo |
 //!
 //! # The path of a request
 //!
@@ -85,6 +86,7 @@ pub mod files;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod import;
 pub mod page;
 mod proxy;
 pub mod server;

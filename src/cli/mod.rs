@@ -1,14 +1,15 @@
-//! The command line: run, reload, check, explain, demo.
+//! The command line: run, reload, check, explain, import, demo.
 //!
-//! Exit codes are those of sysexits.h: 64 usage, 66 no configuration file, 69 cannot listen, 70 our
-//! own fault, 73 cannot write a file, 77 not permitted, 78 configuration. Everything that is
-//! decided is decided in the rooms.
+//! Exit codes are those of sysexits.h: 64 usage, 65 not in nginx's syntax, 66 no configuration file,
+//! 69 cannot listen, 70 our own fault, 73 cannot write a file, 77 not permitted, 78 configuration;
+//! and 1 for an import that is not complete. Everything that is decided is decided in the rooms.
 
 mod catalog;
 mod check;
 mod completions;
 mod explain;
 mod generate;
+mod import;
 mod manual;
 mod reload;
 mod run;
@@ -30,6 +31,7 @@ use signals::{Heard, Signals};
 use trace::trace;
 
 const EX_USAGE: u8 = 64;
+const EX_DATAERR: u8 = 65;
 const EX_NOINPUT: u8 = 66;
 const EX_UNAVAILABLE: u8 = 69;
 const EX_OSERR: u8 = 71;
@@ -69,6 +71,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Turn another program's configuration into ours.
+    Import {
+        #[command(subcommand)]
+        from: ImportFrom,
+    },
     /// Start backends that fail in every way, the proxy before them, and an index page.
     Demo,
     /// Write the files of a package that are made from the program's definitions.
@@ -77,6 +84,18 @@ enum Command {
         /// The folder to write them to.
         #[arg(value_name = "DIR")]
         folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ImportFrom {
+    /// nginx's, a whole one or the file of a site; exit status 1 if something was not carried over.
+    Nginx {
+        /// E.g. /etc/nginx/nginx.conf or /etc/nginx/sites-available/shop.
+        file: PathBuf,
+        /// Where to write the configuration; by default to the standard output.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
     },
 }
 
@@ -102,6 +121,9 @@ pub fn main() -> ExitCode {
         Command::Check { config, json } => check::check(&config.config, json),
         Command::Explain { cause: None, json } => explain::list(json),
         Command::Explain { cause: Some(name), json } => explain::explain(&name, json),
+        Command::Import { from: ImportFrom::Nginx { file, output } } => {
+            import::nginx(&file, output.as_deref())
+        }
         Command::Demo => demonstrate(),
         Command::Generate { folder } => generate::generate(&folder),
     }

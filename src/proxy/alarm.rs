@@ -290,9 +290,10 @@ impl Told {
 /// An error is a fault of ours or of this host; not where anybody outside can bring it about.
 fn level(code: Code) -> Level {
     match code {
-        Code::NoUpstreamConfigured | Code::TooManyClientConnections | Code::LoopDetected => {
-            Level::WARN
-        }
+        Code::NothingConfigured
+        | Code::NoUpstreamConfigured
+        | Code::TooManyClientConnections
+        | Code::LoopDetected => Level::WARN,
         code if diagnose::entry(code).blame == Blame::Gateway => Level::ERROR,
         _ => Level::WARN,
     }
