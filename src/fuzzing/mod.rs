@@ -4,17 +4,19 @@
 //!
 //! Here stand the codecs, but for what is ours of HTTP/2, in `http2`; `answers` holds the readers
 //! of what others say, `diagnosis` the way from any failure to its page, with `failures` made of
-//! bytes by `source`.
+//! bytes by `source`; `nginx` the import of another program's configuration.
 
 mod answers;
 mod diagnosis;
 mod failures;
 mod http2;
+mod nginx;
 mod source;
 
 pub use answers::{extended_errors, received, said, sock_diag};
 pub use diagnosis::{certificates, diagnosis, first_bytes};
 pub use http2::{http2_fields, http2_frames};
+pub use nginx::nginx;
 
 use std::path::Path;
 

@@ -233,6 +233,15 @@ impl Sources<'_, '_> {
             let why = "a certificate is a file here";
             self.notes.lost(Home::Server(number), &at, why, "the paths of its files");
         }
+        if pairs.is_empty() {
+            let found = self.secure().first().map(|(number, _)| *number);
+            if let Some(number) = found {
+                let why = "there is no certificate in what was read";
+                let instead = "`certificates` in `[tls]`, with chain and key";
+                self.notes.lost(Home::Server(number), self.servers[number].at, why, instead);
+            }
+            return "certificates = []\n".to_owned();
+        }
         format!("certificates = [\n    {},\n]\n", pairs.join(",\n    "))
     }
 
