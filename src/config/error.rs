@@ -152,6 +152,7 @@ impl fmt::Display for Problems {
             }
             let (row, width) = file.row(problem);
             writeln!(f, "{}:{}:{}: {}", row.file, row.line, row.column, printable(&row.message))?;
+            let (row, width) = shortened(row, width);
             writeln!(f, "    {}", printable(&row.source_line))?;
             // Tabs stay tabs, so that the carets stand under the span whatever a tab's width is.
             let margin = row.source_line.chars().map(|c| if c == '\t' { '\t' } else { ' ' });
@@ -169,6 +170,25 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+/// Shows the part of a long line that the problem is about: a file may be one line of megabytes.
+fn shortened(row: Row, width: usize) -> (Row, usize) {
+    const CHARS_MAX: usize = 1000;
+    const BEFORE: usize = 60;
+    const SHOWN: usize = 160;
+    if row.source_line.chars().count() <= CHARS_MAX {
+        return (row, width);
+    }
+    let start = (row.column - 1).saturating_sub(BEFORE);
+    let part: String = row.source_line.chars().skip(start).take(SHOWN).collect();
+    let before = row.column - 1 - start;
+    let width = width.min(SHOWN - before);
+    // The place itself is told by the row's own column.
+    let margin = if start > 0 { "… " } else { "" };
+    let source_line = format!("{margin}{part} …");
+    let shown = Row { source_line, column: before + 1 + margin.chars().count(), ..row };
+    (shown, width)
+}
 
 /// The line, from 1, that the byte at `offset` stands on.
 pub fn line_of(source: &str, offset: usize) -> usize {

@@ -49,7 +49,14 @@ impl<'a, 'n> Reading<'a, 'n> {
         }
         tell(self.notes, Home::Server(self.number), server.at.inside());
         for (at, location) in server.locations.iter().enumerate().skip(1) {
-            tell(self.notes, Home::Location(self.number, at), location.at.inside());
+            let home = Home::Location(self.number, at);
+            match &location.matcher {
+                // What it rewrites to is what answers for missing files.
+                Matcher::Named(_) => self.notes.survey(home, location.at.inside()),
+                Matcher::Exact(_) | Matcher::Prefix { .. } | Matcher::Expression(_) => {
+                    tell(self.notes, home, location.at.inside());
+                }
+            }
         }
         let root = server.root_location();
         let mut bodies: Vec<Option<Body>> = vec![None; server.locations.len()];

@@ -52,16 +52,28 @@ impl Proxy {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
         let log = dir.path().join("access.log");
-        let config = dir.path().join("causeway.toml");
         let text = format!(
             "listen = [\"127.0.0.1:{port}\"]\nworkers = 1\n{top}\n\
              [upstream.site]\nservers = [\"{server}\"]\n{more}\n\
              [log]\naccess = \"{}\"\n",
             log.display()
         );
-        fs::write(&config, &text).expect("the configuration is written");
+        let command = program(dir.path());
+        Proxy::run(dir, port, log, command, &text)
+    }
+
+    /// Starts a proxy with a configuration that listens on a port of 127.0.0.1; its log is not read.
+    pub fn configured(text: &str, port: u16) -> Proxy {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let log = dir.path().join("access.log");
+        Proxy::run(dir, port, log, Command::new(PROGRAM), text)
+    }
+
+    fn run(dir: TempDir, port: u16, log: PathBuf, mut command: Command, text: &str) -> Proxy {
+        let config = dir.path().join("causeway.toml");
+        fs::write(&config, text).expect("the configuration is written");
         let errors = fs::File::create(dir.path().join("stderr")).expect("a file");
-        let mut child = program(dir.path())
+        let mut child = command
             .args(["run", "--config"])
             .arg(&config)
             .stdin(Stdio::null())
