@@ -7,10 +7,7 @@ use std::process::ExitCode;
 
 use crate::import::{self, ImportError};
 
-use super::{EX_CANTCREAT, EX_DATAERR, EX_NOINPUT, chain, ensure_newline, say};
-
-/// Something was not carried over, and the rest was.
-const INCOMPLETE: u8 = 1;
+use super::{EX_CANTCREAT, EX_DATAERR, EX_NOINPUT, INCOMPLETE, chain, ensure_newline, say};
 
 pub fn nginx(path: &Path, output: Option<&Path>) -> ExitCode {
     let import = match import::nginx(path) {

@@ -11,7 +11,8 @@ use crate::config::{self, Form, Key, Kind, Preset, TABLES, keys_of};
 
 use super::generate::Part;
 use super::{
-    EX_CANTCREAT, EX_CONFIG, EX_NOINPUT, EX_NOPERM, EX_OSERR, EX_UNAVAILABLE, EX_USAGE, command,
+    EX_CANTCREAT, EX_CONFIG, EX_DATAERR, EX_NOINPUT, EX_NOPERM, EX_OSERR, EX_UNAVAILABLE, EX_USAGE,
+    INCOMPLETE, command,
 };
 
 const MINIMAL: &str = include_str!("../../config/minimal.toml");
@@ -47,9 +48,11 @@ const SIGNALS: [(&str, &str); 5] = [
     ("SIGINT", "Ends at once."),
 ];
 
-const EXITS: [(u8, &str); 8] = [
+const EXITS: [(u8, &str); 10] = [
     (0, "All is well."),
+    (INCOMPLETE, "Something was not carried over by an import, and the rest was."),
     (EX_USAGE, "Wrong usage, or no such cause."),
+    (EX_DATAERR, "What is to be imported is not in its program's syntax."),
     (EX_NOINPUT, "The configuration file cannot be read."),
     (EX_UNAVAILABLE, "Cannot listen, or cannot open the access log."),
     (EX_OSERR, "The system denies a thread."),

@@ -30,6 +30,8 @@ use crate::server::{self, Running, StartError};
 use signals::{Heard, Signals};
 use trace::trace;
 
+/// An import left something out.
+const INCOMPLETE: u8 = 1;
 const EX_USAGE: u8 = 64;
 const EX_DATAERR: u8 = 65;
 const EX_NOINPUT: u8 = 66;
