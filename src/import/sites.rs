@@ -66,6 +66,7 @@ impl<'a, 'n> Reading<'a, 'n> {
                 bodies[at] = self.body(at);
             }
         }
+        self.without_scripts(&mut bodies);
         self.fold(root, &mut bodies);
         self.expressions(root, &mut bodies);
         self.shut(&mut bodies);
@@ -208,6 +209,23 @@ impl<'a, 'n> Reading<'a, 'n> {
 
     fn is_handler(&self, at: usize) -> bool {
         handler(&self.server.locations[at]).is_some()
+    }
+
+    /// Behind `^~` no expression is looked at, so that nginx runs no script there; nor may we.
+    fn without_scripts(&mut self, bodies: &mut [Option<Body>]) {
+        let server = self.server;
+        for (at, location) in server.locations.iter().enumerate() {
+            let Matcher::Prefix { path, is_last: true } = &location.matcher else { continue };
+            let is_site = bodies[at].as_ref().is_some_and(|body| body.root.is_some());
+            let runs = self.handlers.iter().any(|(inside, _)| *inside == Some(at));
+            let passes = location.at.inside().iter().any(|inner| inner.name == "fastcgi_pass");
+            let pattern = format!("{}/**/*.php", path.trim_end_matches('/'));
+            if is_site && !runs && !passes && php::is_pattern(&pattern) {
+                let why = "no script is run there, nor is its source sent";
+                self.desk(at).remark(location.at, why, "");
+                deny(vec![pattern], bodies);
+            }
+        }
     }
 
     /// Locations that only say how files are sent are part of the site around them.
