@@ -357,8 +357,7 @@ impl<'a, 'n> Reading<'a, 'n> {
             let around = self.around(at, bodies).and_then(|around| bodies[around].clone());
             let Some(around) = around else {
                 if at == 0 && server.redirect.is_none() {
-                    let why =
-                        "nothing of it is forwarded; what no block takes is answered with 404";
+                    let why = "nothing of it is forwarded; what no block takes gets Causeway's page, with 500";
                     self.desk(at).remark(by, why, "");
                 }
                 continue;

@@ -4,6 +4,7 @@
 //! bare sockets (`client`), so that a cut answer is seen as what it is. All of it is on 127.0.0.1,
 //! hence an operator's request. A missing Apache fails these tests; nothing is skipped.
 
+mod operations;
 mod server;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,7 +3,7 @@
 //! Everything is in a temporary directory and on 127.0.0.1. A [`Site`] outlives the Apaches that
 //! serve it: a test can end one and start the next. An Apache is a process group, ended as one.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::TcpStream;
@@ -77,12 +77,15 @@ pub struct Site {
     dir: TempDir,
     websocket_port: Cell<Option<u16>>,
     backend_port: Cell<Option<u16>>,
+    more: RefCell<String>,
 }
 
 impl Site {
     pub fn new() -> Site {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let site = Site { dir, websocket_port: Cell::new(None), backend_port: Cell::new(None) };
+        let (websocket_port, backend_port, more) =
+            (Cell::new(None), Cell::new(None), RefCell::default());
+        let site = Site { dir, websocket_port, backend_port, more };
         for (name, mode) in
             [("", 0o755), ("run", 0o755), ("htdocs", 0o755), ("orders", 0o777), ("tls", 0o700)]
         {
@@ -120,6 +123,16 @@ impl Site {
         self.backend_port.set(Some(port));
     }
 
+    /// Adds lines to the configuration, from the next start on.
+    pub fn configure(&self, lines: &str) {
+        *self.more.borrow_mut() += lines;
+    }
+
+    /// A page of the test's own.
+    pub fn put(&self, name: &str, content: &str) {
+        fs::write(self.path("htdocs").join(name), content).expect("a page");
+    }
+
     /// How often /order.php was asked for.
     pub fn orders(&self) -> usize {
         fs::read_to_string(self.path("orders/all")).unwrap_or_default().lines().count()
@@ -153,7 +166,7 @@ impl Site {
         ca
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -171,6 +184,7 @@ impl Site {
             "proxy_http",
             "proxy_wstunnel",
             "remoteip",
+            "setenvif",
             "ssl",
         ] {
             let file = modules.join(format!("mod_{name}.so")).display().to_string();
@@ -200,6 +214,7 @@ impl Site {
         if let Some(port) = self.backend_port.get() {
             text += &format!("ProxyPass /behind http://127.0.0.1:{port}/ retry=0\n");
         }
+        text += &self.more.borrow();
         if speaks == Speaks::HttpBehindALine {
             text += "RemoteIPProxyProtocol On\n";
         }

@@ -5,12 +5,15 @@
 //! them are a real PHP-FPM, a real Apache with PHP, and small servers that say their name. All of
 //! it is on 127.0.0.1 or in a temporary directory; what is missing fails the test.
 
+#[allow(dead_code, reason = "the tests of Apache use the rest")]
 #[path = "../apache/server.rs"]
 mod apache;
 mod backend;
+#[allow(dead_code, reason = "the tests of PHP use the rest")]
 #[path = "../php/fpm.rs"]
 mod fpm;
 mod pair;
+#[allow(dead_code, reason = "the tests of PHP use the rest")]
 #[path = "../php/site.rs"]
 mod site;
 #[path = "../support/mod.rs"]

@@ -11,6 +11,7 @@ mod deaths;
 mod errors;
 mod files;
 mod fpm;
+mod operations;
 mod pages;
 mod reach;
 mod site;

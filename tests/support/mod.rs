@@ -7,5 +7,6 @@ pub mod causes;
 pub mod client;
 pub mod load;
 pub mod proxy;
+pub mod readme;
 pub mod sandbox;
 pub mod tools;
