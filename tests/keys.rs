@@ -155,7 +155,7 @@ fn bounds_and_words_are_those_of_the_reader() {
                 let said = problems(key, "\"?\"");
                 assert_eq!(quoted(&said), *words, "{}: {said}", key.name);
             }
-            Kind::FilledTexts(_) => says("[]", "is empty"),
+            Kind::FilledTexts(_) | Kind::FilledLists(_) => says("[]", "is empty"),
             Kind::Texts(_) => {
                 let said = problems(key, "[]");
                 assert!(!said.contains("is empty"), "{}: {said}", key.name);

@@ -248,6 +248,7 @@ fn shape(key: &Key) -> String {
         Kind::Texts(one) => format!("array of {}", form(*one)),
         Kind::FilledTexts(one) => format!("array of {}, at least one", form(*one)),
         Kind::Tables => "array of tables, at least one".to_owned(),
+        Kind::FilledLists(one) => format!("array of arrays of {}", form(*one)),
         Kind::Time => "\"2026-11-22T06:00:00+01:00\"".to_owned(),
     }
 }
@@ -270,6 +271,8 @@ fn form(form: Form) -> &'static str {
         Form::Glob => "\"PATTERN\"",
         Form::Network => "\"IP/LENGTH\"",
         Form::Balancer => "\"IP/LENGTH\" | \"unix\"",
+        Form::Mailbox => "\"mailto:USER@HOST\"",
+        Form::Directory => "\"https://HOST/...\"",
         Form::Contact => "\"mailto:USER@HOST\" | \"https://HOST/...\"",
         Form::Language => "\"LANGUAGE\"",
     }

@@ -201,6 +201,10 @@ fn code_of_start(error: &StartError) -> u8 {
             EX_NOPERM
         }
         StartError::Bind { .. } | StartError::AccessLog(_) => EX_UNAVAILABLE,
+        #[cfg(feature = "acme")]
+        StartError::AcmeState { source, .. } if denied(source) => EX_NOPERM,
+        #[cfg(feature = "acme")]
+        StartError::AcmeState { .. } => EX_UNAVAILABLE,
         StartError::Thread(_) | StartError::Tls(_) | StartError::Passed { .. } => EX_OSERR,
         StartError::NotPassed { .. } | StartError::NotListening { .. } => EX_CONFIG,
         StartError::Workers { .. } | StartError::Pages(_) | StartError::Certificate(_) => EX_CONFIG,

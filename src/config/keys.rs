@@ -47,6 +47,8 @@ pub enum Kind {
     FilledTexts(Form),
     /// A date and time with a zone, in quotes or as TOML's own.
     Time,
+    /// An array of arrays of strings, at least one of each.
+    FilledLists(Form),
     /// `true`, `false`, or a table of which [`keys`] has the keys.
     FlagOrTable,
     /// An array of at least one table, of which [`keys`] has the keys.
@@ -72,6 +74,10 @@ pub enum Form {
     /// A network, or `unix`.
     Balancer,
     Contact,
+    /// A `mailto:` address.
+    Mailbox,
+    /// An `https:` address.
+    Directory,
     Language,
 }
 
@@ -93,6 +99,11 @@ pub const TABLES: &[(&str, &str)] = &[
     ("client", "What a client may take."),
     ("tls", "HTTPS for clients, TLS 1.2 and 1.3."),
     ("tls.certificates", "One certificate: its chain and its key."),
+    (
+        "tls.acme",
+        "Certificates by ACME (RFC 8555), ordered and renewed by Causeway itself, beside those of \
+         `[[tls.certificates]]` or in place of them.",
+    ),
     (
         "upstream.NAME",
         "One block an upstream, with a name of letters, digits, `-` and `_`: where requests go. \

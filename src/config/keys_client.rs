@@ -12,6 +12,7 @@ const TOP: &str = "";
 const CLIENT: &str = "client";
 const TLS: &str = "tls";
 const CERTIFICATES: &str = "tls.certificates";
+const ACME: &str = "tls.acme";
 
 /// In the order of the tables.
 pub const KEYS: &[Key] = &[
@@ -87,7 +88,7 @@ pub const KEYS: &[Key] = &[
         TLS,
         "certificates",
         Tables,
-        Required,
+        Without("those of `[tls.acme]` alone"),
         "Chosen by the name that the client sends; the first is for clients that send none, or an \
          unknown one.",
     ),
@@ -129,4 +130,54 @@ pub const KEYS: &[Key] = &[
         "PEM: the server's own certificate first, then those that vouch for it.",
     ),
     key(CERTIFICATES, "key", Text(File), Required, "PEM: the private key of the first."),
+    key(
+        ACME,
+        "certificates",
+        FilledLists(Host),
+        Required,
+        "The hosts of each certificate: a list of lists.",
+    ),
+    key(
+        ACME,
+        "terms_agreed",
+        Flag,
+        Required,
+        "`true`: that you agree to the authority's terms of service.",
+    ),
+    key(
+        ACME,
+        "contact",
+        Texts(Mailbox),
+        Value("[]"),
+        "Where the authority may write to; none: it does not.",
+    ),
+    key(
+        ACME,
+        "directory",
+        Text(Directory),
+        Value("\"https://acme-v02.api.letsencrypt.org/directory\""),
+        "The address of the authority's directory.",
+    ),
+    key(
+        ACME,
+        "ca",
+        Text(File),
+        Without("the system's store"),
+        "PEM file of the authority that vouches for the directory itself.",
+    ),
+    key(
+        ACME,
+        "challenge",
+        Choice(&["http-01", "tls-alpn-01"]),
+        Value("\"http-01\""),
+        "How the authority sees that the hosts are ours: `http-01` asks port 80 of each, \
+         `tls-alpn-01` port 443.",
+    ),
+    key(
+        ACME,
+        "state",
+        Text(File),
+        Without("`acme` in $STATE_DIRECTORY, or in /var/lib/causeway"),
+        "The folder that account, certificates and keys are kept in.",
+    ),
 ];

@@ -3,6 +3,7 @@
 //! `file` reads the TOML and reports every mistake at once; what comes out is a [`Config`] in which
 //! nothing is optional that the rest of the program would have to default. Imports no other room.
 
+mod acme;
 mod address;
 mod balancers;
 mod certificate;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use acme::{Acme, Challenge};
 pub use balancers::Balancers;
 pub use certificate::{CertificateNames, Pair, PairFault, Remark, Side, read_pair};
 pub use error::{Fault, Problem, Problems, Row};
@@ -271,8 +273,10 @@ pub struct Client {
 /// `[tls]`: HTTPS for clients; nothing in it where every listener is plain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls {
-    /// The first is for clients that name no host, or an unknown one.
+    /// The first is for clients that name no host, or an unknown one. Those that are got by ACME
+    /// stand last.
     pub certificates: Vec<Certificate>,
+    pub acme: Option<Acme>,
     pub min_version: TlsVersion,
     /// What every answer over TLS says; `None`: nothing.
     pub hsts: Option<Hsts>,

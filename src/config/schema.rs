@@ -74,6 +74,10 @@ fn of_key(key: &Key) -> Value {
         Kind::FilledTexts(form) => {
             json!({"type": "array", "items": text(*form), "minItems": 1})
         }
+        Kind::FilledLists(form) => json!({
+            "type": "array", "minItems": 1,
+            "items": {"type": "array", "items": text(*form), "minItems": 1},
+        }),
         // Editors hand on TOML's own times as strings.
         Kind::Time => json!({"type": "string"}),
         Kind::FlagOrTable => {
@@ -125,6 +129,8 @@ fn text(form: Form) -> Value {
         Form::Language => r"^.*$".to_owned(),
         Form::Network => r"^[0-9A-Fa-f:.]+/[0-9]+$".to_owned(),
         Form::Balancer => r"^([0-9A-Fa-f:.]+/[0-9]+|unix)$".to_owned(),
+        Form::Mailbox => r"^mailto:.+$".to_owned(),
+        Form::Directory => r"^https://.+$".to_owned(),
         Form::Contact => r"^(mailto:|https?://).+$".to_owned(),
     };
     json!({"type": "string", "pattern": pattern})

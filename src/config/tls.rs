@@ -9,7 +9,7 @@ use super::address::{self, absolute_path};
 use super::certificate::{PairFault, Side, read_pair};
 use super::error::Fault;
 use super::reader::{Table, wrong_type};
-use super::{Certificate, Hsts, ListenAddress, Tls, TlsVersion};
+use super::{Acme, Certificate, Hsts, ListenAddress, Tls, TlsVersion, acme};
 
 const CERTIFICATES: &str = "e.g. certificates = [{ chain = \"/etc/ssl/shop/fullchain.pem\", \
                             key = \"/etc/ssl/shop/key.pem\" }]";
@@ -43,11 +43,13 @@ pub fn read(mut table: Table<'_>) -> Read {
         Some((address, text.span))
     };
     let listen = texts.into_iter().flatten().filter_map(address).collect();
-    if !table.has("certificates") && !lost_keys {
+    if !table.has("certificates") && !table.has("acme") && !lost_keys {
         let fault = Fault::new("`[tls]` has no `certificates`");
         mistakes.note(fault.expected(CERTIFICATES), table.span.clone());
     }
-    let certificates = certificates(&mut table);
+    let mut certificates = certificates(&mut table);
+    let acme = table.table("acme").and_then(acme::read);
+    certificates.extend(acme.iter().flat_map(Acme::files));
     let mut min_version = TlsVersion::default();
     let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
     table.choice("min_version", &versions, &mut min_version);
@@ -55,7 +57,7 @@ pub fn read(mut table: Table<'_>) -> Read {
     table.flag("redirect_to_https", &mut redirect);
     let hsts = hsts(&mut table);
     table.finish();
-    Read { tls: Tls { certificates, min_version, hsts }, listen, redirect, there: true }
+    Read { tls: Tls { certificates, acme, min_version, hsts }, listen, redirect, there: true }
 }
 
 /// Zero is a value: it takes back what was said before (RFC 6797 section 6.1.1).

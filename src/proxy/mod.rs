@@ -8,6 +8,7 @@ mod alarm;
 mod around;
 mod body;
 mod cgi;
+mod challenges;
 mod client;
 mod closed;
 mod forward;
@@ -33,6 +34,7 @@ use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 pub use body::Body;
+pub use challenges::{Challenges, Pending};
 pub use client::{Connection, Introduction, Rejection, Upgrade};
 pub use pages::Pages;
 pub use pulse::Pulse;
@@ -52,6 +54,19 @@ use look::Looks;
 use pulse::Finger;
 use record::Record;
 use route::Routes;
+
+/// What the workers share of one generation of the configuration.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// In the order of the configuration's upstreams.
+    pub shared: Vec<Arc<Shared>>,
+    /// In the same order.
+    pub watches: Vec<Arc<Watch>>,
+    /// In the same order, and one for the requests that come to none.
+    pub pulses: Vec<Arc<Pulse>>,
+    pub pages: Arc<Pages>,
+    pub challenges: Arc<Challenges>,
+}
 
 /// One generation of the configuration as one worker uses it. A reload makes a new one; requests in
 /// flight keep theirs.
@@ -84,22 +99,14 @@ pub struct Site {
     https_port: Option<u16>,
     pages: Arc<Pages>,
     plates: RefCell<Plates>,
+    challenges: Arc<Challenges>,
     /// Room for a request head, handed from one request to the next.
     scratch: RefCell<Vec<u8>>,
 }
 
 impl Site {
-    /// `shared`, `watches` and `pulses` stand in the order of the configuration's upstreams; one
-    /// more pulse is that of the requests that come to none.
-    pub fn new(
-        config: Arc<Config>,
-        shared: &[Arc<Shared>],
-        watches: &[Arc<Watch>],
-        pulses: &[Arc<Pulse>],
-        pages: Arc<Pages>,
-        log: Rc<LineBuffer>,
-        counts: Counts,
-    ) -> Site {
+    pub fn new(config: Arc<Config>, common: &Common, counts: Counts, log: Rc<LineBuffer>) -> Site {
+        let Common { shared, watches, pulses, pages, challenges } = common;
         use std::hash::{BuildHasher, Hasher};
         let pools = shared.iter().map(|shared| Rc::new(Pool::new(shared.clone(), config.workers)));
         let names = |upstream: &Arc<crate::config::Upstream>| {
@@ -132,8 +139,9 @@ impl Site {
             random: Cell::new(std::hash::RandomState::new().build_hasher().finish() | 1),
             strict: config.tls.hsts.as_ref().map(https::strict),
             https_port: None,
-            pages,
+            pages: pages.clone(),
             plates: RefCell::default(),
+            challenges: challenges.clone(),
             scratch: RefCell::default(),
             config,
         };
@@ -209,7 +217,17 @@ pub fn handle(
         let rejection = refused.then(|| connection.rejection.take()).flatten();
         let mut response = match rejection {
             Some(rejection) => respond::rejected(&site, record, rejection),
-            None => forward::forward(&site, &connection, &parts, &fields, incoming, record).await,
+            None => match site.challenges.find(&parts) {
+                Some(text) => {
+                    if fields.upgrade.is_some() {
+                        connection.settle_upgrade(Upgrade::None);
+                    }
+                    challenges::respond(text, record, &parts.method)
+                }
+                None => {
+                    forward::forward(&site, &connection, &parts, &fields, incoming, record).await
+                }
+            },
         };
         if connection.is_secure()
             && let Some(strict) = &site.strict

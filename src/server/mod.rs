@@ -3,6 +3,8 @@
 //! [`start`] takes a proven configuration and gives a handle; a reload builds and binds everything
 //! before any worker hears of it, so that a failed one changes nothing.
 
+#[cfg(feature = "acme")]
+mod acme;
 mod admin;
 mod certificates;
 mod connection;
@@ -33,7 +35,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Ticker;
 use crate::config::{self, Config, ListenAddress, Objection};
 use crate::diagnose::{self, Code};
-use crate::proxy::{Pages, Pulse, Watch};
+use crate::proxy::{Challenges, Common, Pages, Pulse, Watch};
 use crate::telemetry::{AccessWriter, CauseLabels, Metrics};
 use crate::upstream::Shared;
 
@@ -82,6 +84,14 @@ pub enum StartError {
     /// What `config::load` would have told with its place.
     #[error("a certificate cannot be served: {}", first_fault(.0))]
     Certificate(Vec<config::PairFault>),
+    /// Account, keys and certificates by ACME are kept there.
+    #[cfg(feature = "acme")]
+    #[error("cannot keep certificates in {folder}")]
+    AcmeState {
+        folder: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
     /// What [`prove`] would have told with its place.
@@ -120,6 +130,10 @@ pub struct Running {
     config: Arc<Config>,
     access: AccessWriter,
     tls: Arc<Terminator>,
+    /// What authorities of certificates are answered, while they ask.
+    challenges: Arc<Challenges>,
+    #[cfg(feature = "acme")]
+    keeper: Option<acme::Keeper>,
     /// Where there are certificates.
     renewal: Option<Renewal>,
     sockets: Sockets,
@@ -180,6 +194,9 @@ pub fn start_with(config: Config, handed: Vec<Handed>) -> Result<Running, StartE
         config: config.clone(),
         access: access.clone(),
         tls,
+        challenges: Arc::default(),
+        #[cfg(feature = "acme")]
+        keeper: None,
         renewal: None,
         sockets,
         changes: Changes::default(),
@@ -266,6 +283,8 @@ impl Running {
 
     fn apply(&mut self, config: Arc<Config>, access: AccessWriter) -> Result<(), StartError> {
         let pages = Arc::new(Pages::of(&config.page).map_err(StartError::Pages)?);
+        #[cfg(feature = "acme")]
+        self.prepare_acme(config.tls.acme.as_ref())?;
         let shelf = self.tls.read(&config.tls).map_err(StartError::Certificate)?;
         if !config.tls.certificates.is_empty() && self.renewal.is_none() {
             let renewal = Renewal::start(self.tls.clone()).map_err(StartError::Thread)?;
@@ -285,11 +304,13 @@ impl Running {
                 Arc::new(Shared::new(upstream.clone(), own.clone(), open))
             })
             .collect();
-        let watches: Vec<_> = shared.iter().map(|_| Arc::new(Watch::default())).collect();
+        let watches = shared.iter().map(|_| Arc::new(Watch::default())).collect();
         let pulse = |name: &String| self.pulses.get(name).cloned().unwrap_or_default();
         let names = config.upstreams.iter().map(|block| block.name.clone());
         let names: Vec<String> = names.chain([String::new()]).collect();
-        let pulses: Vec<_> = names.iter().map(pulse).collect();
+        let pulses = names.iter().map(pulse).collect();
+        let challenges = self.challenges.clone();
+        let common = Common { shared, watches, pulses, pages, challenges };
         let admin = match config.admin == self.admin.config {
             true => None,
             false => Some(Admin::start(&config.admin, &self.admin, &self.overview)?),
@@ -305,10 +326,7 @@ impl Running {
             let (tell, told) = oneshot::channel();
             let generation = Generation {
                 config: config.clone(),
-                shared: shared.clone(),
-                watches: watches.clone(),
-                pulses: pulses.clone(),
-                pages: pages.clone(),
+                common: common.clone(),
                 counts,
                 listeners,
                 access: access.clone(),
@@ -325,9 +343,28 @@ impl Running {
         if let Some(admin) = admin {
             self.admin.give_way_to(admin);
         }
-        self.overview.applied(pulses.iter().zip(&shared));
-        self.pulses = names.into_iter().zip(pulses).collect();
+        self.overview.applied(common.pulses.iter().zip(&common.shared));
+        self.pulses = names.into_iter().zip(common.pulses).collect();
         (self.config, self.access) = (config, access);
+        #[cfg(feature = "acme")]
+        if let Some(keeper) = &self.keeper {
+            keeper.apply(self.config.tls.acme.clone());
+        }
+        Ok(())
+    }
+
+    /// What certificates by ACME need before a listener can show them.
+    #[cfg(feature = "acme")]
+    fn prepare_acme(&mut self, wanted: Option<&config::Acme>) -> Result<(), StartError> {
+        let Some(wanted) = wanted else { return Ok(()) };
+        acme::prepare(wanted).map_err(|source| {
+            let folder = wanted.folder().display().to_string();
+            StartError::AcmeState { folder, source }
+        })?;
+        if self.keeper.is_none() {
+            let keeper = acme::Keeper::start(self.challenges.clone(), self.tls.clone());
+            self.keeper = Some(keeper.map_err(StartError::Thread)?);
+        }
         Ok(())
     }
 
@@ -366,6 +403,9 @@ impl Running {
     }
 
     fn order_stop(&mut self, deadline: Duration, afterwards: Afterwards) {
+        // An order that is under way is taken up at the next start.
+        #[cfg(feature = "acme")]
+        drop(self.keeper.take());
         self.overview.drains();
         if afterwards == Afterwards::Closed {
             // First: nobody finds a Unix listener after this, and whoever found it is served.

@@ -46,6 +46,9 @@ pub struct Terminator {
     shelf: RwLock<Arc<Shelf>>,
     pub suite: Suite,
     pub log: HandshakeLog,
+    /// Hosts that an authority is to see proven.
+    #[cfg(feature = "acme")]
+    pub validations: Arc<super::acme::Validations>,
 }
 
 /// How TLS is spoken, whatever the certificate.
@@ -69,6 +72,9 @@ pub struct Secured {
 #[derive(Debug)]
 pub enum Met {
     Tls(Secured),
+    /// An authority that has looked at a proof; that was all.
+    #[cfg(feature = "acme")]
+    Authority,
     /// HTTP without TLS, of which this has come: a visitor's mistake that is answered.
     Plain {
         socket: Socket,
@@ -89,8 +95,13 @@ impl Terminator {
     /// # Errors
     /// The system gives no random numbers.
     pub fn new() -> Result<Terminator, rustls::Error> {
-        let suite = Suite::new()?;
-        Ok(Terminator { shelf: RwLock::default(), suite, log: HandshakeLog::default() })
+        Ok(Terminator {
+            shelf: RwLock::default(),
+            suite: Suite::new()?,
+            log: HandshakeLog::default(),
+            #[cfg(feature = "acme")]
+            validations: Arc::default(),
+        })
     }
 
     /// Reads the certificates of a configuration.
@@ -136,6 +147,13 @@ impl Terminator {
             Hello::Tls(accepted) => accepted,
             Hello::Plain(begun) => return Ok(Met::Plain { socket, begun }),
         };
+        #[cfg(feature = "acme")]
+        if let Some(proof) = self.validations.find(&accepted.client_hello()) {
+            let shown = StartHandshake::from_parts(*accepted, socket).into_stream(proof).await;
+            // RFC 8737 section 3: the handshake is all there is to it.
+            let _ = shown.map_err(HandshakeFault::of)?.shutdown().await;
+            return Ok(Met::Authority);
+        }
         let shelf = self.shelf();
         let Some(leaf) = shelf.choose(&accepted.client_hello()) else {
             return Err(HandshakeFault::Invalid(rustls::Error::NoCertificatesPresented));

@@ -17,9 +17,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::clock::{self, Deadline};
 use crate::config::{self, CertificateNames, Config, ListenAddress};
 use crate::diagnose::{Cause, RequestFault};
-use crate::proxy::{Connection, Introduction, Pages, Pulse, Site, Watch};
+use crate::proxy::{Common, Connection, Introduction, Site};
 use crate::telemetry::{AccessWriter, Counts, LineBuffer, WorkerTally};
-use crate::upstream::Shared;
 
 use super::handshake::HandshakeFault;
 use super::listener::{self, Bound};
@@ -51,13 +50,7 @@ pub enum Order {
 #[derive(Debug)]
 pub struct Generation {
     pub config: Arc<Config>,
-    /// In the order of the configuration's upstreams.
-    pub shared: Vec<Arc<Shared>>,
-    /// In the same order.
-    pub watches: Vec<Arc<Watch>>,
-    /// In the same order, and one for the requests that come to none.
-    pub pulses: Vec<Arc<Pulse>>,
-    pub pages: Arc<Pages>,
+    pub common: Common,
     /// Where this worker counts.
     pub counts: Counts,
     /// The configuration's listeners in order; sockets for those that are new.
@@ -291,8 +284,7 @@ fn apply(
     log: &mut Option<Rc<LineBuffer>>,
     generation: Generation,
 ) {
-    let Generation { config, shared, watches, pulses, pages, counts, listeners: wanted, access } =
-        generation;
+    let Generation { config, common, counts, listeners: wanted, access } = generation;
     let format = config.log.format;
     let buffer = match log {
         // Requests that are under way keep the buffer, and only the one in force is flushed each
@@ -307,7 +299,7 @@ fn apply(
         ListenAddress::Tcp(address) => Some(address.port()),
         ListenAddress::Unix(_) | ListenAddress::Systemd(_) => None,
     });
-    let site = Site::new(config, &shared, &watches, &pulses, pages, buffer, counts);
+    let site = Site::new(config, &common, counts, buffer);
     let site = site.with_https_port(https_port);
     let before = worker.site.replace(Some(Rc::new(site)));
     listeners.retain(|address, listening| {
@@ -487,8 +479,7 @@ impl Opened {
     /// What comes before the first request: the balancer's header, and then TLS.
     async fn prepare(mut self, mut socket: Socket, introduced: bool, secure: bool) {
         if introduced {
-            let peer = self.ends.peer.map(|peer| peer.ip().to_canonical());
-            let limit = self.limits.header_timeout;
+            let (peer, limit) = (self.peer(), self.limits.header_timeout);
             let introduction = proxied::introduce(&mut socket, peer, limit, &self.listening).await;
             let Some(introduction) = introduction else { return };
             self.introduction = introduction;
@@ -506,6 +497,8 @@ impl Opened {
                 let (protocol, names) = (secured.protocol, secured.names);
                 self.serve(Socket::Tls(secured.socket), protocol, Some(names)).await;
             }
+            #[cfg(feature = "acme")]
+            Ok(Met::Authority) => {}
             Ok(Met::Plain { socket, begun }) => {
                 terminator.log.note(&HandshakeFault::PlainHttp, self.peer());
                 self.refuse(socket, &begun).await;
@@ -515,14 +508,19 @@ impl Opened {
     }
 
     fn peer(&self) -> Option<IpAddr> {
-        self.ends.peer.map(|peer| peer.ip().to_canonical())
+        let named = match self.introduction {
+            Introduction::Client { named, .. } => named.map(|(client, _)| client),
+            Introduction::Itself => None,
+        };
+        named.or(self.ends.peer).map(|peer| peer.ip().to_canonical())
     }
 
     /// Answers a request that came without TLS where TLS is spoken.
     async fn refuse(self, socket: Socket, begun: &[u8]) {
-        let Opened { worker, listening, ends, limits, .. } = self;
+        let Opened { worker, listening, ends, introduction, limits, .. } = self;
         let number = listening.number.clone();
-        let connection = Rc::new(Connection::new(ends.peer, ends.local, number, None));
+        let connection = Connection::new(ends.peer, ends.local, number, None);
+        let connection = Rc::new(connection.introduced(&introduction));
         let mut socket = GatedSocket::new(socket, connection.clone(), limits);
         let fault = RequestFault::PlainHttpOnTlsPort;
         socket.refuse_begun(begun, Cause::RequestInvalid { fault });
