@@ -534,7 +534,7 @@ fn certificate() -> Vec<u8> {
 #[test]
 fn every_property_has_its_target() {
     let mut properties = Vec::new();
-    for file in ["mod", "answers", "diagnosis", "http2"] {
+    for file in ["mod", "answers", "diagnosis", "http2", "nginx"] {
         let text = std::fs::read_to_string(format!("src/fuzzing/{file}.rs")).unwrap();
         for line in text.lines() {
             let Some((_, rest)) = line.split_once("pub fn ") else { continue };

@@ -513,7 +513,7 @@ pub fn fate(name: &str) -> Fate {
 
 /// Why a directive is not carried over, and what to do instead.
 pub fn lost(name: &str) -> Option<&'static Lost> {
-    let begins = |prefix: &&str| name.starts_with(prefix);
-    let fits = |lost: &&Lost| lost.prefixes.iter().any(|prefix| begins(&prefix));
+    let begins = |prefix: &&str| name.starts_with(*prefix);
+    let fits = |lost: &&Lost| lost.prefixes.iter().any(begins);
     LOST.iter().find(fits)
 }

@@ -60,12 +60,9 @@ fn expand(pattern: &str, depth: usize) -> Option<Vec<String>> {
                 for choice in top_level(inner) {
                     choices.extend(expand(choice, depth + 1)?);
                 }
-                match rest.strip_prefix('?') {
-                    Some(after) => {
-                        rest = after;
-                        choices.push(String::new());
-                    }
-                    None => {}
+                if let Some(after) = rest.strip_prefix('?') {
+                    rest = after;
+                    choices.push(String::new());
                 }
                 choices
             }

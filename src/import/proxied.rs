@@ -112,10 +112,8 @@ impl Desk<'_, '_> {
         self.notes.survey(home, inside);
         for directive in inside {
             match directive.name.as_str() {
-                "server" => {
-                    if self.takes_part(directive) {
-                        servers.list.push(upstream_server(scheme, directive.argument(0)));
-                    }
+                "server" if self.takes_part(directive) => {
+                    servers.list.push(upstream_server(scheme, directive.argument(0)));
                 }
                 "keepalive" => servers.keepalive = directive.argument(0).parse().ok(),
                 "ip_hash" | "hash" | "sticky" => self.notes.known(home, directive),

@@ -234,8 +234,8 @@ impl<'a, 'n> Reading<'a, 'n> {
             ["root", "index", "try_files", "fastcgi_pass", "proxy_pass"];
         let Some(site) = bodies[root].clone().filter(|body| body.root.is_some()) else { return };
         let server = self.server;
-        for at in 1..bodies.len() {
-            let own = server.locations[at].at.inside();
+        for (at, location) in server.locations.iter().enumerate().skip(1) {
+            let own = location.at.inside();
             let plain = !own.iter().any(|inner| OF_THEIR_OWN.contains(&inner.name.as_str()));
             let same = bodies[at].as_ref().is_some_and(|body| {
                 !body.closed
@@ -250,7 +250,7 @@ impl<'a, 'n> Reading<'a, 'n> {
             let body = bodies[at].take();
             if body.is_some_and(|body| body.attempts != site.attempts) {
                 let why = "what is missing there is answered as everywhere in the site";
-                self.desk(at).remark(server.locations[at].at, why, "");
+                self.desk(at).remark(location.at, why, "");
             }
         }
     }
@@ -357,7 +357,8 @@ impl<'a, 'n> Reading<'a, 'n> {
             let around = self.around(at, bodies).and_then(|around| bodies[around].clone());
             let Some(around) = around else {
                 if at == 0 && server.redirect.is_none() {
-                    let why = "nothing of it is forwarded; what no block takes gets Causeway's page, with 500";
+                    let why =
+                        "nothing of it is forwarded; what no block takes gets a page, with 500";
                     self.desk(at).remark(by, why, "");
                 }
                 continue;
