@@ -175,9 +175,9 @@ fn with_tls(
     routes.listen.retain(|address| !routes.tls.contains(address));
     let is_plain = |number: usize| !plain(&servers[number]).is_empty() && !redirects(number);
     routes.redirect = !routes.listen.is_empty() && !secure.iter().any(|number| is_plain(*number));
-    for block in blocks.iter_mut() {
-        let is_secure = secure.contains(&block.server);
-        let wanted = is_secure && !is_plain(block.server) && !routes.listen.is_empty();
+    // One with listeners of its own redirects nobody.
+    for block in blocks.iter_mut().filter(|block| secure.contains(&block.server)) {
+        let wanted = !is_plain(block.server) && !routes.listen.is_empty();
         block.body.redirect_to_https = (wanted != routes.redirect).then_some(wanted);
     }
     for number in secure {
