@@ -17,7 +17,7 @@ use crate::proxy::{Challenges, Pending};
 
 use super::schedule::Cost;
 use super::store::{self, Kept};
-use super::validation::{Validated, Validations};
+use super::validation::{ProofFault, Validated, Validations};
 
 /// How long the authority may take with one request of ours.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -54,8 +54,10 @@ pub enum Failure {
     Refused { problem: String, detail: String, host: Option<String> },
     #[error("the authority offers no {0} for this host")]
     NoSuchChallenge(&'static str, String),
-    #[error("the proof of the challenge cannot be made")]
-    Proof(#[from] rcgen::Error),
+    #[error("the proof of the challenge cannot be made: {0}")]
+    Proof(#[from] ProofFault),
+    #[error("the request for the certificate cannot be made: {0}")]
+    Request(#[from] rcgen::Error),
     #[error("the certificate cannot be kept: {0}")]
     Store(#[from] std::io::Error),
 }
@@ -68,6 +70,7 @@ impl Failure {
             Failure::Refused { .. }
             | Failure::NoSuchChallenge(..)
             | Failure::Proof(_)
+            | Failure::Request(_)
             | Failure::Store(_) => Cost::Refused,
         }
     }
@@ -77,9 +80,11 @@ impl Failure {
         match self {
             Failure::Refused { host, .. } => host.as_deref(),
             Failure::NoSuchChallenge(_, host) => Some(host),
-            Failure::Late(_) | Failure::Unreached(_) | Failure::Proof(_) | Failure::Store(_) => {
-                None
-            }
+            Failure::Late(_)
+            | Failure::Unreached(_)
+            | Failure::Proof(_)
+            | Failure::Request(_)
+            | Failure::Store(_) => None,
         }
     }
 
@@ -90,7 +95,7 @@ impl Failure {
             Failure::Late(_) => "late",
             Failure::Unreached(_) => "unreached",
             Failure::NoSuchChallenge(..) => "noSuchChallenge",
-            Failure::Proof(_) | Failure::Store(_) => "ours",
+            Failure::Proof(_) | Failure::Request(_) | Failure::Store(_) => "ours",
         }
     }
 }

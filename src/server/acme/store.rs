@@ -60,18 +60,19 @@ pub fn prepare(acme: &Acme) -> io::Result<Vec<String>> {
     let mut standing_in = Vec::new();
     for hosts in &acme.certificates {
         let file = acme.file(hosts);
-        match pair(&file) {
-            Some(pair) if is_ours(&pair) => standing_in.extend(hosts.first().cloned()),
-            Some(_) => {}
-            None => match related(&folder, hosts) {
-                Some(other) => write(&file, &fs::read(other)?)?,
-                None => {
-                    let pem = stand_in(hosts).map_err(io::Error::other)?;
-                    write(&file, pem.as_bytes())?;
-                    standing_in.extend(hosts.first().cloned());
-                }
-            },
+        let there = pair(&file);
+        if there.as_ref().is_some_and(|pair| !is_ours(pair)) {
+            continue;
         }
+        if let Some(other) = related(&folder, hosts) {
+            write(&file, &fs::read(other)?)?;
+            continue;
+        }
+        if there.is_none() {
+            let pem = stand_in(hosts).map_err(io::Error::other)?;
+            write(&file, pem.as_bytes())?;
+        }
+        standing_in.extend(hosts.first().cloned());
     }
     Ok(standing_in)
 }

@@ -7,9 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::crypto::aws_lc_rs::{self, sign::any_supported_type};
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::server::ClientHello;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 /// RFC 8737 section 6.2.
 const PROTOCOL: &[u8] = b"acme-tls/1";
@@ -37,7 +38,7 @@ impl Validations {
         self: &Arc<Validations>,
         host: &str,
         digest: &[u8],
-    ) -> Result<Validated, rcgen::Error> {
+    ) -> Result<Validated, ProofFault> {
         let host = host.to_ascii_lowercase();
         let server = Arc::new(proof(&host, digest)?);
         self.change(|hosts| {
@@ -71,21 +72,29 @@ impl Drop for Validated {
     }
 }
 
-/// RFC 8737 section 3: the host as the only name, and the critical extension acmeIdentifier.
-fn proof(host: &str, digest: &[u8]) -> Result<ServerConfig, rcgen::Error> {
+/// Why there is no proof to show.
+#[derive(Debug, thiserror::Error)]
+pub enum ProofFault {
+    #[error(transparent)]
+    Certificate(#[from] rcgen::Error),
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+}
+
+/// RFC 8737 section 3: the host as the only name, and the critical extension acmeIdentifier, for
+/// which no verifier of TLS would take it: it is not held to be a certificate for servers here.
+fn proof(host: &str, digest: &[u8]) -> Result<ServerConfig, ProofFault> {
     let mut params = CertificateParams::new([host.to_owned()])?;
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?;
-    let key = PrivateKeyDer::try_from(key.serialize_der())
-        .map_err(|_| rcgen::Error::CouldNotParseKeyPair)?;
-    let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|_| rcgen::Error::RemoteKeyError)?;
-    let mut server = builder
+    let key = any_supported_type(&PrivatePkcs8KeyDer::from(key.serialize_der()).into())?;
+    let shown = CertifiedKey::new(vec![certificate.der().clone()], key);
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .map_err(|_| rcgen::Error::CouldNotParseKeyPair)?;
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
     server.alpn_protocols = vec![PROTOCOL.to_vec()];
     Ok(server)
 }
