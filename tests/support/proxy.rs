@@ -35,6 +35,11 @@ impl Proxy {
         Proxy::start(top, server, more, |_| Command::new(PROGRAM))
     }
 
+    /// The same on a port that others know already.
+    pub fn on(port: u16, top: &str, server: &str, more: &str) -> Proxy {
+        Proxy::listening(port, top, server, more, |_| Command::new(PROGRAM))
+    }
+
     /// The same in a mount namespace of its own, where files stand in for others.
     pub fn among(files: &[(&Path, &str)], top: &str, server: &str, more: &str) -> Proxy {
         Proxy::start(top, server, more, |_| in_place_of(files))
@@ -49,8 +54,17 @@ impl Proxy {
     }
 
     fn start(top: &str, server: &str, more: &str, program: impl FnOnce(&Path) -> Command) -> Proxy {
+        Proxy::listening(free_port(), top, server, more, program)
+    }
+
+    fn listening(
+        port: u16,
+        top: &str,
+        server: &str,
+        more: &str,
+        program: impl FnOnce(&Path) -> Command,
+    ) -> Proxy {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let port = free_port();
         let log = dir.path().join("access.log");
         let text = format!(
             "listen = [\"127.0.0.1:{port}\"]\nworkers = 1\n{top}\n\
