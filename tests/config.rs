@@ -162,6 +162,7 @@ fn reference_names_every_key() {
     // The other files that it names are not there.
     let named = [
         ("ca = ", "/etc/ssl/private-ca.pem"),
+        ("ca = ", "/etc/ssl/private-acme-ca.pem"),
         ("words = ", "/etc/causeway/words/de.toml"),
         ("template = ", "/etc/causeway/page.html"),
         ("style = ", "/etc/causeway/page.css"),

@@ -68,6 +68,7 @@ const PURE: &[&str] = &[
     "upstream/http1/body.rs",
     "server/gate.rs",
     "server/proxy_header.rs",
+    "server/acme/schedule.rs",
     "proxy/route.rs",
     "config/syntax.rs",
     "config/keys.rs",

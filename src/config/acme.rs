@@ -13,6 +13,7 @@ use super::address::absolute_path;
 use super::error::Fault;
 use super::host::dns_name;
 use super::reader::{Table, Text, wrong_type};
+use super::upstream::authorities;
 
 /// Let's Encrypt, for everybody.
 const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
@@ -33,8 +34,8 @@ pub struct Acme {
     pub contact: Vec<String>,
     /// The address of the authority's directory, `https:`.
     pub directory: String,
-    /// PEM file of the certificate authority that the directory's own certificate is from; `None`:
-    /// the system's store.
+    /// PEM file of the certificate authority that the directory's own certificate is from, the
+    /// first in it; `None`: the system's store.
     pub ca: Option<PathBuf>,
     pub challenge: Challenge,
     /// The folder that account and certificates are kept in.
@@ -117,7 +118,7 @@ pub fn read(mut table: Table<'_>) -> Option<Acme> {
         }
     }
     let directory = table.parsed("directory", directory).unwrap_or_else(|| DIRECTORY.to_owned());
-    let ca = table.parsed("ca", absolute_path);
+    let ca = table.parsed("ca", authorities);
     let mut challenge = Challenge::Http01;
     let words = [("http-01", Challenge::Http01), ("tls-alpn-01", Challenge::TlsAlpn01)];
     table.choice("challenge", &words, &mut challenge);

@@ -203,7 +203,7 @@ fn read_tls(mut table: Table<'_>) -> UpstreamTls {
 }
 
 /// A readable file that holds at least one certificate in PEM.
-fn authorities(text: &str) -> Result<PathBuf, Fault> {
+pub fn authorities(text: &str) -> Result<PathBuf, Fault> {
     let path = absolute_path(text)?;
     let unreadable = |error: io::Error| {
         Fault::new(format!("cannot read `{text}`: {error}")).expected("a readable PEM file")

@@ -197,33 +197,39 @@ impl Work {
         }
         let names = hosts.join(", ");
         tracing::info!(hosts = names, directory = acme.directory, "ordering a certificate");
-        match self.order(acme, hosts).await {
-            Ok(ends) => {
+        let outcome = self.order(acme, hosts).await;
+        let now = SystemTime::now();
+        match &outcome {
+            Ok(_) => {
                 attempts = Attempts::default();
                 self.told.remove(hosts);
+            }
+            Err(failure) => {
+                if order::is_forgotten(failure) {
+                    store::forget_account(acme);
+                }
+                self.account = None;
+                attempts.failed(failure.cost(), failure.to_string(), now, random());
+            }
+        }
+        // Kept before it is told: whoever restarts us on hearing of it must find it.
+        if let Err(error) = store::keep_attempts(acme, hosts, &attempts) {
+            tracing::error!(%error, "attempts at a certificate cannot be kept");
+        }
+        match outcome {
+            Ok(ends) => {
                 install(&self.terminator, &acme.file(hosts));
                 let until = httpdate::fmt_http_date(ends);
                 tracing::info!(hosts = names, until, "a certificate by ACME is in force");
             }
-            Err(failure) => {
-                if order::is_forgotten(&failure) {
-                    store::forget_account(acme);
-                }
-                self.account = None;
-                let now = SystemTime::now();
-                attempts.failed(failure.cost(), failure.to_string(), now, random());
-                tracing::error!(
-                    hosts = names,
-                    host = failure.host().unwrap_or("not said"),
-                    problem = failure.problem(),
-                    failures = attempts.failures,
-                    again_in_s = attempts.wait(now).as_secs(),
-                    "no certificate by ACME: {failure}"
-                );
-            }
-        }
-        if let Err(error) = store::keep_attempts(acme, hosts, &attempts) {
-            tracing::error!(%error, "attempts at a certificate cannot be kept");
+            Err(failure) => tracing::error!(
+                hosts = names,
+                host = failure.host().unwrap_or("not said"),
+                problem = failure.problem(),
+                failures = attempts.failures,
+                again_in_s = attempts.wait(now).as_secs(),
+                "no certificate by ACME: {failure}"
+            ),
         }
     }
 
