@@ -2,11 +2,13 @@
 //! 8.3): one small text for each token that we were given, while we wait for the answer.
 //!
 //! Whoever asks for another token gets what any request gets. While nothing is pending a request
-//! costs one relaxed load here.
+//! costs one relaxed load here. A program that was built without ACME has none to give.
 
 use std::collections::HashMap;
+#[cfg(feature = "acme")]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use http::header::{self, HeaderValue};
 use http::request::Parts;
@@ -26,7 +28,7 @@ pub struct Challenges {
 }
 
 /// A token that is answered for as long as this lives.
-#[cfg_attr(not(feature = "acme"), expect(dead_code, reason = "nobody gives us tokens then"))]
+#[cfg(feature = "acme")]
 #[derive(Debug)]
 pub struct Pending {
     challenges: Arc<Challenges>,
@@ -34,15 +36,6 @@ pub struct Pending {
 }
 
 impl Challenges {
-    /// Answers a token from now on.
-    #[cfg_attr(not(feature = "acme"), expect(dead_code, reason = "nobody gives us tokens then"))]
-    pub fn answer(self: &Arc<Challenges>, token: String, text: String) -> Pending {
-        self.change(|tokens| {
-            tokens.insert(token.clone(), text);
-        });
-        Pending { challenges: self.clone(), token }
-    }
-
     /// The answer to a request for one of the tokens.
     pub fn find(&self, parts: &Parts) -> Option<String> {
         if self.count.load(Ordering::Relaxed) == 0 {
@@ -54,6 +47,17 @@ impl Challenges {
         }
         self.tokens.read().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
     }
+}
+
+#[cfg(feature = "acme")]
+impl Challenges {
+    /// Answers a token from now on.
+    pub fn answer(self: &Arc<Challenges>, token: String, text: String) -> Pending {
+        self.change(|tokens| {
+            tokens.insert(token.clone(), text);
+        });
+        Pending { challenges: self.clone(), token }
+    }
 
     fn change(&self, change: impl FnOnce(&mut HashMap<String, String>)) {
         let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
@@ -62,6 +66,7 @@ impl Challenges {
     }
 }
 
+#[cfg(feature = "acme")]
 impl Drop for Pending {
     fn drop(&mut self) {
         self.challenges.change(|tokens| {
@@ -83,7 +88,7 @@ pub fn respond(text: String, mut record: Box<Record>, method: &Method) -> Respon
     response
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "acme"))]
 mod tests {
     use super::*;
 

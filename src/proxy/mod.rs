@@ -34,7 +34,9 @@ use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 pub use body::Body;
-pub use challenges::{Challenges, Pending};
+pub use challenges::Challenges;
+#[cfg(feature = "acme")]
+pub use challenges::Pending;
 pub use client::{Connection, Introduction, Rejection, Upgrade};
 pub use pages::Pages;
 pub use pulse::Pulse;
