@@ -12,6 +12,7 @@ use crate::upstream::fastcgi::record::ProtocolStatus;
 use crate::upstream::http1::body::{ChunkPart, TRAILERS_MAX};
 use crate::upstream::{
     Attempt, BodyFailure, Failure, HeadFailure, HeaderLineFault, LengthFault, SendFailure,
+    UploadFailure,
 };
 
 use super::cause::Cause;
@@ -42,7 +43,15 @@ pub fn classify(failure: &Failure, attempt: &Attempt, facts: &Facts) -> (Cause, 
         Failure::Send(failure) => send(failure, attempt, facts),
         Failure::Head(failure) => head(failure, attempt, facts),
         Failure::Body(failure) => body(failure, attempt),
-        Failure::Upload(_) => (Cause::ClientGone, Certain),
+        Failure::Upload(failure) => (uploaded(failure), Certain),
+    }
+}
+
+/// What a request body that ended badly says of its client.
+pub fn uploaded(failure: &UploadFailure) -> Cause {
+    match failure {
+        UploadFailure::TimedOut { waited } => Cause::RequestBodyTimeout { waited: *waited },
+        UploadFailure::Http1(_) | UploadFailure::Http2(_) => Cause::ClientGone,
     }
 }
 

@@ -45,7 +45,7 @@ pub use answer::{Question, answered, by_status};
 pub use around::{Around, Memory};
 pub use catalog::{Blame, Entry, Phase, entry, entry_at, is_received};
 pub use cause::{Cause, Code};
-pub use classify::{classify, is_stale};
+pub use classify::{classify, is_stale, uploaded};
 pub use commands::{Command, Kind as CommandKind, commands};
 pub use connect::own_limit;
 pub use dns::{

@@ -19,7 +19,7 @@ use crate::upstream::{
     AnswerFault, Attempt, Authority, Before, BodyFailure, ConnectFailure, Extended, Failure,
     HeadFailure, HeaderLineFault, Http2Failure, Icmp, IcmpVersion, LengthFault, Lookup, NameFault,
     Named, Presented, Prohibited, ResolveFailure, ResolverFault, Reuse, SendFailure, Stage,
-    TlsFailure, Tried,
+    TlsFailure, Tried, UploadFailure,
 };
 
 use super::source::Source;
@@ -37,7 +37,11 @@ pub fn failure(source: &mut Source<'_>) -> Failure {
         }),
         8..=12 => Failure::Head(head(source)),
         13 | 14 => Failure::Body(body(source)),
-        _ => Failure::Upload(upload()),
+        _ => Failure::Upload(match source.byte() % 3 {
+            0 => UploadFailure::Http1(upload()),
+            1 => UploadFailure::Http2(h2::Reason::CANCEL.into()),
+            _ => UploadFailure::TimedOut { waited: Duration::from_secs(30) },
+        }),
     }
 }
 

@@ -107,6 +107,7 @@ fn server(params: &mut Params<'_>, meta: &Meta<'_>) -> Result<(), ParamFault> {
     };
     let protocol: &[u8] = match meta.parts.version {
         Version::HTTP_10 => b"HTTP/1.0",
+        Version::HTTP_2 => b"HTTP/2.0",
         _ => b"HTTP/1.1",
     };
     params.push(b"GATEWAY_INTERFACE", b"CGI/1.1")?;

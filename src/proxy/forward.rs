@@ -13,14 +13,13 @@ use std::time::Instant;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode, Version};
-use http_body::Body as _;
-use hyper::body::Incoming;
 
 use crate::config::{Rehearsal, ServerAddress};
 use crate::diagnose::{self, Cause, Certainty};
 use crate::files;
 use crate::upstream::{
-    self, Answer, AnswerBody, Attempt, Failure, Outgoing, Pool, Stage, Upload, UploadFraming,
+    self, Answer, AnswerBody, Attempt, ClientBody, Failure, Outgoing, Pool, Stage, Upload,
+    UploadFraming,
 };
 
 use super::client::{Client, Connection, Upgrade};
@@ -41,7 +40,7 @@ pub async fn forward(
     connection: &Rc<Connection>,
     parts: &Parts,
     fields: &Fields<'_>,
-    incoming: Incoming,
+    incoming: ClientBody,
     mut record: Box<Record>,
 ) -> Response<Body> {
     let client = connection.client(&parts.headers, &site.config.page);
@@ -101,7 +100,7 @@ async fn answer(
     parts: &Parts,
     fields: &Fields<'_>,
     client: &Client,
-    incoming: Incoming,
+    incoming: ClientBody,
     record: &mut Record,
 ) -> Outcome {
     if headers::is_loop(fields, &parts.headers) {
@@ -177,7 +176,7 @@ async fn script_answer(
     connection: &Connection,
     asked: &Asked<'_>,
     fields: &Fields<'_>,
-    incoming: Incoming,
+    incoming: ClientBody,
     record: &mut Record,
     script: &files::Script,
 ) -> Outcome {
@@ -368,10 +367,10 @@ fn outgoing(
     fields: &Fields<'_>,
     client: &Client,
     connection: &Connection,
-    incoming: Incoming,
+    incoming: ClientBody,
     mut head: Vec<u8>,
 ) -> (Outgoing, Upload) {
-    let length = fields.has_length.then(|| incoming.size_hint().exact()).flatten();
+    let length = fields.has_length.then(|| incoming.length()).flatten();
     let framing = match length {
         _ if fields.has_coding => UploadFraming::Chunked,
         Some(length) if length > 0 => UploadFraming::Length,
@@ -380,7 +379,7 @@ fn outgoing(
     let upgrade = asked_upgrade(parts, fields).filter(|_| framing == UploadFraming::None);
     let expect_continue = fields.has_expect
         && framing != UploadFraming::None
-        && parts.version == Version::HTTP_11
+        && parts.version != Version::HTTP_10
         && headers::lists(&parts.headers, header::EXPECT, "100-continue");
     let server_host;
     let host = match fields.host {

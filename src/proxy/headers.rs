@@ -27,6 +27,8 @@ pub struct Fields<'a> {
     pub host: Option<&'a HeaderValue>,
     pub upgrade: Option<&'a HeaderValue>,
     pub has_length: bool,
+    /// A body comes whose length is not declared. HTTP/2 has no field for it: whoever has the body
+    /// says so.
     pub has_coding: bool,
     pub has_connection: bool,
     pub has_te: bool,
@@ -147,7 +149,11 @@ fn forwarded(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
             out.extend_from_slice(b", ");
         }
     }
-    let version: &[u8] = if parts.version == Version::HTTP_10 { b"1.0 " } else { b"1.1 " };
+    let version: &[u8] = match parts.version {
+        Version::HTTP_10 => b"1.0 ",
+        Version::HTTP_2 => b"2.0 ",
+        _ => b"1.1 ",
+    };
     out.extend_from_slice(version);
     out.extend_from_slice(PSEUDONYM.as_bytes());
     out.extend_from_slice(b"\r\n");

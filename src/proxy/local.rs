@@ -6,14 +6,14 @@ use std::time::SystemTime;
 
 use http::HeaderValue;
 use http::request::Parts;
-use http_body::Body as _;
-use hyper::body::Incoming;
 
 use crate::config::{Files, Rehearsal};
 use crate::diagnose::{self, Cause, Certainty, RequestFault, Sent};
 use crate::files::{self, Root, Script, Target};
 use crate::upstream::fastcgi::params::ParamFault;
-use crate::upstream::{Answer, AnswerBody, Attempt, Outgoing, Pool, SpoolFailure, Spooled, Upload};
+use crate::upstream::{
+    Answer, AnswerBody, Attempt, ClientBody, Outgoing, Pool, SpoolFailure, Spooled, Upload,
+};
 
 use super::cgi::{self, Meta};
 use super::client::Connection;
@@ -75,10 +75,10 @@ pub async fn gather(
     pool: &Pool,
     fields: &Fields<'_>,
     connection: &Connection,
-    incoming: Incoming,
+    incoming: ClientBody,
 ) -> Result<Option<Spooled>, (Cause, Certainty)> {
     let limit_bytes = pool.upstream.limits.spool_bytes;
-    let declared = fields.has_length.then(|| incoming.size_hint().exact()).flatten();
+    let declared = fields.has_length.then(|| incoming.length()).flatten();
     match declared {
         _ if fields.has_coding => {}
         Some(length) if length > limit_bytes => {
@@ -95,7 +95,9 @@ pub async fn gather(
     };
     let cause = match gathered {
         Ok(spooled) => return Ok(Some(spooled)),
-        Err(SpoolFailure::Client(_)) => connection.body_fault.take().unwrap_or(Cause::ClientGone),
+        Err(SpoolFailure::Client(failure)) => {
+            connection.body_fault.take().unwrap_or_else(|| diagnose::uploaded(&failure))
+        }
         Err(SpoolFailure::TooLarge { limit_bytes }) => Cause::RequestBodyTooLarge { limit_bytes },
         Err(SpoolFailure::Io(error)) => Cause::LocalStorageFailed { errno: error.raw_os_error() },
     };

@@ -30,8 +30,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
+use http::{HeaderValue, Request, Response, Version};
 
 pub use body::Body;
 pub use challenges::Challenges;
@@ -47,7 +46,7 @@ use crate::diagnose::{IncidentId, Layout, probe};
 use crate::files::Root;
 use crate::page::Plates;
 use crate::telemetry::{self, Counts, LineBuffer, Tally};
-use crate::upstream::{Pool, Resolver, Shared};
+use crate::upstream::{ClientBody, Pool, Resolver, Shared};
 
 use around::Surroundings;
 use closed::Closure;
@@ -207,13 +206,16 @@ impl Site {
 pub fn handle(
     site: Rc<Site>,
     connection: Rc<Connection>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
 ) -> impl Future<Output = Response<Body>> {
     let (parts, incoming) = request.into_parts();
     let mut record = Box::new(Record::new(site.clone(), connection.clone(), &parts));
     connection.served.set(connection.served.get() + 1);
     async move {
-        let fields = Fields::of(&parts.headers);
+        let mut fields = Fields::of(&parts.headers);
+        if parts.version == Version::HTTP_2 {
+            fields.has_coding = !fields.has_length && !incoming.is_end_stream();
+        }
         record.host = fields.host.cloned();
         let refused = connection.served.get() > connection.admitted.get();
         let rejection = refused.then(|| connection.rejection.take()).flatten();

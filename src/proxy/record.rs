@@ -288,7 +288,11 @@ impl Record {
                 None => bytes(&self.host),
             },
             path,
-            version: if self.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            version: match self.version {
+                Version::HTTP_10 => "HTTP/1.0",
+                Version::HTTP_2 => "HTTP/2",
+                _ => "HTTP/1.1",
+            },
             status: self.status.unwrap_or(CLIENT_LEFT),
             bytes: self.bytes,
             referer: bytes(&self.referer),

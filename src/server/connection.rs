@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 
 use crate::clock::Deadline;
 use crate::proxy::{self, Body, Connection};
+use crate::upstream::ClientBody;
 
 use super::socket::GatedSocket;
 use super::tls::Protocol;
@@ -86,6 +87,7 @@ impl Service<Request<Incoming>> for Proxy {
 
     fn call(&self, request: Request<Incoming>) -> Answering {
         let site = self.worker.site(&self.listening);
+        let request = request.map(ClientBody::Http1);
         let answering = Box::pin(proxy::handle(site, self.connection.clone(), request));
         Answering { answering, last: self.listening.is_drained() }
     }

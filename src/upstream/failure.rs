@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use strum::IntoStaticStr;
 use thiserror::Error;
 
+use super::client_body::UploadFailure;
 use super::fastcgi::cgi_head::CgiHeadFault;
 use super::fastcgi::record::{ProtocolStatus, RecordFault};
 use super::http1::body::ChunkPart;
@@ -44,7 +45,7 @@ pub enum Failure {
     Body(#[source] BodyFailure),
     /// The client's request body ended badly; the upstream is not at fault.
     #[error("cannot read the request body")]
-    Upload(#[source] hyper::Error),
+    Upload(#[source] UploadFailure),
 }
 
 #[derive(Debug, Error)]

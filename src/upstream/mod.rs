@@ -5,6 +5,7 @@
 //! what was seen on the way stands in the [`Attempt`]. Imports `config` and `clock` only.
 
 mod attempt;
+mod client_body;
 mod connect;
 mod download;
 mod failure;
@@ -37,6 +38,7 @@ use http_body::Frame;
 use crate::config::ServerAddress;
 
 pub use attempt::{Attempt, Presented, Reuse, Tried};
+pub use client_body::{ClientBody, StreamBody, UploadFailure};
 pub use failure::{
     AnswerFault, Authority, BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault,
     Http2Failure, Icmp, IcmpVersion, LengthFault, NameFault, Prohibited, ResolveFailure,

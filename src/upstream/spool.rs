@@ -11,10 +11,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::task::JoinHandle;
+
+use super::client_body::{ClientBody, UploadFailure};
 
 /// What stays in memory: the forms that people fill in.
 const MEMORY_MAX: usize = 64 * 1024;
@@ -26,7 +26,7 @@ const PIECE: usize = 256 * 1024;
 pub enum SpoolFailure {
     /// The client's body ended badly.
     #[error("cannot read the request body")]
-    Client(#[source] hyper::Error),
+    Client(#[source] UploadFailure),
     #[error("the request body has more than {limit_bytes} bytes")]
     TooLarge { limit_bytes: u64 },
     #[error("cannot keep the request body")]
@@ -53,11 +53,11 @@ impl Spooled {
     ///
     /// # Errors
     /// [`SpoolFailure`]; nothing of the body is left.
-    pub async fn gather(mut body: Incoming, limit_bytes: u64) -> Result<Spooled, SpoolFailure> {
+    pub async fn gather(mut body: ClientBody, limit_bytes: u64) -> Result<Spooled, SpoolFailure> {
         let mut memory = BytesMut::new();
         let mut file = None;
         let mut length = 0;
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = std::future::poll_fn(|cx| body.poll_frame(cx)).await {
             // Trailers have no place in a CGI request (RFC 3875 knows none).
             let Ok(data) = frame.map_err(SpoolFailure::Client)?.into_data() else { continue };
             length += data.len() as u64;

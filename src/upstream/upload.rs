@@ -1,14 +1,13 @@
 //! The request body on its way out: taken piece by piece from the client, and laid out in the
 //! framing that the upstream reads.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
-use http_body::{Body as _, Frame};
-use hyper::body::Incoming;
+use http_body::Frame;
 
+use super::client_body::ClientBody;
 use super::failure::{Failure, SendFailure};
 use super::fastcgi::record::{self, Stream};
 use super::spool::Spooled;
@@ -34,7 +33,7 @@ pub struct Upload {
 
 #[derive(Debug)]
 enum Source {
-    Client(Incoming),
+    Client(ClientBody),
     Spooled(Spooled),
     /// The client's was taken to its end, and is had again.
     Over,
@@ -67,7 +66,7 @@ pub(super) struct Outbox {
 }
 
 impl Upload {
-    pub fn new(body: Incoming, framing: UploadFraming) -> Upload {
+    pub fn new(body: ClientBody, framing: UploadFraming) -> Upload {
         let body = (framing != UploadFraming::None).then_some(Source::Client(body));
         Upload { body, framing, kept: None, touched: false, expect_continue: false }
     }
@@ -144,7 +143,7 @@ impl Upload {
         let frame = match &mut self.body {
             None => return Poll::Ready(None),
             Some(Source::Over) => None,
-            Some(Source::Client(body)) => ready!(Pin::new(body).poll_frame(cx)),
+            Some(Source::Client(body)) => ready!(body.poll_frame(cx)),
             Some(Source::Spooled(body)) => match ready!(body.poll_piece(cx)) {
                 Some(Err(error)) => {
                     return Poll::Ready(Some(Err(Failure::Send(SendFailure::Spool(error)))));
