@@ -23,6 +23,8 @@ use super::{routes, syntax, tls};
 
 const FILE_BYTES_MAX: u64 = 4 << 20;
 pub const WORKERS_MAX: usize = 1024;
+/// Each may have an answer that waits; a client that needs more opens another connection.
+pub const STREAMS_MAX: usize = 1000;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +137,7 @@ fn read_client(mut table: Table<'_>) -> Client {
     table.count("connections", 1..=CONNECTIONS_MAX, &mut client.connections);
     let balancers = table.parsed_list("proxy_protocol", balancer).unwrap_or_default();
     client.proxy_protocol = Balancers::of(balancers);
+    table.count("http2_streams", 1..=STREAMS_MAX, &mut client.http2_streams);
     table.finish();
     client
 }

@@ -70,6 +70,13 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         CLIENT,
+        "http2_streams",
+        Count(1..=file::STREAMS_MAX),
+        Value("128"),
+        "Requests at once on one connection of HTTP/2.",
+    ),
+    key(
+        CLIENT,
         "proxy_protocol",
         Texts(Balancer),
         Value("[]"),

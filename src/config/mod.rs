@@ -268,6 +268,8 @@ pub struct Client {
     pub connections: usize,
     /// Whose connections begin with a header of the PROXY protocol.
     pub proxy_protocol: Balancers,
+    /// Requests at once on one connection of HTTP/2.
+    pub http2_streams: usize,
 }
 
 /// `[tls]`: HTTPS for clients; nothing in it where every listener is plain.
@@ -436,6 +438,8 @@ impl Default for Client {
             header_section_bytes: 32 * 1024,
             connections: 10_000,
             proxy_protocol: Balancers::default(),
+            // A page and all that is in it; RFC 9113 section 6.5.2 recommends no less than 100.
+            http2_streams: 128,
         }
     }
 }

@@ -30,9 +30,10 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderValue, Request, Response, Version};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, Version, header};
 
-pub use body::Body;
+pub use body::{Body, Cut};
 pub use challenges::Challenges;
 #[cfg(feature = "acme")]
 pub use challenges::Pending;
@@ -42,7 +43,7 @@ pub use pulse::Pulse;
 pub use watch::Watch;
 
 use crate::config::{Config, Server};
-use crate::diagnose::{IncidentId, Layout, probe};
+use crate::diagnose::{Cause, Certainty, IncidentId, Layout, probe};
 use crate::files::Root;
 use crate::page::Plates;
 use crate::telemetry::{self, Counts, LineBuffer, Tally};
@@ -54,6 +55,7 @@ use headers::Fields;
 use look::Looks;
 use pulse::Finger;
 use record::Record;
+use respond::Asked;
 use route::Routes;
 
 /// What the workers share of one generation of the configuration.
@@ -201,6 +203,31 @@ impl Site {
     }
 }
 
+/// The page for a request that was refused once its head had been read. What it asked for is not
+/// believed: whoever sent it is a visitor.
+pub fn refuse(
+    site: Rc<Site>,
+    connection: Rc<Connection>,
+    parts: &Parts,
+    cause: Cause,
+) -> Response<Body> {
+    let mut record = Box::new(Record::new(site.clone(), connection.clone(), parts));
+    record.host = parts.headers.get(header::HOST).cloned();
+    let asked = Asked { parts, client: client::Client::unread() };
+    let response = respond::failed(&site, record, cause, Certainty::Certain, &asked);
+    insisting(&site, &connection, response)
+}
+
+/// The answer, which over TLS says to come back no other way where that is wanted.
+fn insisting(site: &Site, connection: &Connection, mut response: Response<Body>) -> Response<Body> {
+    if connection.is_secure()
+        && let Some(strict) = &site.strict
+    {
+        https::insist(response.headers_mut(), strict);
+    }
+    response
+}
+
 /// Answers one request. Cancel safe: when the client leaves, the future is dropped and everything
 /// in it, and the log says so, even of one that was never polled.
 pub fn handle(
@@ -219,7 +246,7 @@ pub fn handle(
         record.host = fields.host.cloned();
         let refused = connection.served.get() > connection.admitted.get();
         let rejection = refused.then(|| connection.rejection.take()).flatten();
-        let mut response = match rejection {
+        let response = match rejection {
             Some(rejection) => respond::rejected(&site, record, rejection),
             None => match site.challenges.find(&parts) {
                 Some(text) => {
@@ -233,11 +260,6 @@ pub fn handle(
                 }
             },
         };
-        if connection.is_secure()
-            && let Some(strict) = &site.strict
-        {
-            https::insist(response.headers_mut(), strict);
-        }
-        response
+        insisting(&site, &connection, response)
     }
 }

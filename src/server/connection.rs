@@ -16,7 +16,6 @@ use crate::proxy::{self, Body, Connection};
 use crate::upstream::ClientBody;
 
 use super::socket::GatedSocket;
-use super::tls::Protocol;
 use super::worker::{LAST_CALL, Listening, Worker};
 
 /// Serves a connection until it ends, is drained, or becomes a tunnel and that ends.
@@ -25,10 +24,7 @@ pub async fn serve(
     listening: Rc<Listening>,
     socket: GatedSocket,
     connection: Rc<Connection>,
-    protocol: Protocol,
 ) {
-    // Nothing else is offered to clients.
-    debug_assert_eq!(protocol, Protocol::Http1);
     let service = Proxy { worker, listening: listening.clone(), connection: connection.clone() };
     let mut served = http1::Builder::new()
         .header_read_timeout(None)

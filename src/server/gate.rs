@@ -233,12 +233,12 @@ fn check_target(
 }
 
 /// What a target may hold; escapes and bytes beyond ASCII pass as they are.
-fn is_target_byte(byte: u8) -> bool {
+pub fn is_target_byte(byte: u8) -> bool {
     byte > b' ' && byte != 0x7f && !matches!(byte, b'#' | b'<' | b'>' | b'\\' | b'^' | b'`')
 }
 
 /// uri-host [ ":" port ] (RFC 9110 section 7.2): a name, an IPv4 or a bracketed IPv6 address.
-fn is_host(host: &[u8]) -> bool {
+pub fn is_host(host: &[u8]) -> bool {
     let bracketed = host.first() == Some(&b'[');
     let (name, port) = match host.iter().rposition(|&byte| byte == b']').filter(|_| bracketed) {
         Some(bracket) => {

@@ -11,6 +11,7 @@ mod connection;
 pub(crate) mod gate;
 mod handshake;
 mod health;
+mod http2;
 mod listener;
 mod overview;
 mod proxied;

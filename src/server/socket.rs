@@ -29,7 +29,7 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r
 /// lest a reset takes the answer from it (RFC 9112 section 9.6).
 const LINGER_BYTES: usize = 1024 * 1024;
 /// And for so long.
-const LINGER_TIME: Duration = Duration::from_secs(2);
+pub const LINGER_TIME: Duration = Duration::from_secs(2);
 /// An answer up to this size leaves in one piece.
 const FLATTEN_MAX: usize = 512;
 /// How much of a refused line the log shows.
@@ -55,6 +55,34 @@ impl Socket {
             Socket::Tls(tls) => tls.get_ref().0.reset_on_close(),
         }
     }
+
+    /// Ends the connection; what a client that is still `talking` sends is read for a while.
+    pub async fn close(mut self, talking: bool) {
+        let ended = match &mut self {
+            // A socket's shutdown is one system call; it does not wait.
+            Socket::Tcp(tcp) => tcp.shutdown().await.is_ok(),
+            Socket::Unix(unix) => unix.shutdown().await.is_ok(),
+            // close_notify goes out first, and may have to wait until the client takes it.
+            Socket::Tls(tls) => {
+                let ended = Box::pin(clock::within(LINGER_TIME, tls.shutdown())).await;
+                ended.is_some_and(|ended| ended.is_ok())
+            }
+        };
+        if ended && talking {
+            Box::pin(clock::within(LINGER_TIME, self.drain())).await;
+        }
+    }
+
+    async fn drain(&mut self) {
+        let mut piece = vec![0; 4096];
+        let mut drained = 0;
+        while drained < LINGER_BYTES {
+            match self.read(&mut piece).await {
+                Ok(0) | Err(_) => return,
+                Ok(read) => drained += read,
+            }
+        }
+    }
 }
 
 /// The gate on one connection.
@@ -71,7 +99,14 @@ pub struct GatedSocket {
     /// How many of an incomplete head were searched for its end.
     looked: usize,
     reading: Deadline,
-    writing: Deadline,
+    writing: WriteLimit,
+}
+
+/// A client that takes nothing for as long as it might be idle is gone.
+#[derive(Debug)]
+pub struct WriteLimit {
+    silence: Deadline,
+    wait: Duration,
 }
 
 #[derive(Debug)]
@@ -99,6 +134,7 @@ struct Verdict {
 
 impl GatedSocket {
     pub fn new(socket: Socket, connection: Rc<Connection>, limits: Rc<Client>) -> GatedSocket {
+        let writing = WriteLimit::new(&limits);
         GatedSocket {
             socket,
             connection,
@@ -108,7 +144,7 @@ impl GatedSocket {
             cleared: 0,
             looked: 0,
             reading: Deadline::unset(),
-            writing: Deadline::unset(),
+            writing,
         }
     }
 
@@ -135,7 +171,7 @@ impl GatedSocket {
 
     /// Ends the connection. An answer must not be lost to a reset, so what the client still sends
     /// is read for a while; a cut answer must not look whole, so it is ended by one.
-    pub async fn close(mut self) {
+    pub async fn close(self) {
         // Over TLS without close_notify too (RFC 8446 section 6.1): that would vouch for the end.
         if self.connection.cut.get() && !matches!(self.socket, Socket::Unix(_)) {
             self.socket.reset_on_close();
@@ -145,30 +181,7 @@ impl GatedSocket {
             State::Length(_) | State::Chunked(_) | State::Refused | State::Broken(_) => true,
             State::Head | State::Undecided | State::Tunnel | State::Ended => false,
         };
-        let ended = match &mut self.socket {
-            // A socket's shutdown is one system call; it does not wait.
-            Socket::Tcp(tcp) => tcp.shutdown().await.is_ok(),
-            Socket::Unix(unix) => unix.shutdown().await.is_ok(),
-            // close_notify goes out first, and may have to wait until the client takes it.
-            Socket::Tls(tls) => {
-                let ended = Box::pin(clock::within(LINGER_TIME, tls.shutdown())).await;
-                ended.is_some_and(|ended| ended.is_ok())
-            }
-        };
-        if ended && talking {
-            Box::pin(clock::within(LINGER_TIME, self.drain())).await;
-        }
-    }
-
-    async fn drain(&mut self) {
-        let mut piece = vec![0; 4096];
-        let mut drained = 0;
-        while drained < LINGER_BYTES {
-            match self.socket.read(&mut piece).await {
-                Ok(0) | Err(_) => return,
-                Ok(read) => drained += read,
-            }
-        }
+        self.socket.close(talking).await;
     }
 
     /// How many of these bytes may pass now; the rest is an incomplete head, or waits for a
@@ -398,23 +411,27 @@ impl AsyncRead for GatedSocket {
     }
 }
 
-impl GatedSocket {
-    /// A client that takes nothing for as long as it might be idle is gone.
-    fn limit_write<T>(
+impl WriteLimit {
+    pub fn new(limits: &Client) -> WriteLimit {
+        WriteLimit { silence: Deadline::unset(), wait: limits.keepalive_timeout }
+    }
+
+    /// Hands on what came of a write, or ends one that waits for too long.
+    pub fn watch<T>(
         &mut self,
         cx: &mut Context<'_>,
         done: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if done.is_ready() {
-            if self.writing.is_set() {
-                self.writing.clear();
+            if self.silence.is_set() {
+                self.silence.clear();
             }
             return done;
         }
-        if !self.writing.is_set() {
-            self.writing.set(self.limits.keepalive_timeout);
+        if !self.silence.is_set() {
+            self.silence.set(self.wait);
         }
-        ready!(self.writing.poll(cx));
+        ready!(self.silence.poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -427,7 +444,7 @@ impl AsyncWrite for GatedSocket {
     ) -> Poll<io::Result<usize>> {
         let gate = self.get_mut();
         let done = Pin::new(&mut gate.socket).poll_write(cx, bytes);
-        gate.limit_write(cx, done)
+        gate.writing.watch(cx, done)
     }
 
     fn poll_write_vectored(
@@ -450,7 +467,7 @@ impl AsyncWrite for GatedSocket {
         } else {
             Pin::new(&mut gate.socket).poll_write_vectored(cx, slices)
         };
-        gate.limit_write(cx, done)
+        gate.writing.watch(cx, done)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -460,7 +477,7 @@ impl AsyncWrite for GatedSocket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let gate = self.get_mut();
         let done = Pin::new(&mut gate.socket).poll_flush(cx);
-        gate.limit_write(cx, done)
+        gate.writing.watch(cx, done)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

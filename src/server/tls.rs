@@ -261,7 +261,7 @@ impl Suite {
             builder.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
         server.ticketer = self.tickets.clone();
         server.session_storage = self.sessions.clone();
-        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Arc::new(server)
     }
 }

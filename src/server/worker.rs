@@ -21,6 +21,7 @@ use crate::proxy::{Common, Connection, Introduction, Site};
 use crate::telemetry::{AccessWriter, Counts, LineBuffer, WorkerTally};
 
 use super::handshake::HandshakeFault;
+use super::http2;
 use super::listener::{self, Bound};
 use super::proxied;
 use super::socket::{GatedSocket, Socket};
@@ -524,7 +525,7 @@ impl Opened {
         let mut socket = GatedSocket::new(socket, connection.clone(), limits);
         let fault = RequestFault::PlainHttpOnTlsPort;
         socket.refuse_begun(begun, Cause::RequestInvalid { fault });
-        connection::serve(worker, listening, socket, connection, Protocol::Http1).await;
+        connection::serve(worker, listening, socket, connection).await;
     }
 
     async fn serve(
@@ -538,11 +539,21 @@ impl Opened {
         let connection = Connection::new(ends.peer, ends.local, number, certificate);
         let connection = Rc::new(connection.introduced(&introduction));
         let limit = limits.connections;
-        let mut socket = GatedSocket::new(socket, connection.clone(), limits);
-        if over > 0 {
-            socket.refuse_client(Cause::TooManyClientConnections { limit });
+        let refused = (over > 0).then_some(Cause::TooManyClientConnections { limit });
+        match protocol {
+            Protocol::Http1 => {
+                let mut socket = GatedSocket::new(socket, connection.clone(), limits);
+                if let Some(cause) = refused {
+                    socket.refuse_client(cause);
+                }
+                connection::serve(worker, listening, socket, connection).await;
+            }
+            // Boxed, since connections of HTTP/1.1 would carry its size.
+            Protocol::Http2 => {
+                let served = http2::serve(worker, listening, socket, connection, limits, refused);
+                Box::pin(served).await;
+            }
         }
-        connection::serve(worker, listening, socket, connection, protocol).await;
     }
 }
 
