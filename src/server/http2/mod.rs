@@ -27,6 +27,7 @@ use super::socket::{LINGER_TIME, Socket, WriteLimit};
 use super::worker::{Listening, Worker};
 
 use hold::{Hold, Piece};
+use tally::Offence;
 use wire::{Handle, Wire};
 
 /// What the streams of one connection share.
@@ -147,10 +148,13 @@ impl Serving {
                 Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => {}
             }
-            let flood = self.lane.wire.borrow_mut().take_flood();
-            if let Some(flood) = flood {
-                tracing::debug!(?flood, "a client is sent away");
-                self.frames.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            let offence = self.lane.wire.borrow_mut().take_offence();
+            if let Some(offence) = offence {
+                tracing::debug!(?offence, "a client is sent away");
+                self.frames.abrupt_shutdown(match offence {
+                    Offence::NoSettings => Reason::PROTOCOL_ERROR,
+                    Offence::Frames | Offence::Resets => Reason::ENHANCE_YOUR_CALM,
+                });
                 continue;
             }
             ready!(self.poll_quiet(cx));

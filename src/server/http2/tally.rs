@@ -14,6 +14,7 @@ const HEADER_LEN: usize = 9;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
 
 /// Frames that carry nothing, before anything was earned: a browser sends a dozen as it connects.
 const FRAMES_FREE: u64 = 1000;
@@ -34,7 +35,9 @@ const REQUESTS_A_RESET: u64 = 2;
 
 /// Why a client is told to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flood {
+pub enum Offence {
+    /// Its first frame is no SETTINGS (RFC 9113 section 3.4).
+    NoSettings,
     /// Frames that carry nothing.
     Frames,
     /// Requests that are taken back as they come.
@@ -50,6 +53,8 @@ pub struct Tally {
     known: usize,
     /// What is to come of the present frame's payload.
     payload_left: usize,
+    /// The first frame was what it has to be; `None` before it.
+    settled: Option<bool>,
     frames: u64,
     earned: u64,
     /// Bytes of bodies that have not earned a frame yet.
@@ -65,6 +70,7 @@ impl Tally {
             header: [0; HEADER_LEN],
             known: 0,
             payload_left: 0,
+            settled: None,
             frames: 0,
             earned: 0,
             change: 0,
@@ -98,6 +104,7 @@ impl Tally {
     fn count(&mut self) {
         let [high, middle, low, kind, ..] = self.header;
         self.known = 0;
+        self.settled.get_or_insert(kind == SETTINGS);
         self.payload_left = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
         match kind {
             HEADERS => {
@@ -126,8 +133,11 @@ impl Tally {
         self.change %= BYTES_A_FRAME;
     }
 
-    /// Whether the client floods, after so long a life.
-    pub fn flood(&self, age: impl FnOnce() -> Duration) -> Option<Flood> {
+    /// What the client does that no sound one does, after so long a life.
+    pub fn offence(&self, age: impl FnOnce() -> Duration) -> Option<Offence> {
+        if self.settled == Some(false) {
+            return Some(Offence::NoSettings);
+        }
         let frames = self.frames.saturating_sub(FRAMES_FREE + self.earned);
         let resets = self.resets.saturating_sub(RESETS_FREE + self.requests / REQUESTS_A_RESET);
         if frames == 0 && resets == 0 {
@@ -135,8 +145,8 @@ impl Tally {
         }
         let seconds = age().as_secs();
         match (frames > seconds * FRAMES_A_SECOND, resets > seconds) {
-            (true, _) => Some(Flood::Frames),
-            (false, true) => Some(Flood::Resets),
+            (true, _) => Some(Offence::Frames),
+            (false, true) => Some(Offence::Resets),
             (false, false) => None,
         }
     }
@@ -146,7 +156,6 @@ impl Tally {
 mod tests {
     use super::*;
 
-    const SETTINGS: u8 = 4;
     const PING: u8 = 6;
     const WINDOW_UPDATE: u8 = 8;
 
@@ -159,7 +168,7 @@ mod tests {
 
     /// A tally that has read the preface and these, cut into pieces of every size.
     fn told(frames: &[Vec<u8>]) -> Tally {
-        let all = [vec![0; PREFACE_LEN], frames.concat()].concat();
+        let all = [vec![0; PREFACE_LEN], frame(SETTINGS, 0), frames.concat()].concat();
         let mut whole = Tally::new();
         whole.read(&all);
         for size in [1, 2, 8, 9, 10, 23, 24, 25, 1000] {
@@ -171,20 +180,31 @@ mod tests {
         whole
     }
 
-    fn flood(frames: &[Vec<u8>], age: u64) -> Option<Flood> {
-        told(frames).flood(|| Duration::from_secs(age))
+    fn flood(frames: &[Vec<u8>], age: u64) -> Option<Offence> {
+        told(frames).offence(|| Duration::from_secs(age))
     }
 
     #[test]
     fn frames_that_carry_nothing_are_a_flood() {
         for kind in [SETTINGS, PING, WINDOW_UPDATE, 2, 9, 0xbe] {
             let payload = usize::from(kind == PING) * 8;
-            assert_eq!(flood(&vec![frame(kind, payload); 1000], 0), None, "{kind}");
-            assert_eq!(flood(&vec![frame(kind, payload); 1001], 0), Some(Flood::Frames), "{kind}");
-            assert_eq!(flood(&vec![frame(kind, payload); 1001], 1), None, "{kind}, in a second");
+            assert_eq!(flood(&vec![frame(kind, payload); 999], 0), None, "{kind}");
+            assert_eq!(
+                flood(&vec![frame(kind, payload); 1000], 0),
+                Some(Offence::Frames),
+                "{kind}"
+            );
+            assert_eq!(flood(&vec![frame(kind, payload); 1000], 1), None, "{kind}, in a second");
         }
-        assert_eq!(flood(&vec![frame(DATA, 0); 1001], 0), Some(Flood::Frames));
+        assert_eq!(flood(&vec![frame(DATA, 0); 1000], 0), Some(Offence::Frames));
         assert_eq!(flood(&vec![frame(DATA, 1); 5000], 0), None, "h2 has a budget for those");
+    }
+
+    #[test]
+    fn a_client_begins_with_settings() {
+        let mut tally = Tally::new();
+        tally.read(&[vec![0; PREFACE_LEN], frame(PING, 8)].concat());
+        assert_eq!(tally.offence(|| Duration::ZERO), Some(Offence::NoSettings));
     }
 
     #[test]
@@ -194,16 +214,16 @@ mod tests {
         let asked = [vec![frame(HEADERS, 20); 125], vec![frame(2, 5); 2000]].concat();
         assert_eq!(flood(&asked, 0), None);
         let mut downloads = told(&vec![frame(WINDOW_UPDATE, 4); 2000]);
-        assert_eq!(downloads.flood(|| Duration::ZERO), Some(Flood::Frames));
+        assert_eq!(downloads.offence(|| Duration::ZERO), Some(Offence::Frames));
         (0..250).for_each(|_| downloads.wrote(30));
-        assert_eq!(downloads.flood(|| Duration::ZERO), None);
+        assert_eq!(downloads.offence(|| Duration::ZERO), None);
     }
 
     #[test]
     fn requests_that_are_taken_back_are_a_flood() {
         let taken_back = [frame(HEADERS, 20), frame(RST_STREAM, 4)].concat();
         assert_eq!(flood(&vec![taken_back.clone(); 400], 0), None);
-        assert_eq!(flood(&vec![taken_back.clone(); 402], 0), Some(Flood::Resets));
+        assert_eq!(flood(&vec![taken_back.clone(); 402], 0), Some(Offence::Resets));
         assert_eq!(flood(&vec![taken_back; 402], 10), None);
         let half = [frame(HEADERS, 20), frame(HEADERS, 20), frame(RST_STREAM, 4)].concat();
         assert_eq!(flood(&vec![half; 20_000], 0), None);

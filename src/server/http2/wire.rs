@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::clock;
 use crate::server::socket::{Socket, WriteLimit};
 
-use super::tally::{Flood, Tally};
+use super::tally::{Offence, Tally};
 
 /// One connection's bytes.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub struct Wire {
     tally: Tally,
     since: Instant,
     limit: WriteLimit,
-    /// The client floods: nothing more is read of it.
-    flood: Option<Flood>,
+    /// Nothing more is read of the client.
+    offence: Option<Offence>,
     /// Whoever serves the connection knows.
     told: bool,
 }
@@ -38,12 +38,12 @@ pub struct Handle(pub Rc<RefCell<Wire>>);
 impl Wire {
     pub fn new(socket: Socket, limit: WriteLimit) -> Wire {
         let (tally, since) = (Tally::new(), clock::now());
-        Wire { socket: Some(socket), tally, since, limit, flood: None, told: false }
+        Wire { socket: Some(socket), tally, since, limit, offence: None, told: false }
     }
 
-    /// That the client floods, once.
-    pub fn take_flood(&mut self) -> Option<Flood> {
-        self.flood.filter(|_| !std::mem::replace(&mut self.told, true))
+    /// Why the client is to be sent away, once.
+    pub fn take_offence(&mut self) -> Option<Offence> {
+        self.offence.filter(|_| !std::mem::replace(&mut self.told, true))
     }
 
     /// A piece of an answer was handed on.
@@ -78,8 +78,8 @@ impl AsyncRead for Handle {
         let wire = &mut *self.0.borrow_mut();
         let Some(socket) = &mut wire.socket else { return Poll::Ready(Ok(())) };
         let since = wire.since;
-        wire.flood = wire.tally.flood(|| clock::now().saturating_duration_since(since));
-        if wire.flood.is_some() {
+        wire.offence = wire.tally.offence(|| clock::now().saturating_duration_since(since));
+        if wire.offence.is_some() {
             // Whoever polls h2 looks next, and sends the client away.
             return Poll::Pending;
         }
