@@ -69,6 +69,8 @@ const PURE: &[&str] = &[
     "server/gate.rs",
     "server/proxy_header.rs",
     "server/acme/schedule.rs",
+    "server/http2/gate.rs",
+    "server/http2/tally.rs",
     "proxy/route.rs",
     "config/syntax.rs",
     "config/keys.rs",

@@ -105,6 +105,11 @@ impl Proxy {
         Proxy { port, child, log, _dir: dir }
     }
 
+    /// The process that it is.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the log line of a path and holds it to one of the causes.
     pub fn expect_logged(&self, path: &str, causes: &[&str]) {
         let line = self.logged(path, |line| line.contains(CAUSE));

@@ -1,30 +1,30 @@
 //! What a connection holds of answers that its client has not taken.
 //!
-//! h2 keeps what it is given until the socket takes it, each stream for itself, and a client chooses
-//! how many streams there are and how wide their windows. Here the pieces of all of them are counted
-//! together, and so are the answers that wait: beyond a limit nothing more is asked of an upstream
-//! on that client's behalf.
+//! h2 keeps what it is given until the socket takes it, each stream for itself, and a client
+//! chooses how many streams there are and how wide their windows. Here the pieces of all of them
+//! are counted together, and so are the requests that are under way: beyond a limit nothing more is
+//! asked of an upstream on that client's behalf.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
-use h2::StreamId;
 
 /// Bytes in h2's hands, of all streams of a connection: some hundred milliseconds of a fast line.
 const HELD_MAX: usize = 256 * 1024;
-/// Answers that wait for their client to take more. Each has at most what the upstream's side reads
-/// ahead (64 KiB).
-const BLOCKED_MAX: usize = 32;
+/// Requests of a connection that are under way at once; others wait for their turn. What waits to
+/// be taken of each answer is at most what the upstream's side reads ahead (64 KiB), and one client
+/// has no more than this of an upstream's places by one connection. HTTP/1.1 has browsers at six.
+const UNDER_WAY_MAX: usize = 32;
 
 /// The count of one connection.
 #[derive(Debug, Default)]
 pub struct Hold {
     bytes: Cell<usize>,
-    blocked: Cell<usize>,
+    under_way: Cell<usize>,
     /// Who waits for room, or for a turn; a stream once.
-    waiting: RefCell<Vec<(StreamId, Waker)>>,
+    waiting: RefCell<Vec<(u32, Waker)>>,
 }
 
 /// A piece of an answer, counted for as long as it is there.
@@ -40,13 +40,13 @@ struct Counted {
     size: usize,
 }
 
-/// An answer that waits for its client, counted for as long as it does.
+/// A request's place among those under way, free again with this.
 #[derive(Debug)]
-pub struct Blocked(Rc<Hold>);
+pub struct Turn(Rc<Hold>);
 
 impl Hold {
     /// Ready when another piece may be handed on.
-    pub fn poll_room(&self, stream: StreamId, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_room(&self, stream: u32, cx: &mut Context<'_>) -> Poll<()> {
         match self.bytes.get() < HELD_MAX {
             true => Poll::Ready(()),
             false => self.wait(stream, cx),
@@ -54,14 +54,15 @@ impl Hold {
     }
 
     /// Ready when another request may be begun.
-    pub fn poll_turn(&self, stream: StreamId, cx: &mut Context<'_>) -> Poll<()> {
-        match self.blocked.get() < BLOCKED_MAX {
-            true => Poll::Ready(()),
-            false => self.wait(stream, cx),
+    pub fn poll_turn(self: &Rc<Hold>, stream: u32, cx: &mut Context<'_>) -> Poll<Turn> {
+        if self.under_way.get() < UNDER_WAY_MAX {
+            self.under_way.set(self.under_way.get() + 1);
+            return Poll::Ready(Turn(self.clone()));
         }
+        self.wait(stream, cx)
     }
 
-    fn wait(&self, stream: StreamId, cx: &mut Context<'_>) -> Poll<()> {
+    fn wait<T>(&self, stream: u32, cx: &mut Context<'_>) -> Poll<T> {
         let mut waiting = self.waiting.borrow_mut();
         match waiting.iter_mut().find(|(waits, _)| *waits == stream) {
             Some((_, waker)) => waker.clone_from(cx.waker()),
@@ -83,12 +84,6 @@ impl Hold {
         self.bytes.set(self.bytes.get() + size);
         Piece { bytes, _counted: Some(Counted { hold: self.clone(), size }) }
     }
-
-    /// Counts an answer that begins to wait.
-    pub fn block(self: &Rc<Hold>) -> Blocked {
-        self.blocked.set(self.blocked.get() + 1);
-        Blocked(self.clone())
-    }
 }
 
 impl Piece {
@@ -108,13 +103,10 @@ impl Drop for Counted {
     }
 }
 
-impl Drop for Blocked {
+impl Drop for Turn {
     fn drop(&mut self) {
-        let before = self.0.blocked.get();
-        self.0.blocked.set(before - 1);
-        if before == BLOCKED_MAX {
-            self.0.wake();
-        }
+        self.0.under_way.set(self.0.under_way.get() - 1);
+        self.0.wake();
     }
 }
 
@@ -141,35 +133,35 @@ mod tests {
         let hold = Rc::new(Hold::default());
         let mut cx = Context::from_waker(Waker::noop());
         let mut pieces: Vec<Piece> = Vec::new();
-        while hold.poll_room(StreamId::ZERO, &mut cx).is_ready() {
+        while hold.poll_room(1, &mut cx).is_ready() {
             pieces.push(hold.piece(Bytes::from_static(&[0; 16 * 1024])));
         }
         assert_eq!(pieces.len(), HELD_MAX / (16 * 1024));
         assert_eq!(hold.waiting.borrow().len(), 1);
-        let _ = hold.poll_room(StreamId::ZERO, &mut cx);
+        let _ = hold.poll_room(1, &mut cx);
         assert_eq!(hold.waiting.borrow().len(), 1, "one task waits once");
         pieces[0].advance(16 * 1024);
         assert!(
-            hold.poll_room(StreamId::ZERO, &mut cx).is_pending(),
+            hold.poll_room(1, &mut cx).is_pending(),
             "written in part or whole, it is still held"
         );
         drop(pieces.pop());
-        assert!(
-            hold.poll_room(StreamId::ZERO, &mut cx).is_ready() && hold.waiting.borrow().is_empty()
-        );
+        assert!(hold.poll_room(1, &mut cx).is_ready() && hold.waiting.borrow().is_empty());
         drop(pieces);
         assert_eq!(hold.bytes.get(), 0);
     }
 
     #[test]
-    fn answers_that_wait_keep_others_from_beginning() {
+    fn requests_wait_for_their_turn() {
         let hold = Rc::new(Hold::default());
         let mut cx = Context::from_waker(Waker::noop());
-        let mut blocked: Vec<Blocked> = (0..BLOCKED_MAX).map(|_| hold.block()).collect();
-        assert!(hold.poll_turn(StreamId::ZERO, &mut cx).is_pending());
-        drop(blocked.pop());
-        assert!(
-            hold.poll_turn(StreamId::ZERO, &mut cx).is_ready() && hold.waiting.borrow().is_empty()
-        );
+        let mut turns = Vec::new();
+        while let Poll::Ready(turn) = hold.poll_turn(1, &mut cx) {
+            turns.push(turn);
+        }
+        assert_eq!((turns.len(), hold.waiting.borrow().len()), (UNDER_WAY_MAX, 1));
+        drop(turns.pop());
+        assert!(hold.waiting.borrow().is_empty());
+        assert!(hold.poll_turn(1, &mut cx).is_ready());
     }
 }

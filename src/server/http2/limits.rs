@@ -13,8 +13,9 @@ use crate::server::gate::HEADER_COUNT_MAX;
 /// What a client may send of one body before some of it was taken: 5 MB/s over 50 ms. HTTP's own
 /// 64 KiB would make it 1.3 MB/s.
 const STREAM_WINDOW: u32 = 256 * 1024;
-/// And of all bodies of its connection together, so that one that waits for its upstream leaves room
-/// for another. With [`crate::config::Client::connections`] this bounds what clients can have held.
+/// And of all bodies of its connection together, so that one that waits for its upstream leaves
+/// room for another. With [`crate::config::Client::connections`] this bounds what clients can have
+/// held.
 const CONNECTION_WINDOW: u32 = 512 * 1024;
 /// The least that RFC 9113 section 6.5.2 allows: a frame is held until it is whole.
 const FRAME_MAX: u32 = 16 * 1024;
@@ -25,8 +26,8 @@ const FIELD_OVERHEAD: usize = 32;
 /// Requests that are taken back before they were begun: those of one flight. More are a rapid reset
 /// (CVE-2023-44487); h2's own value.
 const RESETS_UNBEGUN_MAX: usize = 20;
-/// Streams that end by a fault of the client's: a sound client has none. h2's own value, 1024, would
-/// have it make as many before it is sent away.
+/// Streams that end by a fault of the client's: a sound client has none. h2's own value, 1024,
+/// would have it make as many before it is sent away.
 const FAULTS_MAX: usize = 100;
 /// Streams that were reset here and are remembered, since more of them may be under way.
 const RESET_MAX: usize = 50;

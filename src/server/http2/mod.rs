@@ -1,8 +1,8 @@
 //! HTTP/2 towards a client, spoken after TLS agreed on it (ALPN `h2`): one connection.
 //!
 //! h2 reads and writes the frames; here each request gets a task of its own, and the connection its
-//! times and its end. Neither server push nor extended CONNECT is offered (RFC 9113 section 8.4, RFC
-//! 8441): a WebSocket comes over HTTP/1.1, as browsers then do by themselves.
+//! times and its end. Neither server push nor extended CONNECT is offered (RFC 9113 section 8.4,
+//! RFC 8441): a WebSocket comes over HTTP/1.1, as browsers then do by themselves.
 
 mod gate;
 mod hold;

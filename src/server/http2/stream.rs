@@ -25,7 +25,7 @@ use crate::upstream::{ClientBody, StreamBody};
 
 use super::Lane;
 use super::gate;
-use super::hold::{Blocked, Piece};
+use super::hold::{Piece, Turn};
 
 /// The stream's sending side. Shared with the request's body, which may ask the client to go on.
 type Sender = Rc<RefCell<SendResponse<Piece>>>;
@@ -33,23 +33,40 @@ type Sender = Rc<RefCell<SendResponse<Piece>>>;
 /// Answers one request.
 pub async fn serve(lane: Rc<Lane>, request: Request<RecvStream>, sender: SendResponse<Piece>) {
     let sender = Rc::new(RefCell::new(sender));
-    let mut answer = std::pin::pin!(answer(&lane, request, &sender));
-    let response = std::future::poll_fn(|cx| {
+    let mut turn = None;
+    let response = answered(&lane, request, &sender, &mut turn).await;
+    if let Some(response) = response {
+        send(&lane, &sender, response).await;
+    }
+    drop(turn);
+}
+
+/// The answer; `None` when nobody waits for it any more.
+async fn answered(
+    lane: &Lane,
+    request: Request<RecvStream>,
+    sender: &Sender,
+    turn: &mut Option<Turn>,
+) -> Option<Response<Body>> {
+    let mut answer = std::pin::pin!(answer(lane, request, sender, turn));
+    std::future::poll_fn(|cx| {
         if let Poll::Ready(response) = answer.as_mut().poll(cx) {
-            return Poll::Ready(Some(response));
+            return Poll::Ready(response);
         }
         // The client takes its request back, or its connection is over.
         sender.borrow_mut().poll_reset(cx).map(|_| None)
     })
-    .await;
-    if let Some(response) = response {
-        send(&lane, &sender, response).await;
-    }
+    .await
 }
 
-async fn answer(lane: &Lane, request: Request<RecvStream>, sender: &Sender) -> Response<Body> {
+async fn answer(
+    lane: &Lane,
+    request: Request<RecvStream>,
+    sender: &Sender,
+    turn: &mut Option<Turn>,
+) -> Option<Response<Body>> {
     let (mut parts, stream) = request.into_parts();
-    let number = stream.stream_id();
+    let number = stream.stream_id().as_u32();
     let site = lane.worker.site(&lane.listening);
     let admitted = match &lane.refused {
         None => gate::admit(&mut parts, lane.limits.header_section_bytes),
@@ -57,14 +74,20 @@ async fn answer(lane: &Lane, request: Request<RecvStream>, sender: &Sender) -> R
     };
     let length = match admitted {
         Ok(length) => length,
-        Err(cause) => return proxy::refuse(site, lane.connection.clone(), &parts, cause),
+        Err(cause) => return Some(proxy::refuse(site, lane.connection.clone(), &parts, cause)),
     };
     let body = body(lane, &parts, stream, length, sender);
     let request = Request::from_parts(parts, body);
     // The line in the log is due from here on, also for one whose turn never comes.
     let answer = proxy::handle(site, lane.connection.clone(), request);
-    std::future::poll_fn(|cx| lane.hold.poll_turn(number, cx)).await;
-    answer.await
+    let begin = std::future::poll_fn(|cx| lane.hold.poll_turn(number, cx));
+    *turn = clock::within(lane.limits.keepalive_timeout, begin).await;
+    if turn.is_none() {
+        // RFC 9113 section 8.7: nothing was done with it, so that the client may ask again.
+        sender.borrow_mut().send_reset(Reason::REFUSED_STREAM);
+        return None;
+    }
+    Some(answer.await)
 }
 
 fn body(
@@ -103,7 +126,6 @@ async fn send(lane: &Rc<Lane>, sender: &Sender, response: Response<Body>) {
                 body,
                 stream,
                 piece: Bytes::new(),
-                blocked: None,
                 silence: Deadline::unset(),
             };
             std::future::poll_fn(|cx| sending.poll(cx)).await;
@@ -157,7 +179,6 @@ struct Sending {
     /// What was taken of the body and not handed on.
     piece: Bytes,
     /// While the client takes nothing.
-    blocked: Option<Blocked>,
     silence: Deadline,
 }
 
@@ -176,7 +197,6 @@ impl Sending {
             }
             match self.poll_room(cx) {
                 Poll::Ready(Some(room)) => {
-                    self.blocked = None;
                     self.silence.clear();
                     if !self.hand_on(room) {
                         return Poll::Ready(());
@@ -231,7 +251,7 @@ impl Sending {
                 Some(Err(_)) | None => return Poll::Ready(None),
             }
         }
-        ready!(self.lane.hold.poll_room(self.stream.stream_id(), cx));
+        ready!(self.lane.hold.poll_room(self.stream.stream_id().as_u32(), cx));
         Poll::Ready(Some(self.stream.capacity().min(self.piece.len())))
     }
 
@@ -246,8 +266,7 @@ impl Sending {
 
     /// A client that takes nothing of an answer for as long as it might be idle does not want it.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.blocked.is_none() {
-            self.blocked = Some(self.lane.hold.block());
+        if !self.silence.is_set() {
             self.silence.set(self.lane.limits.keepalive_timeout);
         }
         ready!(self.silence.poll(cx));

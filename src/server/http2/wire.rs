@@ -1,7 +1,8 @@
-//! A client's socket as h2 sees it: its frames are counted, and it may not stop taking what is sent.
+//! A client's socket as h2 sees it: its frames are counted, and it may not stop taking what is
+//! sent.
 //!
-//! Shared with whoever serves the connection, since h2 does not give a socket back and its end is to
-//! be read out.
+//! Shared with whoever serves the connection, since h2 does not give a socket back and its end is
+//! to be read out.
 
 use std::cell::RefCell;
 use std::io;

@@ -1,0 +1,195 @@
+//! HTTP/2 towards clients, by clients that are not ours: what RFC 9113 asks for, and what attackers
+//! do while somebody else is served.
+//!
+//! The frames come from Python (python3-h2, python3-hyperframe) and from nghttp2's programs; the
+//! proxy is the built one, before a backend of the test's own. All of it is on 127.0.0.1. A missing
+//! program fails these tests; nothing is skipped.
+
+mod backend;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use support::proxy::Proxy;
+use support::tools::free_port;
+
+/// Debian's own, whose libraries the packages of tests/run put beside it.
+const PYTHON: &str = "/usr/bin/python3";
+/// What the good client asks for while an attack goes on, and how fast.
+const GOOD_REQUESTS: u64 = 1000;
+const GOOD_A_SECOND: u64 = 250;
+/// For so long an attack goes on, within the good client's time.
+const ATTACK_SECONDS: &str = "3.5";
+/// By so much memory may grow.
+const GROWTH_MAX_KB: u64 = 64 * 1024;
+/// The connections that the idle attack holds, and what else is open: the soft limit alone.
+const DESCRIPTORS: &str = "--nofile=12000:";
+
+/// A proxy with TLS, before a backend.
+struct Setting {
+    proxy: Proxy,
+    secure: u16,
+    _dir: tempfile::TempDir,
+}
+
+impl Setting {
+    fn new(client: &str) -> Setting {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
+        let made = made.expect("a certificate");
+        let (chain, key) = (dir.path().join("chain.pem"), dir.path().join("key.pem"));
+        fs::write(&chain, made.cert.pem()).expect("a file");
+        fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+        let secure = free_port();
+        let (chain, key) = (chain.display(), key.display());
+        let more = format!(
+            "[tls]\nlisten = [\"127.0.0.1:{secure}\"]\n\
+             certificates = [{{ chain = \"{chain}\", key = \"{key}\" }}]\n\
+             [client]\n{client}\n"
+        );
+        let proxy = Proxy::before(&format!("http://127.0.0.1:{}", backend::start()), &more);
+        Setting { proxy, secure, _dir: dir }
+    }
+
+    /// Resident memory of the proxy.
+    fn memory_kb(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.proxy.id());
+        let status = fs::read_to_string(path).expect("the proxy lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    fn good_client(&self, requests: u64, more: &[&str]) -> Child {
+        Command::new("h2load")
+            .args(["--connect-to", &format!("127.0.0.1:{}", self.secure)])
+            .args(["-n", &requests.to_string(), "-c", "1", "-m", "10"])
+            .args(more)
+            .arg(format!("https://localhost:{}/", self.secure))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("h2load (Debian's nghttp2-client): {error}"))
+    }
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http2_in").join(name)
+}
+
+/// Runs a script to its end; gives what it said, and whether it was content.
+fn python(name: &str, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(PYTHON)
+        .arg("-B")
+        .arg(script(name))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{PYTHON} (python3-h2, python3-hyperframe): {error}"));
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// How many of h2load's requests were answered with 2xx.
+fn served(client: Child) -> u64 {
+    let output = client.wait_with_output().expect("h2load ends");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = said.lines().find_map(|line| line.strip_prefix("status codes: "));
+    let count = line.and_then(|line| line.split(" 2xx").next()?.parse().ok());
+    count
+        .unwrap_or_else(|| panic!("h2load said: {said}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[test]
+fn what_is_forbidden_is_refused_as_rfc_9113_says() {
+    let setting = Setting::new("");
+    let (held, said) = python("conformance.py", &[&setting.secure.to_string()]);
+    assert!(held, "{said}");
+    assert!(said.contains("rows hold"), "{said}");
+}
+
+/// Attacks one after another: each is to be alone with the good client.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Attacks while a good client asks, and holds what it got and what the attack cost to the limits.
+fn withstand(attack: &str, plain: bool) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let setting = Setting::new(
+        "header_timeout = \"2s\"\nbody_timeout = \"2s\"\nkeepalive_timeout = \"2s\"\n\
+         connections = 20000",
+    );
+    // What grows once, for whoever comes first, is not the attack's.
+    assert_eq!(served(setting.good_client(500, &[])), 500, "before the attack");
+    let before = setting.memory_kb();
+    let good = setting.good_client(GOOD_REQUESTS, &["--rps", &GOOD_A_SECOND.to_string()]);
+    let port = if plain { setting.proxy.port } else { setting.secure };
+    let (over, peak) = (AtomicBool::new(false), AtomicU64::new(before));
+    let (held, said) = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                peak.fetch_max(setting.memory_kb(), Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let ended = python("attacks.py", &[attack, &port.to_string(), ATTACK_SECONDS]);
+        over.store(true, Ordering::Relaxed);
+        ended
+    });
+    let served = served(good);
+    let growth = peak.load(Ordering::Relaxed).saturating_sub(before);
+    println!("{attack}: {said}good requests served: {served}; memory grew by {growth} kB");
+    assert!(held, "{attack}: {said}");
+    assert!(served * 1000 >= GOOD_REQUESTS * 999, "{attack}: {served} of {GOOD_REQUESTS} served");
+    assert!(growth <= GROWTH_MAX_KB, "{attack}: memory grew by {growth} kB");
+}
+
+#[test]
+fn requests_that_are_taken_back() {
+    withstand("rapid_reset", false);
+    withstand("patient_reset", false);
+}
+
+#[test]
+fn heads_that_do_not_end() {
+    withstand("continuation", false);
+    withstand("empty_continuation", false);
+    withstand("hpack_bomb", false);
+}
+
+#[test]
+fn frames_that_carry_nothing() {
+    withstand("pings", false);
+    withstand("settings", false);
+    withstand("priorities", false);
+    withstand("windows", false);
+    withstand("empty_data", false);
+    withstand("small_data", false);
+}
+
+#[test]
+fn answers_that_are_not_taken() {
+    withstand("zero_windows", false);
+    withstand("no_reading", false);
+}
+
+#[test]
+fn clients_that_are_slow() {
+    withstand("slow_heads", true);
+    withstand("slow_heads_http2", false);
+    withstand("slow_bodies", true);
+    withstand("slow_bodies_http2", false);
+}
+
+#[test]
+fn ten_thousand_idle_connections() {
+    let own = std::process::id().to_string();
+    support::tools::run(Command::new("prlimit").args(["--pid", &own, DESCRIPTORS]));
+    withstand("idle", true);
+}
