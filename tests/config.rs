@@ -419,7 +419,10 @@ fn tls_for_clients() {
     let defaults = good(&source(&both, "")).tls;
     assert_eq!(defaults.certificates.len(), 2);
     assert_eq!(defaults.certificates[1].key, path("b.key"));
-    assert_eq!((defaults.min_version, defaults.hsts), (TlsVersion::Tls12, None));
+    assert_eq!((defaults.offer.min_version, defaults.hsts), (TlsVersion::Tls12, None));
+
+    assert!(defaults.offer.http2);
+    assert!(!good(&source(&both, "http2 = false\n")).tls.offer.http2);
 
     let more = "min_version = \"1.3\"\nredirect_to_https = true\nhsts = \"1d\"\n\
                 hsts_subdomains = true\n[upstream.a]\nservers = [\"http://a\"]\n\
@@ -428,7 +431,7 @@ fn tls_for_clients() {
                 listen = [\"127.0.0.1:81\"]\n";
     let config = good(&format!("listen = [\"0.0.0.0:80\"]\n{}", source(&both, more)));
     let hsts = Hsts { max_age: Duration::from_secs(86400), subdomains: true };
-    assert_eq!((config.tls.min_version, config.tls.hsts), (TlsVersion::Tls13, Some(hsts)));
+    assert_eq!((config.tls.offer.min_version, config.tls.hsts), (TlsVersion::Tls13, Some(hsts)));
     let redirects = config.upstreams.iter().map(|block| block.redirect_to_https);
     assert_eq!(redirects.collect::<Vec<_>>(), [true, false, false]);
     let shown: Vec<_> = config

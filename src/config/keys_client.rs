@@ -106,6 +106,7 @@ pub const KEYS: &[Key] = &[
         Value("\"1.2\""),
         "The oldest version of TLS that is spoken.",
     ),
+    key(TLS, "http2", Flag, Value("true"), "Whether clients are offered HTTP/2, by ALPN."),
     key(
         TLS,
         "redirect_to_https",

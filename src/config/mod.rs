@@ -279,9 +279,17 @@ pub struct Tls {
     /// stand last.
     pub certificates: Vec<Certificate>,
     pub acme: Option<Acme>,
-    pub min_version: TlsVersion,
+    pub offer: Offer,
     /// What every answer over TLS says; `None`: nothing.
     pub hsts: Option<Hsts>,
+}
+
+/// What clients are offered in a handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    pub min_version: TlsVersion,
+    /// HTTP/2 beside HTTP/1.1.
+    pub http2: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -448,6 +456,13 @@ impl Default for Admin {
     /// What it tells is for this host alone, until somebody says otherwise.
     fn default() -> Admin {
         Admin { listen: Vec::new(), allow: loopback() }
+    }
+}
+
+/// HTTP/2 is what browsers ask for first; one connection in place of six.
+impl Default for Offer {
+    fn default() -> Offer {
+        Offer { min_version: TlsVersion::default(), http2: true }
     }
 }
 

@@ -9,7 +9,7 @@ use super::address::{self, absolute_path};
 use super::certificate::{PairFault, Side, read_pair};
 use super::error::Fault;
 use super::reader::{Table, wrong_type};
-use super::{Acme, Certificate, Hsts, ListenAddress, Tls, TlsVersion, acme};
+use super::{Acme, Certificate, Hsts, ListenAddress, Offer, Tls, TlsVersion, acme};
 
 const CERTIFICATES: &str = "e.g. certificates = [{ chain = \"/etc/ssl/shop/fullchain.pem\", \
                             key = \"/etc/ssl/shop/key.pem\" }]";
@@ -50,14 +50,15 @@ pub fn read(mut table: Table<'_>) -> Read {
     let mut certificates = certificates(&mut table);
     let acme = table.table("acme").and_then(acme::read);
     certificates.extend(acme.iter().flat_map(Acme::files));
-    let mut min_version = TlsVersion::default();
+    let mut offer = Offer::default();
     let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
-    table.choice("min_version", &versions, &mut min_version);
+    table.choice("min_version", &versions, &mut offer.min_version);
+    table.flag("http2", &mut offer.http2);
     let mut redirect = false;
     table.flag("redirect_to_https", &mut redirect);
     let hsts = hsts(&mut table);
     table.finish();
-    Read { tls: Tls { certificates, acme, min_version, hsts }, listen, redirect, there: true }
+    Read { tls: Tls { certificates, acme, offer, hsts }, listen, redirect, there: true }
 }
 
 /// Zero is a value: it takes back what was said before (RFC 6797 section 6.1.1).

@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::cause::{Cause, Code};
+use super::faults::RequestFault;
 
 /// The stage of an exchange in which a cause shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
@@ -193,7 +194,11 @@ pub fn entry(code: Code) -> Entry {
 
 /// The row of a cause that shows now: where the end is known, that is when to come back.
 pub fn entry_at(cause: &Cause, now: SystemTime) -> Entry {
-    let entry = entry(cause.code());
+    let mut entry = entry(cause.code());
+    if let Cause::RequestInvalid { fault: RequestFault::Misdirected } = cause {
+        // RFC 9110 section 15.5.20: the client may come again over another connection.
+        entry.status = 421;
+    }
     let Some(back) = cause.expected_back() else { return entry };
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     // RFC 9110 section 10.2.3: whole seconds; none would be an invitation to come at once.

@@ -131,6 +131,9 @@ pub enum RequestFault {
     HostRepeated,
     HostInvalid,
     HostMismatch,
+    /// A connection that was made for another host's certificate, by a client that sends requests
+    /// for several hosts over one.
+    Misdirected,
     TargetInvalid,
     MethodUnsupported,
     ContentLengthInvalid,

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use rustls::server::ClientHello;
 use rustls::{CipherSuite, ServerConfig, SignatureAlgorithm};
 
-use crate::config::{self, CertificateNames, Pair, PairFault, Tls, TlsVersion};
+use crate::config::{self, CertificateNames, Offer, Pair, PairFault, Tls};
 
 use super::tls::Suite;
 
@@ -21,7 +21,7 @@ use super::tls::Suite;
 #[derive(Debug, Default)]
 pub struct Shelf {
     leaves: Vec<Arc<Leaf>>,
-    pub min_version: TlsVersion,
+    pub offer: Offer,
     exact: HashMap<String, Vec<usize>>,
     /// By what follows `*.`.
     wildcards: HashMap<String, Vec<usize>>,
@@ -48,14 +48,14 @@ impl Shelf {
     pub fn read(tls: &Tls, suite: &Suite) -> Result<Shelf, Vec<PairFault>> {
         let mut leaves = Vec::with_capacity(tls.certificates.len());
         for files in &tls.certificates {
-            leaves.push(Arc::new(Leaf::read(files, suite, tls.min_version)?));
+            leaves.push(Arc::new(Leaf::read(files, suite, tls.offer)?));
         }
-        Ok(Shelf::of(leaves, tls.min_version))
+        Ok(Shelf::of(leaves, tls.offer))
     }
 
     /// Puts certificates in order; the first is the default.
-    pub fn of(leaves: Vec<Arc<Leaf>>, min_version: TlsVersion) -> Shelf {
-        let mut shelf = Shelf { min_version, ..Shelf::default() };
+    pub fn of(leaves: Vec<Arc<Leaf>>, offer: Offer) -> Shelf {
+        let mut shelf = Shelf { offer, ..Shelf::default() };
         for (position, leaf) in leaves.iter().enumerate() {
             for name in leaf.names.exact() {
                 shelf.exact.entry(name.clone()).or_default().push(position);
@@ -100,12 +100,12 @@ impl Leaf {
     pub fn read(
         files: &config::Certificate,
         suite: &Suite,
-        least: TlsVersion,
+        offer: Offer,
     ) -> Result<Leaf, Vec<PairFault>> {
         let stamps = stamps(files);
         let pair = config::read_pair(files)?;
         let names = Arc::new(pair.names.clone());
-        let server = suite.server(pair.key.clone(), least);
+        let server = suite.server(pair.key.clone(), offer);
         Ok(Leaf { files: files.clone(), stamps, pair, names, server })
     }
 

@@ -72,7 +72,7 @@ fn look(terminator: &Terminator, refused: &mut Refused) {
         if now == leaf.stamps || refused.get(&leaf.files) == Some(&now) {
             continue;
         }
-        match Leaf::read(&leaf.files, &terminator.suite, shelf.min_version) {
+        match Leaf::read(&leaf.files, &terminator.suite, shelf.offer) {
             Ok(new) => {
                 refused.remove(&leaf.files);
                 *leaf = Arc::new(new);
@@ -89,8 +89,7 @@ fn look(terminator: &Terminator, refused: &mut Refused) {
         }
     }
     // A reload in the meantime has read the files as they are.
-    if renewed.is_empty() || !terminator.replace_these(&shelf, Shelf::of(leaves, shelf.min_version))
-    {
+    if renewed.is_empty() || !terminator.replace_these(&shelf, Shelf::of(leaves, shelf.offer)) {
         return;
     }
     for leaf in renewed {

@@ -24,7 +24,7 @@ use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
 use crate::clock;
-use crate::config::{CertificateNames, PairFault, Tls, TlsVersion};
+use crate::config::{CertificateNames, Offer, PairFault, Tls, TlsVersion};
 
 use super::certificates::{self, Shelf};
 use super::handshake::{HandshakeFault, HandshakeLog};
@@ -249,8 +249,8 @@ impl Suite {
     }
 
     /// What a handshake with this certificate is done by.
-    pub fn server(&self, key: Arc<CertifiedKey>, least: TlsVersion) -> Arc<ServerConfig> {
-        let versions: &[&SupportedProtocolVersion] = match least {
+    pub fn server(&self, key: Arc<CertifiedKey>, offer: Offer) -> Arc<ServerConfig> {
+        let versions: &[&SupportedProtocolVersion] = match offer.min_version {
             TlsVersion::Tls12 => &[&TLS13, &TLS12],
             TlsVersion::Tls13 => &[&TLS13],
         };
@@ -261,7 +261,10 @@ impl Suite {
             builder.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
         server.ticketer = self.tickets.clone();
         server.session_storage = self.sessions.clone();
-        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        server.alpn_protocols = match offer.http2 {
+            true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            false => vec![b"http/1.1".to_vec()],
+        };
         Arc::new(server)
     }
 }

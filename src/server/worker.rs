@@ -66,7 +66,7 @@ pub struct Worker {
     client: RefCell<Rc<config::Client>>,
     /// Client connections of all workers.
     connections: Arc<AtomicUsize>,
-    tls: Arc<Terminator>,
+    pub tls: Arc<Terminator>,
     /// Those of this worker.
     own: Cell<usize>,
     /// Its sockets that are accepted from.

@@ -8,11 +8,15 @@ use std::time::Duration;
 
 /// How long `/hold` waits with its answer: longer than any test looks at it.
 const HOLD: Duration = Duration::from_secs(6);
+/// And `/late`: long enough to be in the midst of it.
+const LATE: Duration = Duration::from_secs(1);
+/// What `/cut` promises, and what it sends before it ends the connection.
+const CUT: (usize, usize) = (200_000, 100_000);
 
 /// Starts it; it ends with the test's process. Gives its port.
 ///
-/// `/bytes?n=N` answers with N bytes, `/hold` late, `/echo` once it has read the body; any other
-/// path with two bytes.
+/// `/bytes?n=N` answers with N bytes, `/late` and `/hold` after a while, `/cut` in part, any other path
+/// with the fields that came; all of them once they have read the body.
 pub fn start() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("its address").port();
@@ -32,10 +36,12 @@ fn serve(mut stream: TcpStream) -> Option<()> {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
         let path = line.split(' ').nth(1)?.to_owned();
+        let mut came = String::new();
         let (mut length, mut chunked) = (0, false);
         loop {
             let mut line = String::new();
             reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+            came.push_str(&line);
             let line = line.trim_end().to_ascii_lowercase();
             if line.is_empty() {
                 break;
@@ -45,19 +51,28 @@ fn serve(mut stream: TcpStream) -> Option<()> {
             }
             chunked |= line == "transfer-encoding: chunked";
         }
-        if path == "/hold" {
-            thread::sleep(HOLD);
+        match path.as_str() {
+            "/hold" => thread::sleep(HOLD),
+            "/late" => thread::sleep(LATE),
+            _ => {}
         }
-        if chunked {
-            drop_chunks(&mut reader)?;
-        } else {
-            drop_bytes(&mut reader, length)?;
+        match chunked {
+            true => drop_chunks(&mut reader)?,
+            false => drop_bytes(&mut reader, length)?,
         }
-        let size = path.strip_prefix("/bytes?n=").map_or(Some(2), |size| size.parse().ok())?;
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
-        let mut answer = head.into_bytes();
-        answer.resize(answer.len() + size, b'x');
-        stream.write_all(&answer).ok()?;
+        let (promised, body) = match path.strip_prefix("/bytes?n=") {
+            Some(size) => {
+                let body = vec![b'x'; size.parse().ok()?];
+                (body.len(), body)
+            }
+            None if path == "/cut" => (CUT.0, vec![b'x'; CUT.1]),
+            None => (came.len(), came.into_bytes()),
+        };
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {promised}\r\n\r\n");
+        stream.write_all(&[head.as_bytes(), &body].concat()).ok()?;
+        if body.len() < promised {
+            return None;
+        }
     }
 }
 

@@ -41,18 +41,26 @@ struct Setting {
 
 impl Setting {
     fn new(client: &str) -> Setting {
+        Setting::of(&["localhost"], "", client)
+    }
+
+    /// With a certificate for each of the hosts, and more keys in two tables.
+    fn of(hosts: &[&str], tls: &str, client: &str) -> Setting {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
-        let made = made.expect("a certificate");
-        let (chain, key) = (dir.path().join("chain.pem"), dir.path().join("key.pem"));
-        fs::write(&chain, made.cert.pem()).expect("a file");
-        fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
-        let secure = free_port();
-        let (chain, key) = (chain.display(), key.display());
+        let certificate = |host: &&str| {
+            let made = rcgen::generate_simple_self_signed(vec![(*host).to_owned()]);
+            let made = made.expect("a certificate");
+            let path = |kind: &str| dir.path().join(format!("{host}.{kind}"));
+            let (chain, key) = (path("pem"), path("key"));
+            fs::write(&chain, made.cert.pem()).expect("a file");
+            fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+            format!("{{ chain = {chain:?}, key = {key:?} }}")
+        };
+        let certificates: Vec<String> = hosts.iter().map(certificate).collect();
+        let (secure, certificates) = (free_port(), certificates.join(", "));
         let more = format!(
             "[tls]\nlisten = [\"127.0.0.1:{secure}\"]\n\
-             certificates = [{{ chain = \"{chain}\", key = \"{key}\" }}]\n\
-             [client]\n{client}\n"
+             certificates = [{certificates}]\n{tls}\n[client]\n{client}\n"
         );
         let proxy = Proxy::before(&format!("http://127.0.0.1:{}", backend::start()), &more);
         Setting { proxy, secure, _dir: dir }
@@ -113,6 +121,58 @@ fn what_is_forbidden_is_refused_as_rfc_9113_says() {
     let (held, said) = python("conformance.py", &[&setting.secure.to_string()]);
     assert!(held, "{said}");
     assert!(said.contains("rows hold"), "{said}");
+}
+
+/// Runs one case of `manners.py` against a proxy of its own.
+fn keeps_manners(case: &str, client: &str) {
+    let setting = Setting::new(client);
+    let (port, process) = (setting.secure.to_string(), setting.proxy.id().to_string());
+    let (held, said) = python("manners.py", &[case, &port, &process]);
+    assert!(held, "{case}: {said}");
+}
+
+#[test]
+fn requests_reach_the_backend_in_one_form() {
+    keeps_manners("forwarded", "");
+    keeps_manners("asked_to_go_on", "");
+    keeps_manners("turns", "");
+}
+
+#[test]
+fn a_cut_answer_ends_its_stream_alone() {
+    keeps_manners("cut", "");
+}
+
+#[test]
+fn connections_end_as_they_are_told() {
+    keeps_manners("silent", "header_timeout = \"2s\"");
+    keeps_manners("without_preface", "header_timeout = \"2s\"");
+    keeps_manners("idle", "keepalive_timeout = \"2s\"");
+    keeps_manners("unheard", "header_timeout = \"2s\"");
+    keeps_manners("drained", "");
+    keeps_manners("one_too_many", "connections = 1");
+}
+
+/// What curl writes of one request, with the version of HTTP.
+fn curl(setting: &Setting, arguments: &[&str]) -> String {
+    let to = format!("::127.0.0.1:{}", setting.secure);
+    let told = ["-sk", "-o", "/dev/null", "-w", "%{http_version} %{http_code}"];
+    support::tools::run(Command::new("curl").args(told).args(["--connect-to", &to]).args(arguments))
+}
+
+#[test]
+fn a_connection_is_for_the_hosts_of_its_certificate() {
+    let setting = Setting::of(&["a.example", "b.example"], "", "");
+    let ask = |host: &str| curl(&setting, &["-H", &format!("Host: {host}"), "https://a.example/"]);
+    assert_eq!(ask("a.example"), "2 200");
+    assert_eq!(ask("b.example"), "2 421", "another certificate is for it");
+    assert_eq!(ask("c.example"), "2 200", "none is");
+}
+
+#[test]
+fn it_can_be_left_out() {
+    let setting = Setting::of(&["a.example"], "http2 = false", "");
+    assert_eq!(curl(&setting, &["https://a.example/"]), "1.1 200");
 }
 
 /// Attacks one after another: each is to be alone with the good client.

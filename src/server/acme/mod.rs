@@ -291,14 +291,14 @@ fn install(terminator: &Terminator, file: &Path) {
         let shelf = terminator.shelf();
         let mut leaves = shelf.leaves().to_vec();
         for leaf in leaves.iter_mut().filter(|leaf| leaf.files.chain == file) {
-            match Leaf::read(&leaf.files, &terminator.suite, shelf.min_version) {
+            match Leaf::read(&leaf.files, &terminator.suite, shelf.offer) {
                 Ok(fresh) => *leaf = Arc::new(fresh),
                 // It was proven before it was put there: somebody else has written it since.
                 Err(_) => tracing::warn!(file = %file.display(), "not what was kept there"),
             }
         }
         // A reload in the meantime has its own shelf, which may have been read before.
-        if terminator.replace_these(&shelf, Shelf::of(leaves, shelf.min_version)) {
+        if terminator.replace_these(&shelf, Shelf::of(leaves, shelf.offer)) {
             return;
         }
     }

@@ -20,6 +20,7 @@ use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 
 use crate::clock::{self, Deadline};
+use crate::diagnose::{Cause, RequestFault};
 use crate::proxy::{self, Body};
 use crate::upstream::{ClientBody, StreamBody};
 
@@ -68,11 +69,7 @@ async fn answer(
     let (mut parts, stream) = request.into_parts();
     let number = stream.stream_id().as_u32();
     let site = lane.worker.site(&lane.listening);
-    let admitted = match &lane.refused {
-        None => gate::admit(&mut parts, lane.limits.header_section_bytes),
-        Some(cause) => Err(cause.clone()),
-    };
-    let length = match admitted {
+    let length = match admit(lane, &mut parts) {
         Ok(length) => length,
         Err(cause) => return Some(proxy::refuse(site, lane.connection.clone(), &parts, cause)),
     };
@@ -88,6 +85,28 @@ async fn answer(
         return None;
     }
     Some(answer.await)
+}
+
+/// Whether a request may go on; the length that it declares.
+fn admit(lane: &Lane, parts: &mut Parts) -> Result<Option<u64>, Cause> {
+    if let Some(cause) = &lane.refused {
+        return Err(cause.clone());
+    }
+    let length = gate::admit(parts, lane.limits.header_section_bytes)?;
+    match is_misdirected(lane, parts) {
+        true => Err(Cause::RequestInvalid { fault: RequestFault::Misdirected }),
+        false => Ok(length),
+    }
+}
+
+/// RFC 9113 section 9.1.1: a client may use one connection for every host of its certificate. One
+/// that it is not for, and another is, belongs to a connection with that one. Where no other is, a
+/// new connection would be shown the same, and whoever asks all the same has made up their mind.
+fn is_misdirected(lane: &Lane, parts: &Parts) -> bool {
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let (Some(host), Some(shown)) = (host, &lane.connection.certificate) else { return false };
+    !shown.covers(host)
+        && lane.worker.tls.shelf().leaves().iter().any(|leaf| leaf.names.covers(host))
 }
 
 fn body(
