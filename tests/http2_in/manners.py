@@ -67,7 +67,8 @@ def cut(port, _):
                                                                    number(1 << 24))
                 + head(3, request("/late")))
     data, end = body(conn, 1)
-    assert (len(data), end) == (100_000, "INTERNAL_ERROR"), (len(data), end)
+    # What h2 had not written when the backend broke off goes with the stream.
+    assert 0 < len(data) <= 100_000 and end == "INTERNAL_ERROR", (len(data), end)
     assert body(conn, 3)[1] == "whole"
 
 
@@ -90,7 +91,8 @@ def idle(port, _):
     began = time.monotonic()
     while time.monotonic() - began < 1.5:
         conn.send(frame(PING, 0, bytes(8)))
-        conn.poll(0.2)
+        conn.poll(0.1)
+        time.sleep(0.2)
     code, ended, took = farewell(conn, 6)
     assert (code, ended) == ("NO_ERROR", True) and took < 2.5, (code, ended, took)
 
