@@ -40,6 +40,7 @@ const PURE: &[&str] = &[
     "import/server.rs",
     "import/sites.rs",
     "import/token.rs",
+    "import/told.rs",
     "import/tree.rs",
     "import/values.rs",
     "files/conditions.rs",

@@ -4,6 +4,7 @@
 //! token, tree    a file's words, and its directives with their places
 //! files          what `include` names; the only part that opens anything
 //! server         servers, listeners, names and locations, as they are written
+//! told           what is said of directives that are read nowhere else
 //! sites          what becomes of each location: proxied, php, or a note that says why not
 //! routes         listeners and hosts; global: clients, TLS, proxies before it, the log
 //! block, notes   how blocks and notes are written
@@ -26,6 +27,7 @@ mod scope;
 mod server;
 mod sites;
 mod token;
+mod told;
 mod tree;
 mod values;
 
@@ -162,7 +164,7 @@ impl<'a> Outside<'a> {
     fn servers(&self, notes: &mut Notes) -> Vec<Server<'a>> {
         let mut servers = Vec::new();
         for block in &self.blocks {
-            sites::tell(notes, Home::Top, block);
+            told::tell(notes, Home::Top, block);
             for at in block.iter().filter(|directive| directive.name == "server") {
                 let home = Home::Server(servers.len());
                 match servers.len() < SERVERS_MAX {

@@ -5,12 +5,12 @@
 //! denied, or its block is kept closed.
 
 use super::block::{Block, Body};
-use super::known;
 use super::notes::{Home, Notes};
 use super::pattern;
 use super::php::{self, Handler};
 use super::proxied::{Desk, Upstreams};
 use super::server::{Guard, Location, Matcher, Server, guard};
+use super::told::tell;
 use super::tree::Directive;
 
 const NO_FILES: &str = "Causeway sends the files of PHP sites alone";
@@ -357,9 +357,7 @@ impl<'a, 'n> Reading<'a, 'n> {
             let around = self.around(at, bodies).and_then(|around| bodies[around].clone());
             let Some(around) = around else {
                 if at == 0 && server.redirect.is_none() {
-                    let why =
-                        "nothing of it is forwarded; what no block takes gets a page, with 500";
-                    self.desk(at).remark(by, why, "");
+                    self.shut_whole(by);
                 }
                 continue;
             };
@@ -383,6 +381,22 @@ impl<'a, 'n> Reading<'a, 'n> {
                 deny(vec![pattern], bodies);
             } else {
                 bodies[at] = Some(Body { closed: true, ..around });
+            }
+        }
+    }
+
+    /// A server that answers nobody has no block, and no host of its own.
+    fn shut_whole(&mut self, by: &Directive) {
+        let named = !self.server.names.is_empty();
+        let mut desk = self.desk(0);
+        match named {
+            true => {
+                let why = "no block is made of it: its hosts go to the one for every host, if any";
+                desk.lost(by, why, "name the hosts of that one in `hosts`");
+            }
+            false => {
+                let why = "nothing of it is forwarded; what no block takes gets a page, with 500";
+                desk.remark(by, why, "");
             }
         }
     }
@@ -532,56 +546,4 @@ fn can_send(own: &[Directive]) -> bool {
     ];
     let by_lua = |inner: &Directive| inner.name.starts_with("content_by_lua");
     !own.iter().any(|inner| OTHERS.contains(&inner.name.as_str()) || by_lua(inner))
-}
-
-/// What the directives of a block say that is not read where the block is.
-pub fn tell(notes: &mut Notes, home: Home, block: &[Directive]) {
-    notes.survey(home, block);
-    for directive in block {
-        let first = directive.argument(0);
-        match directive.name.as_str() {
-            "alias" | "stub_status" | "empty_gif" | "uwsgi_pass" | "scgi_pass" | "grpc_pass"
-            | "memcached_pass" => notes.known(home, directive),
-            "expires" if first != "off" => notes.known(home, directive),
-            "rewrite" => notes.known(home, directive),
-            "return" if !is_told_elsewhere(directive) => notes.known(home, directive),
-            "add_header" if !first.eq_ignore_ascii_case("strict-transport-security") => {
-                let instead = "let the application send it, or Apache by mod_headers";
-                notes.lost(home, directive, "answers go on as the upstream wrote them", instead);
-            }
-            "set" if first != "$path_info" => remark_known(notes, home, directive),
-            "map" if first != "$http_upgrade" => remark_known(notes, home, directive),
-            "if" => condition(notes, home, directive),
-            "include" => {
-                let instead = "import it where the file is";
-                notes.lost(home, directive, "there is no such file here", instead);
-            }
-            _ => {}
-        }
-    }
-}
-
-fn is_told_elsewhere(directive: &Directive) -> bool {
-    let address = directive.arguments.last().map_or("", String::as_str);
-    matches!(directive.argument(0), "403" | "404" | "410" | "444")
-        || address.starts_with("https://") && address.ends_with("uri")
-}
-
-fn remark_known(notes: &mut Notes, home: Home, directive: &Directive) {
-    if let Some(lost) = known::lost(&directive.name) {
-        notes.remark(home, directive, lost.why, lost.instead);
-    }
-}
-
-/// Conditions are not carried over, but for two that are read elsewhere.
-fn condition(notes: &mut Notes, home: Home, directive: &Directive) {
-    let inside = directive.inside();
-    let redirects = inside.iter().any(|inner| inner.name == "return" && is_told_elsewhere(inner));
-    let text: String = directive.arguments.concat();
-    let about_scheme = text.starts_with("($host=") || text.starts_with("($scheme");
-    let fronts = matches!(text.as_str(), "(!-e$request_filename)" | "(!-f$request_filename)")
-        && inside.iter().all(|inner| matches!(inner.name.as_str(), "rewrite" | "break" | "last"));
-    if !(redirects && about_scheme || fronts) {
-        notes.lost(home, directive, "there are no conditions", "do it in the application");
-    }
 }
