@@ -76,6 +76,7 @@ operators = []
 trusted_proxies = ["10.1.2.3/8"]
 contact = "https://shop.example/help"
 operator_fixes = "operators"
+gateway_error = 500
 gateway_timeout = 504
 languages = ["de", "pt-BR"]
 
@@ -309,7 +310,7 @@ fn every_key_arrives() {
     assert_eq!(config.page.trusted_proxies[0].to_string(), "10.0.0.0/8");
     assert_eq!(config.page.contact.as_deref(), Some("https://shop.example/help"));
     assert_eq!(config.page.operator_fixes, OperatorFixes::Operators);
-    assert_eq!(config.page.gateway_timeout, 504);
+    assert_eq!((config.page.gateway_error, config.page.gateway_timeout), (500, 504));
     let languages = config.page.languages.iter().map(|language| language.value.as_str());
     assert_eq!(languages.collect::<Vec<_>>(), ["de", "pt-BR"]);
     assert_eq!(config.log.access, AccessLog::File("/var/log/causeway.log".into()));

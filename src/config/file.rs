@@ -192,16 +192,8 @@ fn read_page(mut table: Table<'_>) -> Page {
     let audiences =
         [("everyone", OperatorFixes::Everyone), ("operators", OperatorFixes::Operators)];
     table.choice("operator_fixes", &audiences, &mut page.operator_fixes);
-    let mut status = usize::from(page.gateway_timeout);
-    table.count("gateway_timeout", 0..=usize::MAX, &mut status);
-    match status {
-        502 => page.gateway_timeout = 502,
-        504 => page.gateway_timeout = 504,
-        other => {
-            let fault = Fault::new(format!("`gateway_timeout` cannot be {other}"));
-            table.note_at("gateway_timeout", fault.expected("502 or 504"));
-        }
-    }
+    page.gateway_error = status(&mut table, "gateway_error", &[502, 503, 500], 502);
+    page.gateway_timeout = status(&mut table, "gateway_timeout", &[502, 504], page.gateway_error);
     page.languages = languages(&mut table);
     let mistakes = table.mistakes;
     let words = table.filled_list("words", |path| text_file(mistakes, path));
@@ -214,6 +206,22 @@ fn read_page(mut table: Table<'_>) -> Page {
     }
     table.finish();
     page
+}
+
+/// One of a few statuses; `default` where there is none, or none that is right.
+fn status(table: &mut Table<'_>, key: &'static str, allowed: &[u16], default: u16) -> u16 {
+    let mut written = usize::from(default);
+    table.count(key, 0..=usize::MAX, &mut written);
+    let is_one = |status: &u16| allowed.contains(status) || *status == default;
+    match u16::try_from(written).ok().filter(is_one) {
+        Some(status) => status,
+        None => {
+            let words: Vec<String> = allowed.iter().map(u16::to_string).collect();
+            let fault = Fault::new(format!("`{key}` cannot be {written}"));
+            table.note_at(key, fault.expected(words.join(" or ")));
+            default
+        }
+    }
 }
 
 /// Whether there are such languages is not known here.

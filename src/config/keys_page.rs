@@ -82,7 +82,21 @@ pub const KEYS: &[Key] = &[
         Value("\"everyone\""),
         "Who sees what an operator can do.",
     ),
-    key(PAGE, "gateway_timeout", Numbered(&[502, 504]), Value("502"), "The status of a timeout."),
+    key(
+        PAGE,
+        "gateway_error",
+        Numbered(&[502, 503, 500]),
+        Value("502"),
+        "The status of a failure of the upstream; 503 or 500 behind a delivery network that shows a \
+         page of its own in place of 502 and 504.",
+    ),
+    key(
+        PAGE,
+        "gateway_timeout",
+        Numbered(&[502, 504]),
+        Value("502"),
+        "The status of a timeout; left out, that of any other failure.",
+    ),
     key(
         LOG,
         "access",

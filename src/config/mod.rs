@@ -335,7 +335,9 @@ pub struct Page {
     /// Shown to visitors: a `mailto:` or `https:` address.
     pub contact: Option<String>,
     pub operator_fixes: OperatorFixes,
-    /// The status of a timeout: 502 or 504.
+    /// The status of a failure of the upstream: 502, 503 or 500.
+    pub gateway_error: u16,
+    /// The status of a timeout: 502 or 504, or that of any other failure.
     pub gateway_timeout: u16,
     /// The languages that are offered, the default in front; empty: every one there is.
     pub languages: Vec<Placed>,
@@ -473,6 +475,7 @@ impl Default for Page {
             trusted_proxies: Vec::new(),
             contact: None,
             operator_fixes: OperatorFixes::Everyone,
+            gateway_error: 502,
             gateway_timeout: 502,
             languages: Vec::new(),
             words: Vec::new(),

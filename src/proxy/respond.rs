@@ -183,9 +183,12 @@ fn page_of(
     let incident = site.incident_id();
     let time = SystemTime::now();
     let entry = diagnose::entry_at(&cause, time);
-    let status = match (received, entry.timeout) {
-        (Some(received), _) => received.as_u16(),
+    let status = match (received.map(|status| status.as_u16()), entry.timeout) {
+        // Whoever asks for another status has someone before us who swallows these two.
+        (Some(502 | 504), _) if page.gateway_error != 502 => page.gateway_error,
+        (Some(received), _) => received,
         (None, true) => page.gateway_timeout,
+        (None, false) if entry.status == 502 => page.gateway_error,
         (None, false) => entry.status,
     };
     let fate = match received {

@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 use std::sync::mpsc;
 
-use super::backend::Backend;
+use super::backend::{Backend, refusing};
 use super::client::{Answer, Client};
 use super::proxy::{Proxy, get};
 
@@ -296,4 +296,42 @@ fn a_redirect_that_goes_round_is_in_the_log() {
     let form = "POST /x HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 2\r\n\r\nhi";
     assert_eq!(proxy.ask(form).status, 303);
     assert_eq!(proxy.logged("/x").get("cause"), None);
+}
+
+/// Behind a delivery network that swallows 502 and 504, failures come with another status.
+#[test]
+fn failures_have_the_status_that_is_asked_for() {
+    let gone = Backend::answering(answer("502 Bad Gateway", "", NGINX));
+    let slow = Backend::scripted(|peer| while peer.request().is_some() {});
+    for (page, refused, late, replaced, passed) in [
+        ("", 502, 502, 502, 502),
+        ("gateway_timeout = 504", 502, 504, 502, 502),
+        ("gateway_error = 503", 503, 503, 503, 502),
+        ("gateway_error = 500\ngateway_timeout = 504", 500, 504, 500, 502),
+    ] {
+        let block = |name: &str, server: String, more: &str| {
+            format!("[upstream.{name}]\nservers = [\"{server}\"]\npaths = [\"/{name}\"]\n{more}\n")
+        };
+        let proxy = Proxy::with(&format!(
+            "{}{}{}{}[page]\n{page}\n",
+            block("refused", refusing(), ""),
+            block("late", slow.server(), "timeouts.first_byte = \"100ms\""),
+            block("replaced", gone.server(), "replace_status = [502]"),
+            block("passed", gone.server(), ""),
+        ));
+        for (path, status, cause) in [
+            ("/refused", refused, "connection_refused"),
+            ("/late", late, "first_byte_timeout"),
+            ("/replaced", replaced, "upstream_gateway_error"),
+            ("/passed", passed, "upstream_gateway_error"),
+            // What is ours to say keeps its own.
+            ("/elsewhere", 500, "no_upstream_configured"),
+        ] {
+            let got = proxy.get(path);
+            let said = got.field("proxy-status").unwrap_or_default().to_owned();
+            assert_eq!(got.status, status, "{page}: {path}");
+            assert!(said.contains(cause), "{page}: {path}: {said}");
+            assert_eq!(proxy.logged(path)["status"], status, "{page}: {path}");
+        }
+    }
 }
