@@ -12,6 +12,7 @@ mod explain;
 mod generate;
 mod import;
 mod manual;
+mod messages;
 mod reload;
 mod run;
 mod signals;
@@ -118,7 +119,13 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { EX_USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
-    match arguments.command {
+    let code = perform(arguments.command);
+    messages::flush();
+    code
+}
+
+fn perform(command: Command) -> ExitCode {
+    match command {
         Command::Run(argument) => run::run(&argument.config),
         Command::Reload => reload::reload(),
         Command::Check { config, json } => check::check(&config.config, json),

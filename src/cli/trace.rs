@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal};
 
 use tracing::field::{Field, Value, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
+use tracing::{Dispatch, Event, Subscriber};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::field::{MakeVisitor, VisitFmt, VisitOutput};
 use tracing_subscriber::fmt::format::{DefaultFields, DefaultVisitor, Writer};
@@ -21,31 +21,33 @@ use tracing_subscriber::{EnvFilter, Layer};
 use crate::config::Level;
 use crate::telemetry::FOR_JOURNAL;
 
+use super::messages::Aside;
+
 /// What the journal calls us.
 const IDENTIFIER: &str = "causeway";
 
-/// Messages of the program itself, from here on.
+/// Messages of the program itself, from here on; `messages` writes them.
 pub fn trace(level: Level) {
-    if is_journal() {
-        match tracing_journald::layer() {
-            Ok(layer) => {
-                let layer = layer
-                    .with_syslog_identifier(IDENTIFIER.to_owned())
-                    // CAUSE, not F_CAUSE.
-                    .with_field_prefix(None)
-                    .with_priority_mappings(priorities());
-                let layers = tracing_subscriber::registry().with(filter(level)).with(Whole(layer));
-                let _ = layers.try_init();
-            }
-            // What is written to stderr comes to the same journal, without fields.
-            Err(error) => {
-                text(level);
-                tracing::warn!(%error, "the journal takes no fields");
-            }
+    let sink = match is_journal().then(tracing_journald::layer) {
+        Some(Ok(layer)) => journal(level, layer),
+        Some(Err(_)) | None => text(level),
+    };
+    match Aside::start(sink.clone()) {
+        // The filter stands on both sides, lest a message be put together that nobody wants.
+        Ok(aside) => {
+            drop(tracing_subscriber::registry().with(filter(level)).with(aside).try_init())
         }
-    } else {
-        text(level);
+        Err(_) => drop(tracing::dispatcher::set_global_default(sink)),
     }
+}
+
+fn journal(level: Level, layer: tracing_journald::Layer) -> Dispatch {
+    let layer = layer
+        .with_syslog_identifier(IDENTIFIER.to_owned())
+        // CAUSE, not F_CAUSE.
+        .with_field_prefix(None)
+        .with_priority_mappings(priorities());
+    Dispatch::new(tracing_subscriber::registry().with(filter(level)).with(Whole(layer)))
 }
 
 /// Whether stderr leads to the journal: systemd.exec(5), `$JOURNAL_STREAM`, wants the device and
@@ -72,14 +74,16 @@ fn priorities() -> PriorityMappings {
     }
 }
 
-fn text(level: Level) {
-    let _ = tracing_subscriber::fmt()
+/// What is written to stderr comes to the same journal, where it takes no fields.
+fn text(level: Level) -> Dispatch {
+    let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter(level))
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .fmt_fields(Text)
         .with_writer(io::stderr)
-        .try_init();
+        .finish();
+    Dispatch::new(subscriber)
 }
 
 fn filter(level: Level) -> EnvFilter {

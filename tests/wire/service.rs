@@ -266,3 +266,36 @@ fn each_request_has_one_line() {
     let incident = program.logged("/down/1")["incident"].as_str().unwrap().to_owned();
     assert!(page.body.contains(&incident), "{incident} is not in {page:?}");
 }
+
+/// A terminal that was stopped, a journal that is frozen: what takes our messages takes no more,
+/// and requests are answered all the same.
+#[test]
+fn messages_that_nobody_takes_hold_nobody_up() {
+    let backend = Backend::answering(OK);
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let file = dir.path().join("causeway.toml");
+    let listen = format!("listen = [\"127.0.0.1:{port}\"]\nworkers = 1\n");
+    let log = "[log]\naccess = \"off\"\nlevel = \"debug\"\n";
+    fs::write(&file, format!("{listen}{}{log}", block("app", &backend, ""))).unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"))
+        .args(["run", "--config"])
+        .arg(&file)
+        .stdout(std::process::Stdio::null())
+        // Never read: the kernel holds 64 KiB of it.
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    eventually("the program listens", || TcpStream::connect(address).ok());
+    // Each is worth a message of some hundred bytes: far more than pipe and queue hold.
+    for _ in 0..3000 {
+        let client = Client::sent(address, "GET / HTTP/1.1\r\nHost: x");
+        client.finish();
+    }
+    for _ in 0..20 {
+        assert_eq!(Client::sent(address, get("/x")).answer("GET").body, "ok");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
