@@ -273,9 +273,16 @@ fn each_request_has_one_line() {
 fn messages_that_nobody_takes_hold_nobody_up() {
     let backend = Backend::answering(OK);
     let dir = tempfile::tempdir().unwrap();
-    let port = free_port();
+    let (port, tls) = (free_port(), free_port());
+    let made = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+    let [chain, key] = ["chain.pem", "key.pem"].map(|name| dir.path().join(name));
+    fs::write(&chain, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let file = dir.path().join("causeway.toml");
-    let listen = format!("listen = [\"127.0.0.1:{port}\"]\nworkers = 1\n");
+    let listen = format!(
+        "listen = [\"127.0.0.1:{port}\"]\nworkers = 1\n[tls]\nlisten = [\"127.0.0.2:{tls}\"]\n\
+         certificates = [{{ chain = {chain:?}, key = {key:?} }}]\n"
+    );
     let log = "[log]\naccess = \"off\"\nlevel = \"debug\"\n";
     fs::write(&file, format!("{listen}{}{log}", block("app", &backend, ""))).unwrap();
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"))
@@ -289,9 +296,9 @@ fn messages_that_nobody_takes_hold_nobody_up() {
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
     eventually("the program listens", || TcpStream::connect(address).ok());
     // Each is worth a message of some hundred bytes: far more than pipe and queue hold.
+    let secure = std::net::SocketAddr::from(([127, 0, 0, 2], tls));
     for _ in 0..3000 {
-        let client = Client::sent(address, "GET / HTTP/1.1\r\nHost: x");
-        client.finish();
+        Client::sent(secure, "SSH-2.0-x\r\n").finish();
     }
     for _ in 0..20 {
         assert_eq!(Client::sent(address, get("/x")).answer("GET").body, "ok");
