@@ -217,11 +217,11 @@ fn of_table(roff: &mut Roff, table: &str, meaning: &str) {
         roff.control("br", []);
         roff.text(match key.preset.literal() {
             Some(literal) => vec![roman("Default: "), bold(literal)],
-            None => vec![roman(match key.preset {
+            None => marked(&match key.preset {
                 Preset::Without(means) => format!("Left out: {means}."),
                 Preset::Required => "Required.".to_owned(),
                 Preset::Value(_) | Preset::List(_) => String::new(),
-            })],
+            }),
         });
     }
 }
