@@ -87,8 +87,8 @@ pub const KEYS: &[Key] = &[
         "gateway_error",
         Numbered(&[502, 503, 500]),
         Value("502"),
-        "The status of a failure of the upstream; 503 or 500 behind a delivery network that shows a \
-         page of its own in place of 502 and 504.",
+        "The status of a failure of the upstream; 503 or 500 behind a delivery network that shows \
+         a page of its own in place of 502 and 504.",
     ),
     key(
         PAGE,

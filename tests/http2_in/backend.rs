@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long `/hold` waits with its answer: longer than any test looks at it.
 const HOLD: Duration = Duration::from_secs(6);
@@ -52,8 +52,8 @@ fn serve(mut stream: TcpStream) -> Option<()> {
             chunked |= line == "transfer-encoding: chunked";
         }
         match path.as_str() {
-            "/hold" => thread::sleep(HOLD),
-            "/late" => thread::sleep(LATE),
+            "/hold" => wait(&stream, HOLD)?,
+            "/late" => wait(&stream, LATE)?,
             _ => {}
         }
         match chunked {
@@ -74,6 +74,18 @@ fn serve(mut stream: TcpStream) -> Option<()> {
             return None;
         }
     }
+}
+
+/// Waits, unless whoever asked has gone: thousands do in an attack, and each would hold a file.
+fn wait(stream: &TcpStream, time: Duration) -> Option<()> {
+    let until = Instant::now() + time;
+    stream.set_read_timeout(Some(time)).ok()?;
+    if matches!(stream.peek(&mut [0]), Ok(0)) {
+        return None;
+    }
+    // A body that is there already says nothing.
+    thread::sleep(until.saturating_duration_since(Instant::now()));
+    stream.set_read_timeout(None).ok()
 }
 
 fn drop_bytes(reader: &mut impl Read, length: u64) -> Option<()> {
