@@ -78,6 +78,8 @@ struct Service<'a> {
     /// Why the last reload was refused, on one line; `None` once one was not.
     refused: Option<String>,
     status_at: Instant,
+    /// The workers that were stuck when a sign of life was due.
+    stuck: Vec<String>,
 }
 
 impl Service<'_> {
@@ -92,6 +94,7 @@ impl Service<'_> {
             path,
             refused: None,
             status_at: now,
+            stuck: Vec::new(),
         }
     }
 
@@ -196,15 +199,16 @@ impl Service<'_> {
     /// What is due again and again: a sign of life, and the status line.
     fn look_after(&mut self) {
         let now = Instant::now();
-        if self.watchdog.as_mut().is_some_and(|watchdog| watchdog.is_due(now)) {
+        if let Some(watchdog) = self.watchdog.as_mut().filter(|watchdog| watchdog.is_due(now)) {
             let stuck = self.running.stuck();
-            match stuck.is_empty() {
-                true => self.manager.alive(),
+            if stuck.is_empty() {
+                self.manager.alive();
+                watchdog.given(now);
+            } else if self.stuck != stuck {
                 // systemd kills the process soon, and says no more than that it was the watchdog.
-                false => {
-                    tracing::error!("no sign of life for systemd: {} is stuck", stuck.join(", "))
-                }
+                tracing::error!("no sign of life for systemd: {} is stuck", stuck.join(", "));
             }
+            self.stuck = stuck;
         }
         if self.manager.is_there() && now.duration_since(self.status_at) >= STATUS_EVERY {
             self.show_status();

@@ -68,13 +68,14 @@ impl Signals {
         let control = &self.control;
         let asked = async {
             match control {
-                Some(control) => control.accept().await.ok().and_then(|(stream, _)| {
-                    stream
-                        .into_std()
-                        .ok()
-                        .and_then(Asker::hear)
-                        .map(|asker| Heard::Reload(Some(asker)))
-                }),
+                Some(control) => match control.accept().await {
+                    Ok((stream, _)) => {
+                        let asker = stream.into_std().ok().and_then(Asker::hear);
+                        asker.map(|asker| Heard::Reload(Some(asker)))
+                    }
+                    // Out of descriptors, and it would fail again at once.
+                    Err(_) => std::future::pending().await,
+                },
                 None => std::future::pending().await,
             }
         };

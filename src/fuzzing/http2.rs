@@ -9,6 +9,7 @@ use crate::upstream::HeadFailure;
 use crate::upstream::http1::head;
 use crate::upstream::http2::fields;
 use crate::upstream::http2::watch::{Farewell, Watch};
+use crate::upstream::upload::passed_on;
 
 /// RFC 9113 section 6.8.
 const GOAWAY: u8 = 7;
@@ -125,7 +126,7 @@ fn answered(lines: &[u8]) {
             headers.append(name, value);
         }
     }
-    let trailers = fields::trailers(headers.clone());
+    let trailers = passed_on(headers.clone());
     let framing =
         [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::HOST];
     assert!(framing.iter().all(|name| !trailers.contains_key(name)));

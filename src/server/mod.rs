@@ -25,6 +25,7 @@ mod worker;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
@@ -221,8 +222,11 @@ fn worker_name(number: usize) -> String {
 
 /// The catalogue's causes as they are counted, in their order.
 fn cause_labels() -> Vec<CauseLabels> {
-    let labels =
-        |code: Code| CauseLabels { name: code.name(), blame: diagnose::entry(code).blame.into() };
+    let labels = |code: Code| CauseLabels {
+        name: code.name(),
+        blame: diagnose::entry(code).blame.into(),
+        is_planned: code == Code::Maintenance,
+    };
     Code::all().map(labels).collect()
 }
 
@@ -248,7 +252,7 @@ impl Running {
     }
 
     /// Every certificate in force: its names, or its file where it has none, and its end.
-    pub fn certificates(&self) -> Vec<(String, SystemTime)> {
+    pub fn certificates(&self) -> Vec<(String, Range<SystemTime>)> {
         self.overview.certificates()
     }
 
@@ -339,12 +343,16 @@ impl Running {
             let _ = told.blocking_recv();
         }
         let changes = self.sockets.commit(plan);
-        remove_files(&changes.gone);
+        let gone = changes.gone.iter();
+        remove_files(gone.filter(|address| !self.sockets.is_held(address)));
         self.changes.add(changes);
         if let Some(admin) = admin {
             self.admin.give_way_to(admin);
         }
         self.overview.applied(common.pulses.iter().zip(&common.shared));
+        for (name, pulse) in self.pulses.iter().filter(|(name, _)| !names.contains(name)) {
+            pulse.close(name);
+        }
         self.pulses = names.into_iter().zip(common.pulses).collect();
         (self.config, self.access) = (config, access);
         #[cfg(feature = "acme")]
@@ -440,7 +448,7 @@ impl Running {
 }
 
 /// Takes away the files of Unix listeners of our own that are no longer wanted.
-fn remove_files(gone: &[ListenAddress]) {
+fn remove_files<'a>(gone: impl Iterator<Item = &'a ListenAddress>) {
     for address in gone {
         if let ListenAddress::Unix(path) = address {
             let _ = std::fs::remove_file(path);

@@ -4,6 +4,7 @@
 //! Decides what is ready, what fails and since when. Workers know nothing of it: it reads what they
 //! count and what they share.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
@@ -12,6 +13,7 @@ use crate::proxy::Pulse;
 use crate::telemetry::{Gauges, Metrics, Reloaded, UpstreamGauges};
 use crate::upstream::Shared;
 
+use super::certificates::Leaf;
 use super::tls::Terminator;
 
 /// What is known of the program beside its requests.
@@ -138,10 +140,11 @@ impl Overview {
         self.state().blocks.iter().map(standing).collect()
     }
 
-    /// Every certificate in force: its names, or its file where it has none, and its end.
-    pub fn certificates(&self) -> Vec<(String, SystemTime)> {
+    /// Every certificate in force: its names, or its file where it has none, and when it is valid.
+    pub fn certificates(&self) -> Vec<(String, Range<SystemTime>)> {
         let shelf = self.tls.shelf();
-        shelf.leaves().iter().map(|leaf| (leaf.shown(), leaf.pair.not_after)).collect()
+        let valid = |leaf: &Leaf| leaf.pair.not_before..leaf.pair.not_after;
+        shelf.leaves().iter().map(|leaf| (leaf.shown(), valid(leaf))).collect()
     }
 
     /// What is measured, not counted.

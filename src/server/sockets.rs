@@ -186,7 +186,8 @@ impl Sockets {
         self.closing.iter().any(|(closing, at)| closing == address && at.elapsed() < CLOSED_AFTER)
     }
 
-    fn is_held(&self, address: &ListenAddress) -> bool {
+    /// Whether an address is listened on.
+    pub fn is_held(&self, address: &ListenAddress) -> bool {
         self.addresses().any(|held| held == address)
     }
 
@@ -210,15 +211,18 @@ impl Sockets {
     /// Puts a plan into force, and gives what changes by it.
     pub fn commit(&mut self, plan: Plan) -> Changes {
         let Plan { held, changes, .. } = plan;
-        for address in &changes.gone {
-            tracing::info!("no longer listening on {address}");
-        }
-        let now = Instant::now();
-        self.closing.retain(|(_, at)| now.duration_since(*at) < CLOSED_AFTER);
-        self.closing.extend(changes.gone.iter().map(|address| (address.clone(), now)));
         let first = self.held.is_empty();
         self.held = held;
         self.lost.clear();
+        let now = Instant::now();
+        self.closing.retain(|(_, at)| now.duration_since(*at) < CLOSED_AFTER);
+        // One whose file was gone was stored under an address that is listened on anew.
+        for address in &changes.gone {
+            if !self.is_held(address) {
+                tracing::info!("no longer listening on {address}");
+                self.closing.push((address.clone(), now));
+            }
+        }
         let is_held = |address: &ListenAddress| {
             let mut places = self.held.iter().flat_map(|held| &held.bound);
             places.any(|place| place.address == *address)

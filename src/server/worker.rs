@@ -493,7 +493,9 @@ impl Opened {
 
     async fn secure(self, socket: Socket) {
         let terminator = &self.worker.tls;
-        match terminator.meet(socket, self.limits.header_timeout).await {
+        let meeting = terminator.meet(socket, self.limits.header_timeout);
+        let Some(met) = self.listening.until_last_call(meeting).await else { return };
+        match met {
             Ok(Met::Tls(secured)) => {
                 let (protocol, names) = (secured.protocol, secured.names);
                 self.serve(Socket::Tls(secured.socket), protocol, Some(names)).await;

@@ -22,13 +22,14 @@ impl Watchdog {
         Watchdog { every: limit / 2, next: now }
     }
 
-    /// Whether one is due now; the next is due half the limit later.
-    pub fn is_due(&mut self, now: Instant) -> bool {
-        let is_due = now >= self.next;
-        if is_due {
-            self.next = now + self.every;
-        }
-        is_due
+    /// Whether one is due now; it stays due until it is given.
+    pub fn is_due(&self, now: Instant) -> bool {
+        now >= self.next
+    }
+
+    /// One was given: the next is due half the limit later.
+    pub fn given(&mut self, now: Instant) {
+        self.next = now + self.every;
     }
 }
 
@@ -40,7 +41,15 @@ mod tests {
     fn signs_are_half_the_limit_apart() {
         let start = Instant::now();
         let mut watchdog = Watchdog::new(Duration::from_secs(10), start);
-        let due = (0..=20).filter(|second| watchdog.is_due(start + Duration::from_secs(*second)));
-        assert_eq!(due.collect::<Vec<u64>>(), [0, 5, 10, 15, 20]);
+        let mut given = Vec::new();
+        for second in 0..=20 {
+            let now = start + Duration::from_secs(second);
+            // From 10 to 12 a worker is stuck: the sign is given as soon as it is not.
+            if watchdog.is_due(now) && !(10..=12).contains(&second) {
+                watchdog.given(now);
+                given.push(second);
+            }
+        }
+        assert_eq!(given, [0, 5, 13, 18]);
     }
 }

@@ -24,7 +24,7 @@ mod resolve_sockets;
 mod spool;
 mod stream;
 mod tls;
-mod upload;
+pub mod upload;
 mod wire;
 
 use std::rc::Rc;

@@ -121,7 +121,7 @@ impl Upload {
                 Ok(data) if data.is_empty() => {}
                 Ok(data) => self.framing.piece(outbox, data),
                 Err(frame) => {
-                    let trailers = frame.into_trailers().unwrap_or_default();
+                    let trailers = passed_on(frame.into_trailers().unwrap_or_default());
                     self.framing.end(outbox, &trailers);
                 }
             },
@@ -219,6 +219,42 @@ impl UploadFraming {
             }
         }
     }
+}
+
+/// Fields that frame or route a request, say who sent it, or whom it is from (RFC 9110 section
+/// 6.5.1): a server that merges trailers into the head would take them for ours.
+const NO_TRAILERS: [&str; 17] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "proxy",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-real-ip",
+];
+
+/// The trailers of a request that may go on.
+pub fn passed_on(trailers: HeaderMap) -> HeaderMap {
+    let is_ours = |name: &str| NO_TRAILERS.contains(&name) || name.starts_with("x-forwarded-");
+    let mut passed = HeaderMap::with_capacity(trailers.len());
+    let mut last = None;
+    for (name, value) in trailers {
+        last = name.or(last);
+        if let Some(name) = last.as_ref().filter(|name| !is_ours(name.as_str())) {
+            passed.append(name.clone(), value);
+        }
+    }
+    passed
 }
 
 impl Outbox {

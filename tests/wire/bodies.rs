@@ -33,7 +33,8 @@ fn uploads_reach_the_upstream_in_the_one_normal_form() {
         ),
         (
             "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n",
-            "A\r\n0123456789\r\n0\r\nX-Sum: 1\r\nX-Other: 2\r\n\r\n",
+            "A\r\n0123456789\r\n0\r\nX-Sum: 1\r\nHost: b\r\nX-Forwarded-For: 127.0.0.1\r\n\
+             Content-Length: 3\r\nX-Other: 2\r\n\r\n",
             "a\r\n0123456789\r\n0\r\nx-sum: 1\r\nx-other: 2\r\n\r\n",
         ),
     ] {

@@ -453,6 +453,8 @@ fn certificates_and_failed_handshakes_are_told() {
     let end = [("{names=\"shop.example, www.shop.example\"}", 67_090_118_400.0)];
     let before = scrape(admin);
     expect(&before, "causeway_tls_certificate_not_after_timestamp_seconds", &end);
+    let begin = [("{names=\"shop.example, www.shop.example\"}", 157_766_400.0)];
+    expect(&before, "causeway_tls_certificate_not_before_timestamp_seconds", &begin);
     let said = program.said("listening on ", 2);
     let secure = said.split("listening on ").nth(2).unwrap().lines().next().unwrap();
     let secure: SocketAddr = secure.parse().unwrap();

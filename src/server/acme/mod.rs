@@ -132,18 +132,25 @@ impl Work {
                         None => std::future::pending().await,
                     }
                 };
+                // Every reload sends one; what is under way goes on if it says nothing new.
+                let changed = async {
+                    loop {
+                        match inbox.recv().await {
+                            Some(order) if order == current => {}
+                            order => break order,
+                        }
+                    }
+                };
                 tokio::select! {
-                    order = inbox.recv() => order,
+                    order = changed => order,
                     () = working => continue,
                 }
             };
             let Some(order) = order else { return };
-            if order != current {
-                // What was said of an account holds for one authority.
-                self.account = None;
-                self.told.clear();
-                current = order;
-            }
+            // What was said of an account holds for one authority.
+            self.account = None;
+            self.told.clear();
+            current = order;
         }
     }
 
@@ -203,6 +210,11 @@ impl Work {
             Ok(_) => {
                 attempts = Attempts::default();
                 self.told.remove(hosts);
+                if self.plan(acme, hosts, now).1 <= now {
+                    // A clock that runs ahead: the next would be no better.
+                    let why = "due again on arrival".to_owned();
+                    attempts.failed(Cost::Refused, why, now, random());
+                }
             }
             Err(failure) => {
                 if order::is_forgotten(failure) {

@@ -45,6 +45,11 @@ struct Counted {
 pub struct Turn(Rc<Hold>);
 
 impl Hold {
+    /// Whether something of an answer waits for the client to take it.
+    pub fn is_holding(&self) -> bool {
+        self.bytes.get() > 0
+    }
+
     /// Ready when another piece may be handed on.
     pub fn poll_room(&self, stream: u32, cx: &mut Context<'_>) -> Poll<()> {
         match self.bytes.get() < HELD_MAX {

@@ -65,11 +65,11 @@ pub async fn serve(
     let mut quiet = Deadline::after(limits.header_timeout);
     let mut handshake =
         std::pin::pin!(limits::builder(&limits).handshake::<_, Piece>(Handle(wire.clone())));
-    let frames = std::future::poll_fn(|cx| match handshake.as_mut().poll(cx) {
+    let shaking = std::future::poll_fn(|cx| match handshake.as_mut().poll(cx) {
         Poll::Ready(frames) => Poll::Ready(Some(frames)),
         Poll::Pending => quiet.poll(cx).map(|()| None),
-    })
-    .await;
+    });
+    let frames = listening.until_last_call(shaking).await.flatten();
     let frames = match frames {
         Some(Ok(frames)) => frames,
         Some(Err(error)) => {
@@ -171,6 +171,12 @@ impl Serving {
         if lane.open.get() > 0 {
             self.quiet.clear();
             lane.waiting.replace(Some(cx.waker().clone()));
+            return Poll::Pending;
+        }
+        if lane.hold.is_holding() {
+            // Answers whose tail the client has not taken yet; the socket wakes this task, and
+            // has its own limit for one that takes nothing.
+            self.quiet.clear();
             return Poll::Pending;
         }
         if !self.quiet.is_set() {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -245,19 +246,26 @@ impl Families {
     }
 
     fn tls(&self, out: &mut Out<'_>) -> fmt::Result {
-        let help = "When a certificate for clients ends.";
-        let name = "causeway_tls_certificate_not_after_timestamp";
-        let mut family = out.family(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
         // Two with the same names, of another kind of key: the first to end counts.
-        let mut ends = BTreeMap::new();
-        for (names, end) in &self.gauges.certificates {
-            let first = ends.entry(names.as_str()).or_insert(*end);
-            *first = (*first).min(*end);
+        let mut first_to_end: BTreeMap<&str, &Range<SystemTime>> = BTreeMap::new();
+        for (names, valid) in &self.gauges.certificates {
+            let first = first_to_end.entry(names.as_str()).or_insert(valid);
+            if valid.end < first.end {
+                *first = valid;
+            }
         }
-        for (names, end) in ends {
-            let end = seconds_since_epoch(end);
-            ConstGauge::new(end).encode(family.encode_family(&[("names", names)])?)?;
-        }
+        let mut dates = |name, help, date: fn(&Range<SystemTime>) -> SystemTime| {
+            let mut family = out.family(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+            for (names, valid) in &first_to_end {
+                let at = seconds_since_epoch(date(valid));
+                ConstGauge::new(at).encode(family.encode_family(&[("names", *names)])?)?;
+            }
+            Ok(())
+        };
+        let help = "When a certificate for clients begins to be valid.";
+        dates("causeway_tls_certificate_not_before_timestamp", help, |valid| valid.start)?;
+        let help = "When a certificate for clients ends.";
+        dates("causeway_tls_certificate_not_after_timestamp", help, |valid| valid.end)?;
         let help = "Handshakes of clients that did not come about, by reason.";
         let name = "causeway_tls_handshakes_failed";
         let mut family = out.family(name, help, None, MetricType::Counter)?;

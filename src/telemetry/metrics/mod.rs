@@ -12,6 +12,7 @@ mod plain;
 mod process;
 mod tally;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -36,6 +37,8 @@ pub struct CauseLabels {
     pub name: &'static str,
     /// Whose side it is on.
     pub blame: &'static str,
+    /// Meant, and no failure.
+    pub is_planned: bool,
 }
 
 /// The counts of the whole program.
@@ -79,8 +82,8 @@ pub struct Gauges {
     pub client_connections: usize,
     pub reloaded: Reloaded,
     pub is_draining: bool,
-    /// Of those in force the names, or the file, and the end.
-    pub certificates: Vec<(String, SystemTime)>,
+    /// Of those in force the names, or the file, and when they are valid.
+    pub certificates: Vec<(String, Range<SystemTime>)>,
     /// Handshakes of clients that did not come about, by reason.
     pub handshakes_failed: Vec<(&'static str, u64)>,
 }
@@ -162,7 +165,9 @@ impl Metrics {
         let mut failures = Vec::new();
         for block in self.blocks().iter() {
             let causes = self.causes.iter().enumerate();
-            for (number, cause) in causes.filter(|(_, cause)| cause.blame != CLIENT) {
+            for (number, cause) in
+                causes.filter(|(_, cause)| cause.blame != CLIENT && !cause.is_planned)
+            {
                 let count = block.sum(|tally| &tally.failures[number].count);
                 if count > 0 {
                     failures.push((block.name.clone(), cause.name, count));
@@ -218,8 +223,8 @@ mod tests {
     use super::*;
 
     const CAUSES: [CauseLabels; 2] = [
-        CauseLabels { name: "refused", blame: "upstream" },
-        CauseLabels { name: "gone", blame: CLIENT },
+        CauseLabels { name: "refused", blame: "upstream", is_planned: false },
+        CauseLabels { name: "gone", blame: CLIENT, is_planned: false },
     ];
 
     fn fail(tally: &Tally, cause: usize) {

@@ -3,7 +3,7 @@
 //! A request is cleaned and written once, for HTTP/1.1; here its one normal form is read back, so
 //! that what belongs to a hop is decided in one place for every protocol.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::{self, Authority};
 use http::{Method, Request, Uri, Version};
 
@@ -100,17 +100,6 @@ pub fn largest(headers: &HeaderMap) -> Vec<(String, usize)> {
     lines.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     lines.truncate(3);
     lines
-}
-
-/// Trailers of a request as they may go on: none that frame or route a message (RFC 9110 section
-/// 6.5.1).
-pub fn trailers(mut trailers: HeaderMap) -> HeaderMap {
-    for name in
-        [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::HOST]
-    {
-        trailers.remove(name);
-    }
-    trailers
 }
 
 #[cfg(test)]

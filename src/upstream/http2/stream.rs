@@ -21,7 +21,7 @@ use crate::upstream::failure::{
     BodyFailure, Failure, HeadFailure, Http2Failure, SendFailure, Stage,
 };
 use crate::upstream::http1::head::Head;
-use crate::upstream::upload::Upload;
+use crate::upstream::upload::{Upload, passed_on};
 
 use super::fields;
 use super::link::{self, Lease, State};
@@ -239,7 +239,7 @@ impl Sending {
                     }
                     Err(frame) => {
                         let trailers = frame.into_trailers().unwrap_or_default();
-                        self.stream.send_trailers(fields::trailers(trailers))
+                        self.stream.send_trailers(passed_on(trailers))
                     }
                 },
             };
