@@ -1,6 +1,6 @@
 //! Causeway: a reverse proxy that says why.
 //!
-//! It forwards HTTP/1.1 to its upstreams, or HTTP/2 where they speak that, and when one of them
+//! It takes HTTP/1.1 and HTTP/2, forwards to HTTP/1.1, HTTP/2 and PHP-FPM, and when one of them
 //! fails it names the cause, says how sure it is, and gives the reader what to do: to visitors
 //! without a word about the inside, to operators with the evidence.
 //!

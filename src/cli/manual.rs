@@ -25,7 +25,7 @@ const FILES: [(&str, &str); 6] = [
     ("/usr/share/causeway/causeway.schema.json", "The configuration's JSON Schema, for editors."),
     (
         "/usr/share/doc/causeway/examples/",
-        "The annotated configuration with every key, and the smallest one.",
+        "The annotated configuration with every key, the smallest one, alert rules, a dashboard.",
     ),
 ];
 
@@ -53,9 +53,13 @@ const EXITS: [(u8, &str); 10] = [
     (INCOMPLETE, "Something was not carried over by an import, and the rest was."),
     (EX_USAGE, "Wrong usage, or no such cause."),
     (EX_DATAERR, "What is to be imported is not in its program's syntax."),
-    (EX_NOINPUT, "The configuration file cannot be read."),
-    (EX_UNAVAILABLE, "Cannot listen, or cannot open the access log."),
-    (EX_OSERR, "The system denies a thread."),
+    (EX_NOINPUT, "The configuration file, or the one to import, cannot be read."),
+    (
+        EX_UNAVAILABLE,
+        "Cannot listen, cannot open the access log or the state of ACME; a reload finds no service \
+         that answers.",
+    ),
+    (EX_OSERR, "The system denies a thread, or passed a socket that cannot be used."),
     (EX_CANTCREAT, "A file cannot be written."),
     (EX_NOPERM, "Not permitted."),
     (EX_CONFIG, "The configuration is wrong."),

@@ -1,7 +1,7 @@
 //! The command line: run, reload, check, explain, import, demo.
 //!
 //! Exit codes are those of sysexits.h: 64 usage, 65 what is imported is in no known syntax, 66 no
-//! configuration file, 69 cannot listen, 70 our own fault, 73 cannot write a file, 77 not
+//! file to read, 69 cannot listen, 71 the system gives no thread, 73 cannot write a file, 77 not
 //! permitted, 78 configuration; and 1 for an import that left something out. Everything that is
 //! decided is decided in the rooms.
 

@@ -94,8 +94,8 @@ pub const KEYS: &[Key] = &[
         PAGE,
         "gateway_timeout",
         Numbered(&[502, 504]),
-        Value("502"),
-        "The status of a timeout; left out, that of any other failure.",
+        Without("that of any other failure"),
+        "The status of a timeout.",
     ),
     key(
         LOG,
