@@ -43,12 +43,20 @@ const PROTOCOL_VERSION: [u8; 7] = [21, 3, 1, 0, 2, 2, 70];
 /// What all handshakes share. Outlives reloads, so that sessions are resumed across them.
 #[derive(Debug)]
 pub struct Terminator {
-    shelf: RwLock<Arc<Shelf>>,
+    shelves: RwLock<Shelves>,
     pub suite: Suite,
     pub log: HandshakeLog,
     /// Hosts that an authority is to see proven.
     #[cfg(feature = "acme")]
     pub validations: Arc<super::acme::Validations>,
+}
+
+#[derive(Debug, Default)]
+struct Shelves {
+    in_force: Arc<Shelf>,
+    /// Those before a configuration without TLS: the clients that its listeners had let in are
+    /// still to do their handshakes.
+    before: Arc<Shelf>,
 }
 
 /// How TLS is spoken, whatever the certificate.
@@ -96,7 +104,7 @@ impl Terminator {
     /// The system gives no random numbers.
     pub fn new() -> Result<Terminator, rustls::Error> {
         Ok(Terminator {
-            shelf: RwLock::default(),
+            shelves: RwLock::default(),
             suite: Suite::new()?,
             log: HandshakeLog::default(),
             #[cfg(feature = "acme")]
@@ -114,23 +122,37 @@ impl Terminator {
 
     /// Puts certificates into force: new handshakes show them, connections go on.
     pub fn replace(&self, shelf: Shelf) {
-        let mut place = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
-        *place = Arc::new(shelf);
+        let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut shelves.in_force, Arc::new(shelf));
+        match (old.leaves().is_empty(), shelves.in_force.leaves().is_empty()) {
+            (false, true) => shelves.before = old,
+            (true, true) => {}
+            (_, false) => shelves.before = Arc::default(),
+        }
     }
 
     /// The same, unless others than `old` are in force meanwhile. Says whether it was done.
     pub fn replace_these(&self, old: &Arc<Shelf>, new: Shelf) -> bool {
-        let mut place = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
-        let unchanged = Arc::ptr_eq(&place, old);
+        let mut shelves = self.shelves.write().unwrap_or_else(PoisonError::into_inner);
+        let unchanged = Arc::ptr_eq(&shelves.in_force, old);
         if unchanged {
-            *place = Arc::new(new);
+            shelves.in_force = Arc::new(new);
         }
         unchanged
     }
 
     /// The certificates in force.
     pub fn shelf(&self) -> Arc<Shelf> {
-        self.shelf.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shelves.read().unwrap_or_else(PoisonError::into_inner).in_force.clone()
+    }
+
+    /// Those for a handshake: the certificates in force, or where there are none any more, the last.
+    fn shown(&self) -> Arc<Shelf> {
+        let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
+        match shelves.in_force.leaves().is_empty() {
+            true => shelves.before.clone(),
+            false => shelves.in_force.clone(),
+        }
     }
 
     /// Does the handshake within `limit`.
@@ -154,7 +176,7 @@ impl Terminator {
             let _ = shown.map_err(HandshakeFault::of)?.shutdown().await;
             return Ok(Met::Authority);
         }
-        let shelf = self.shelf();
+        let shelf = self.shown();
         let Some(leaf) = shelf.choose(&accepted.client_hello()) else {
             return Err(HandshakeFault::Invalid(rustls::Error::NoCertificatesPresented));
         };
