@@ -10,5 +10,6 @@ mod activation;
 mod hardening;
 mod journal;
 mod restarts;
+mod secure;
 mod unit;
 mod watchdog;

@@ -4,7 +4,7 @@ use super::support::load::{Load, Tally, Target};
 use super::support::sandbox::Sandbox;
 use super::unit::{FILE, configure, front, installed};
 
-const REQUESTS: u64 = 10_000;
+pub const REQUESTS: u64 = 10_000;
 const LISTEN: &str = "listen = [\"127.0.0.1:80\"]\ndrain_timeout = \"10s\"\n";
 
 #[test]
@@ -133,7 +133,7 @@ fn a_stop_under_load_cuts_nobody() {
     assert!(!sandbox.path(FILE.trim_end_matches(".toml")).exists());
 }
 
-fn none_failed(what: &str, load: Load) -> Tally {
+pub fn none_failed(what: &str, load: Load) -> Tally {
     let tally = load.end();
     println!("{what}: {tally}");
     assert_eq!(tally.failures(), 0, "{what}: {tally}");

@@ -9,4 +9,5 @@ pub mod load;
 pub mod proxy;
 pub mod readme;
 pub mod sandbox;
+pub mod streams;
 pub mod tools;
