@@ -21,7 +21,7 @@ const PAGE: &str = "curl -s -i http://127.0.0.1:8502/";
 /// Two versions of the same content.
 const VERSIONS: [&str; 2] = ["0.1.0-1", "0.1.1-1"];
 /// Requests during an upgrade.
-const REQUESTS: u64 = 3_000;
+const REQUESTS: u64 = 10_000;
 
 /// What is written while the package comes and goes, and is not ours to take away: the package
 /// manager's and the log rotation's own books.
@@ -111,6 +111,22 @@ fn installed_it_runs_and_says_what_to_do() {
     assert_eq!(said.trim(), "connection_refused");
 }
 
+/// Installs the newer version while requests come in at a port.
+fn upgrade_under_load(sandbox: &Sandbox, install: &str, port: u16) {
+    let process = sandbox.property("causeway", "MainPID");
+    let load = Load::start(sandbox, &[Target::Tcp(([127, 0, 0, 1], port).into())], 2);
+    load.more(REQUESTS / 2);
+    sandbox.sh(install);
+    load.more(REQUESTS / 2);
+    let tally = load.end();
+    println!("upgrade: {tally}");
+    assert_eq!(tally.failures(), 0, "{tally}");
+    assert!(tally.answered >= REQUESTS, "{tally}");
+    assert_eq!(sandbox.sh("dpkg-query -W -f '${Version}' causeway"), VERSIONS[1]);
+    assert_eq!(state(sandbox), "active");
+    assert_ne!(sandbox.property("causeway", "MainPID"), process);
+}
+
 /// From an installation to a purge, by way of all that an administrator does in between.
 #[test]
 fn it_comes_and_goes_without_a_trace() {
@@ -138,17 +154,7 @@ fn it_comes_and_goes_without_a_trace() {
     assert_eq!(sandbox.sh(&owners), "-rw-r----- causeway\n-rw-r----- causeway");
 
     // A newer version takes over while requests come in, and the edited configuration stays.
-    let target = Target::Tcp(([127, 0, 0, 1], 8502).into());
-    let load = Load::start(&sandbox, &[target], 2);
-    load.more(REQUESTS / 3);
-    sandbox.sh(&second);
-    load.more(REQUESTS / 3 * 2);
-    let tally = load.end();
-    println!("upgrade: {tally}");
-    assert_eq!(tally.failures(), 0, "{tally}");
-    assert_eq!(sandbox.sh("dpkg-query -W -f '${Version}' causeway"), VERSIONS[1]);
-    assert_eq!(state(&sandbox), "active");
-    assert_ne!(sandbox.property("causeway", "MainPID"), process);
+    upgrade_under_load(&sandbox, &second, 8502);
     let kept =
         |when: &str| assert_eq!(sandbox.sh(&format!("cat {CONFIG}")), config.trim(), "{when}");
     kept("after the upgrade");
@@ -189,6 +195,42 @@ fn it_comes_and_goes_without_a_trace() {
     let account = sandbox.sh("getent passwd causeway");
     assert!(account.ends_with("/usr/sbin/nologin"), "{account}");
     assert_eq!(sandbox.sh("find / -xdev \\( -user causeway -o -group causeway \\) -print"), "");
+}
+
+/// A configuration that asks for systemd's sockets by name starts only after them.
+#[test]
+fn sockets_that_are_enabled_survive_upgrade_and_removal() {
+    let sandbox = Sandbox::boot();
+    let [first, second] = VERSIONS.map(|version| bring(&sandbox, version));
+    sandbox.write("/etc/apache2/ports.conf", "Listen 127.0.0.1:8080\n");
+    sandbox.sh("sed -i s/:80/:8080/ /etc/apache2/sites-enabled/000-default.conf");
+    sandbox.sh(&format!("systemctl start apache2 && {first}"));
+    let config = "listen = [\"systemd:http\"]\n\
+                  [upstream.site]\nservers = [\"http://127.0.0.1:8080\"]\n";
+    sandbox.write(CONFIG, config);
+    // A socket cannot be started while its service runs without it.
+    sandbox.sh("systemctl stop causeway && systemctl enable --now causeway.socket");
+    sandbox.sh("systemctl start causeway");
+    let serves = |when: &str| {
+        let answer = sandbox.sh("curl -s http://127.0.0.1/");
+        assert!(answer.contains("Apache2 Debian Default Page"), "{when}: {answer}");
+        let states = "systemctl is-active causeway.socket causeway; \
+                      systemctl is-enabled causeway.socket";
+        assert_eq!(sandbox.sh(states), "active\nactive\nenabled", "{when}");
+    };
+    serves("before");
+    upgrade_under_load(&sandbox, &second, 80);
+    serves("after the upgrade");
+
+    sandbox.sh("dpkg --remove causeway");
+    let states = sandbox.ask("systemctl is-active causeway.socket causeway").out;
+    assert_eq!(states, "inactive\ninactive");
+    assert_eq!(sandbox.ask("curl -s http://127.0.0.1/").status.code(), Some(7), "refused");
+    // The installation itself starts both, without a request that asks for it.
+    sandbox.sh(&second);
+    assert_eq!(state(&sandbox), "active");
+    serves("after another installation");
+    assert_eq!(sandbox.property("causeway", "NRestarts"), "0");
 }
 
 /// Somebody else has the port: the package is installed all the same, and the service comes up once
