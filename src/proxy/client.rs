@@ -47,6 +47,8 @@ pub struct Connection {
     pub admitted: Cell<u64>,
     /// A part of a head has come, and not its end.
     pub begun: Cell<bool>,
+    /// Nothing of a request has come for a while, and nothing is owed to the client.
+    pub at_rest: Cell<bool>,
     /// Requests handed to the proxy.
     pub served: Cell<u64>,
     /// Requests whose response is not finished.

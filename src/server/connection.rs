@@ -19,51 +19,97 @@ use super::socket::GatedSocket;
 use super::worker::{LAST_CALL, Listening, Worker};
 
 /// Serves a connection until it ends, is drained, or becomes a tunnel and that ends.
+///
+/// While its client is at rest hyper is let go, with the buffers that it holds, and made anew for
+/// the next request: most connections of a busy proxy are idle at any time.
 pub async fn serve(
     worker: Rc<Worker>,
     listening: Rc<Listening>,
-    socket: GatedSocket,
+    mut socket: GatedSocket,
     connection: Rc<Connection>,
 ) {
-    let service = Proxy { worker, listening: listening.clone(), connection: connection.clone() };
-    let mut served = http1::Builder::new()
-        .header_read_timeout(None)
-        .serve_connection(TokioIo::new(socket), service);
+    let mut service =
+        Proxy { worker, listening: listening.clone(), connection: connection.clone() };
     let attending = listening.attend().await;
-    let mut draining = false;
-    let mut last_call = Deadline::unset();
-    let outcome = std::future::poll_fn(|cx| {
-        if !draining && listening.is_drained() {
-            // Between two requests the next may be on its way: RFC 9112 section 9.3.1 lets a server
-            // close then, but the client could not know whether it was taken. It is waited for, and
-            // its answer says `Connection: close`.
-            if !last_call.is_set() {
-                last_call.set(LAST_CALL);
-            }
-            draining = connection.in_flight.get() > 0
-                || last_call.poll(cx).is_ready() && !connection.begun.get();
-            if draining {
-                last_call.rest();
+    let mut drain =
+        Drain { listening: &listening, connection: &connection, last_call: Deadline::unset() };
+    let read = loop {
+        let mut served = http1::Builder::new()
+            .header_read_timeout(None)
+            .serve_connection(TokioIo::new(socket), service);
+        let mut draining = false;
+        let outcome = std::future::poll_fn(|cx| {
+            if !draining && drain.poll(cx).is_ready() {
+                draining = true;
+                drain.last_call.rest();
                 Pin::new(&mut served).graceful_shutdown();
             }
+            match served.poll_without_shutdown(cx) {
+                Poll::Pending if drain.may_rest() => Poll::Ready(None),
+                polled => polled.map(Some),
+            }
+        })
+        .await;
+        let parts = served.into_parts();
+        (socket, service) = (parts.io.into_inner(), parts.service);
+        if let Some(outcome) = outcome {
+            if let Err(error) = outcome {
+                // The client's bytes or its end; the request's own line says what became of it.
+                tracing::debug!(%error, "a client connection ended early");
+            }
+            break parts.read_buf;
         }
-        served.poll_without_shutdown(cx)
-    })
-    .await;
+        if !parts.read_buf.is_empty() {
+            // An empty line before a request; it does not rest this time.
+            socket.put_back(&parts.read_buf);
+            continue;
+        }
+        std::future::poll_fn(|cx| match drain.poll(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => socket.poll_rest(cx),
+        })
+        .await;
+    };
     drop(attending);
-    if let Err(error) = &outcome {
-        // The client's bytes or its end; the request's own line says what became of it.
-        tracing::debug!(%error, "a client connection ended early");
-    }
-    let parts = served.into_parts();
-    let mut socket = parts.io.into_inner();
     if let Some(tunnel) = connection.tunnel.take() {
-        socket.open(&parts.read_buf);
+        socket.open(&read);
         // Boxed, since few connections come to this and all would carry its size.
         Box::pin(tunnel.carry(socket)).await;
         return;
     }
     socket.close().await;
+}
+
+/// A connection's part in the drain.
+struct Drain<'a> {
+    listening: &'a Listening,
+    connection: &'a Connection,
+    last_call: Deadline,
+}
+
+impl Drain<'_> {
+    /// Ready once hyper is to close after what is under way.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.listening.is_drained() {
+            return Poll::Pending;
+        }
+        // Between two requests the next may be on its way: RFC 9112 section 9.3.1 lets a server
+        // close then, but the client could not know whether it was taken. It is waited for, and
+        // its answer says `Connection: close`.
+        if !self.last_call.is_set() {
+            self.last_call.set(LAST_CALL);
+        }
+        let over = self.connection.in_flight.get() > 0
+            || self.last_call.poll(cx).is_ready() && !self.connection.begun.get();
+        if over { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whether hyper can be let go: nobody needs what it knows.
+    fn may_rest(&self) -> bool {
+        self.connection.at_rest.take()
+            && self.connection.in_flight.get() == 0
+            && !self.listening.is_drained()
+    }
 }
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use nix::sys::socket::{MsgFlags, recv};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
+use tokio::io::{
+    AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf,
+};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
@@ -32,6 +34,9 @@ const LINGER_BYTES: usize = 1024 * 1024;
 pub const LINGER_TIME: Duration = Duration::from_secs(2);
 /// An answer up to this size leaves in one piece.
 const FLATTEN_MAX: usize = 512;
+/// A client that was silent for so long while nothing is owed to it is at rest: hyper would keep
+/// 8 KiB for what it may say next.
+const REST_AFTER: Duration = Duration::from_secs(1);
 /// How much of a refused line the log shows.
 const LINE_SHOWN: usize = 200;
 
@@ -99,6 +104,8 @@ pub struct GatedSocket {
     /// How many of an incomplete head were searched for its end.
     looked: usize,
     reading: Deadline,
+    /// How long `reading` goes on after [`REST_AFTER`].
+    resting: Option<Duration>,
     writing: WriteLimit,
 }
 
@@ -144,6 +151,7 @@ impl GatedSocket {
             cleared: 0,
             looked: 0,
             reading: Deadline::unset(),
+            resting: None,
             writing,
         }
     }
@@ -161,12 +169,27 @@ impl GatedSocket {
 
     /// Turns into a plain stream for a tunnel; `read` is what hyper had read ahead.
     pub fn open(&mut self, read: &[u8]) {
-        let mut carry = BytesMut::from(read);
-        carry.extend_from_slice(&self.carry);
-        self.carry = carry;
+        self.put_back(read);
         self.cleared = self.carry.len();
         self.state = State::Tunnel;
         self.reading.clear();
+    }
+
+    /// Takes back what hyper had read and not used.
+    pub fn put_back(&mut self, read: &[u8]) {
+        let mut carry = BytesMut::from(read);
+        carry.extend_from_slice(&self.carry);
+        self.carry = carry;
+        self.cleared += read.len();
+    }
+
+    /// At rest, waits without a buffer. Ready when hyper is to read again: the client's next bytes,
+    /// its end, or that of its time.
+    pub fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.socket.poll_readable(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => self.poll_limit(cx),
+        }
     }
 
     /// Ends the connection. An answer must not be lost to a reset, so what the client still sends
@@ -345,9 +368,18 @@ impl GatedSocket {
             _ => self.limits.header_timeout,
         };
         if !self.reading.is_set() {
-            self.reading.set(waited);
+            let rests = matches!(self.state, State::Head) && self.carry.is_empty();
+            // One that soon ends is not worth it.
+            self.resting = (rests && waited >= 2 * REST_AFTER).then(|| waited - REST_AFTER);
+            self.reading.set(if self.resting.is_some() { REST_AFTER } else { waited });
         }
         ready!(self.reading.poll(cx));
+        if let Some(rest) = self.resting.take() {
+            // A deadline comes a tick late, lest it comes early; once is enough.
+            self.reading.set(rest - clock::TICK);
+            self.connection.at_rest.set(!self.writing.is_waiting());
+            ready!(self.reading.poll(cx));
+        }
         self.reading.clear();
         if self.in_body() {
             self.break_body(Cause::RequestBodyTimeout { waited }, io::ErrorKind::TimedOut);
@@ -416,6 +448,11 @@ impl WriteLimit {
         WriteLimit { silence: Deadline::unset(), wait: limits.keepalive_timeout }
     }
 
+    /// Whether the client has yet to take something.
+    pub fn is_waiting(&self) -> bool {
+        self.silence.is_set()
+    }
+
     /// Hands on what came of a write, or ends one that waits for too long.
     pub fn watch<T>(
         &mut self,
@@ -477,7 +514,15 @@ impl AsyncWrite for GatedSocket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let gate = self.get_mut();
         let done = Pin::new(&mut gate.socket).poll_flush(cx);
-        gate.writing.watch(cx, done)
+        let done = gate.writing.watch(cx, done);
+        // hyper does not read between an answer and what comes next, but it flushes whenever a part
+        // of a message is over: here the limit of that wait begins, and ends with the next request.
+        let owes = gate.connection.in_flight.get() > 0;
+        if matches!(gate.state, State::Head) && gate.reading.is_set() == owes {
+            // What begins now is not over.
+            let _ = gate.poll_limit(cx);
+        }
+        done
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -499,6 +544,17 @@ impl Socket {
             }
             // What TLS has decrypted is taken; and nothing has to be looked at behind it.
             Socket::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Waits for bytes, the client's end or an error, and leaves them to whoever reads next.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Socket::Tcp(tcp) => tcp.poll_read_ready(cx).map(drop),
+            Socket::Unix(unix) => unix.poll_read_ready(cx).map(drop),
+            // A record that is not whole, or none of the client's bytes, does not count. An end and
+            // an error stay: the next read meets them again.
+            Socket::Tls(tls) => Pin::new(tls.as_mut()).poll_fill_buf(cx).map(drop),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::process::Command;
+use std::time::Duration;
 
 use super::backend::{Backend, pattern};
 use super::certificates::{Certificates, EC, NAME};
@@ -83,6 +84,37 @@ fn an_upgraded_connection_carries_both_ways() {
             client.read_exact(back).expect("bytes come back");
         }
         assert!(sent == received, "{length}");
+    }
+    client.conn.send_close_notify();
+    client.flush().expect("the end goes out");
+    assert_eq!(client.read(&mut [0; 1]).expect("the end comes back"), 0);
+}
+
+/// Silent for so long that the proxy lets go of what it held for the connection.
+#[test]
+fn a_connection_at_rest_is_still_there() {
+    const AT_REST: Duration = Duration::from_millis(1600);
+    let (certificates, _backend, proxy) = shop();
+    let mut client = proxy.client(&certificates);
+    let request = format!("GET /hello HTTP/1.1\r\nHost: {NAME}\r\n\r\n");
+    for turn in 0..4 {
+        client.write_all(request.as_bytes()).expect("the request is sent");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"hello") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).expect("the answer");
+            answer.push(byte[0]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{turn}: {}", answer.escape_ascii());
+        client.sock.set_read_timeout(Some(AT_REST)).expect("a time-out");
+        if turn == 2 {
+            // A record that is none of the request's bytes; it is answered with the next ones.
+            client.conn.refresh_traffic_keys().expect("new keys");
+            client.flush().expect("they go out");
+        }
+        let silence = client.read(&mut [0; 1]).expect_err("nothing was asked for");
+        assert_eq!(silence.kind(), std::io::ErrorKind::WouldBlock, "{turn}");
+        client.sock.set_read_timeout(Some(super::PATIENCE)).expect("a time-out");
     }
     client.conn.send_close_notify();
     client.flush().expect("the end goes out");

@@ -27,6 +27,7 @@ mod own_page;
 mod ports;
 mod proxy;
 mod questions;
+mod rest;
 mod routing;
 mod service;
 mod standing;
