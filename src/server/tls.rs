@@ -146,7 +146,8 @@ impl Terminator {
         self.shelves.read().unwrap_or_else(PoisonError::into_inner).in_force.clone()
     }
 
-    /// Those for a handshake: the certificates in force, or where there are none any more, the last.
+    /// Those for a handshake: the certificates in force or, where there are none any more, the
+    /// last.
     fn shown(&self) -> Arc<Shelf> {
         let shelves = self.shelves.read().unwrap_or_else(PoisonError::into_inner);
         match shelves.in_force.leaves().is_empty() {
@@ -288,5 +289,37 @@ impl Suite {
             false => vec![b"http/1.1".to_vec()],
         };
         Arc::new(server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Certificate;
+
+    #[test]
+    fn certificates_outlast_the_listeners_for_those_who_were_let_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let terminator = Terminator::new().unwrap();
+        let shelf = |name: &str| {
+            let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+            let (chain, key) = (folder.path().join("pem"), folder.path().join("key"));
+            std::fs::write(&chain, made.cert.pem()).unwrap();
+            std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+            let certificates = vec![Certificate { chain, key }];
+            terminator.read(&Tls { certificates, ..Tls::default() }).unwrap()
+        };
+        let shown = || terminator.shown().leaves()[0].names.to_string();
+        terminator.replace(shelf("one.example"));
+        // Two reloads without TLS, one soon after the other.
+        for _ in 0..2 {
+            terminator.replace(Shelf::default());
+            assert!(terminator.shelf().leaves().is_empty(), "none is in force");
+            assert_eq!(shown(), "one.example");
+        }
+        terminator.replace(shelf("two.example"));
+        assert_eq!(shown(), "two.example");
+        let shelves = terminator.shelves.read().unwrap();
+        assert!(shelves.before.leaves().is_empty(), "and the last ones are let go");
     }
 }

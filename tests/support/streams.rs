@@ -1,10 +1,10 @@
 //! One connection of HTTP/2 over TLS whose streams are accounted for one by one: answered, given
 //! back by a GOAWAY, or lost.
 //!
-//! It speaks the frames itself, since the difference lies in a number that client libraries keep to
-//! themselves: a server has not processed, and does not process, the streams above the last one that
-//! its GOAWAY names, so that those may be asked again elsewhere (RFC 9113 section 6.8). Whatever else
-//! remains without an answer is lost.
+//! It speaks the frames itself, since the difference lies in a number that client libraries keep
+//! to themselves: a server has not processed, and does not process, the streams above the last one
+//! that its GOAWAY names, so that those may be asked again elsewhere (RFC 9113 section 6.8).
+//! Whatever else remains without an answer is lost.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
