@@ -20,6 +20,7 @@ mod renewal;
 mod socket;
 mod sockets;
 mod tls;
+mod transport;
 mod worker;
 
 use std::collections::HashMap;

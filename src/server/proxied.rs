@@ -18,7 +18,7 @@ use crate::clock;
 use crate::proxy::Introduction;
 
 use super::proxy_header::{self, Extent, HeaderFault, V2_MAX};
-use super::socket::Socket;
+use super::transport::Socket;
 use super::worker::Listening;
 
 /// Of each reason one line in so many seconds, which counts those between.

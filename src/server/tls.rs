@@ -28,7 +28,7 @@ use crate::config::{CertificateNames, Offer, PairFault, Tls, TlsVersion};
 
 use super::certificates::{self, Shelf};
 use super::handshake::{HandshakeFault, HandshakeLog};
-use super::socket::Socket;
+use super::transport::Socket;
 
 /// Sessions of clients of TLS 1.2 that take no tickets, for all workers together.
 const SESSIONS_MAX: usize = 10_240;

@@ -24,9 +24,10 @@ use super::handshake::HandshakeFault;
 use super::http2;
 use super::listener::{self, Bound};
 use super::proxied;
-use super::socket::{GatedSocket, Socket};
+use super::socket::GatedSocket;
 use super::sockets::Wanted;
 use super::tls::{Met, Protocol, Terminator};
+use super::transport::Socket;
 use super::{Afterwards, connection};
 
 /// Connections beyond the limit that are still told so; more are closed without a word.

@@ -23,7 +23,8 @@ use crate::config;
 use crate::diagnose::Cause;
 use crate::proxy::Connection;
 
-use super::socket::{LINGER_TIME, Socket, WriteLimit};
+use super::socket::WriteLimit;
+use super::transport::{LINGER_TIME, Socket};
 use super::worker::{Listening, Worker};
 
 use hold::{Hold, Piece};

@@ -14,7 +14,8 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::clock;
-use crate::server::socket::{Socket, WriteLimit};
+use crate::server::socket::WriteLimit;
+use crate::server::transport::Socket;
 
 use super::tally::{Offence, Tally};
 
