@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, Parts};
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 
@@ -34,15 +34,18 @@ pub async fn serve(
     let mut drain =
         Drain { listening: &listening, connection: &connection, last_call: Deadline::unset() };
     let read = loop {
-        let mut served = http1::Builder::new()
-            .header_read_timeout(None)
-            .serve_connection(TokioIo::new(socket), service);
+        // Boxed, since one at rest would carry its size.
+        let mut served = Box::new(
+            http1::Builder::new()
+                .header_read_timeout(None)
+                .serve_connection(TokioIo::new(socket), service),
+        );
         let mut draining = false;
         let outcome = std::future::poll_fn(|cx| {
             if !draining && drain.poll(cx).is_ready() {
                 draining = true;
                 drain.last_call.rest();
-                Pin::new(&mut served).graceful_shutdown();
+                Pin::new(&mut *served).graceful_shutdown();
             }
             match served.poll_without_shutdown(cx) {
                 Poll::Pending if drain.may_rest() => Poll::Ready(None),
@@ -50,20 +53,22 @@ pub async fn serve(
             }
         })
         .await;
-        let parts = served.into_parts();
-        (socket, service) = (parts.io.into_inner(), parts.service);
+        let Parts { io, read_buf, service: kept, .. } = served.into_parts();
+        (socket, service) = (io.into_inner(), kept);
         if let Some(outcome) = outcome {
             if let Err(error) = outcome {
                 // The client's bytes or its end; the request's own line says what became of it.
                 tracing::debug!(%error, "a client connection ended early");
             }
-            break parts.read_buf;
+            break read_buf;
         }
-        if !parts.read_buf.is_empty() {
+        if !read_buf.is_empty() {
             // An empty line before a request; it does not rest this time.
-            socket.put_back(&parts.read_buf);
+            socket.put_back(&read_buf);
             continue;
         }
+        // Empty, and yet it holds the buffer.
+        drop(read_buf);
         std::future::poll_fn(|cx| match drain.poll(cx) {
             Poll::Ready(()) => Poll::Ready(()),
             Poll::Pending => socket.poll_rest(cx),

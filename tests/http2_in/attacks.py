@@ -237,15 +237,55 @@ def slow_bodies_http2(port, until, report):
     return set(report.words) == {"status 408"}
 
 
+def ask(conn):
+    """One request of HTTP/1.1, and whether its answer came whole."""
+    try:
+        conn.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = conn.recv(65536)
+        while b"\r\n\r\n" not in answer:
+            answer += conn.recv(65536)
+        head, body = answer.split(b"\r\n\r\n", 1)
+        length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n")
+                      if line.lower().startswith(b"content-length:"))
+        while len(body) < length:
+            piece = conn.recv(65536)
+            if not piece:
+                return False
+            body += piece
+        return head.startswith(b"HTTP/1.1 200 ")
+    except OSError:
+        return False
+
+
+# So many a second: those who come pay for what a server keeps for a while, those who rest do not.
+IDLE_RATE = 1500
+
+
 def idle(port, until, report):
-    """Ten thousand that say nothing, and stay for as long as they may."""
-    conns = []
-    for _ in range(10_000):
-        conns.append(socket.create_connection(("127.0.0.1", port)))
+    """Ten thousand that ask once, and stay. All have to be there at the end, and served again."""
+    conns, begin = [], time.monotonic()
+    for number in range(10_000):
+        time.sleep(max(0, begin + number / IDLE_RATE - time.monotonic()))
+        conn = socket.create_connection(("127.0.0.1", port), 10)
         report.connections += 1
+        report.words["answered" if ask(conn) else "unanswered"] += 1
+        conns.append(conn)
     while time.monotonic() < until:
         time.sleep(0.05)
-    return report.connections == 10_000
+    for conn in conns:
+        # An end, or a byte that nobody asked for, would be there to be read.
+        conn.setblocking(False)
+        try:
+            conn.recv(1, socket.MSG_PEEK)
+            report.words["closed"] += 1
+        except BlockingIOError:
+            report.words["open"] += 1
+        except OSError:
+            report.words["closed"] += 1
+        conn.settimeout(10)
+    for conn in conns[::50]:
+        report.words["answered again" if ask(conn) else "unanswered"] += 1
+    return report.words == {"answered": 10_000, "open": 10_000, "answered again": 200}
 
 
 ATTACKS = {
