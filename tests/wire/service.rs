@@ -285,7 +285,7 @@ fn messages_that_nobody_takes_hold_nobody_up() {
     );
     let log = "[log]\naccess = \"off\"\nlevel = \"debug\"\n";
     fs::write(&file, format!("{listen}{}{log}", block("app", &backend, ""))).unwrap();
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"))
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"))
         .args(["run", "--config"])
         .arg(&file)
         .stdout(std::process::Stdio::null())
@@ -293,6 +293,7 @@ fn messages_that_nobody_takes_hold_nobody_up() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
+    let _ended = Ended(child);
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
     eventually("the program listens", || TcpStream::connect(address).ok());
     // Each is worth a message of some hundred bytes: far more than pipe and queue hold.
@@ -303,6 +304,14 @@ fn messages_that_nobody_takes_hold_nobody_up() {
     for _ in 0..20 {
         assert_eq!(Client::sent(address, get("/x")).answer("GET").body, "ok");
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+}
+
+/// Ends a program with the test, also one that fails.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
