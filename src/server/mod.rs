@@ -140,6 +140,8 @@ pub struct Running {
     /// Where there are certificates.
     renewal: Option<Renewal>,
     sockets: Sockets,
+    /// What becomes of them, once a stop has begun.
+    stopping: Option<Afterwards>,
     /// What nobody has taken yet.
     changes: Changes,
     /// Of each upstream, by its name: since when it fails outlives a reload. Requests that come to
@@ -202,6 +204,7 @@ pub fn start_with(config: Config, handed: Vec<Handed>) -> Result<Running, StartE
         keeper: None,
         renewal: None,
         sockets,
+        stopping: None,
         changes: Changes::default(),
         pulses: HashMap::new(),
         overview,
@@ -402,7 +405,9 @@ impl Running {
 
     /// Ends at once, also what [`Running::begin_stop`] has begun.
     pub fn abort(mut self) {
-        self.order_stop(Duration::ZERO, Afterwards::Closed);
+        // Sockets that were to be kept are in other hands by now, with their files.
+        let afterwards = self.stopping.unwrap_or(Afterwards::Closed);
+        self.order_stop(Duration::ZERO, afterwards);
         self.join();
     }
 
@@ -413,6 +418,7 @@ impl Running {
     }
 
     fn order_stop(&mut self, deadline: Duration, afterwards: Afterwards) {
+        self.stopping = Some(afterwards);
         // An order that is under way is taken up at the next start.
         #[cfg(feature = "acme")]
         drop(self.keeper.take());

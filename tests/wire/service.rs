@@ -315,3 +315,21 @@ impl Drop for Ended {
         let _ = self.0.wait();
     }
 }
+
+/// Whoever is impatient in a restart takes nothing from the process that comes next.
+#[test]
+fn a_socket_that_is_kept_keeps_its_file_to_the_end() {
+    use causeway::server::Afterwards;
+    for (afterwards, stays) in [(Afterwards::Kept, true), (Afterwards::Closed, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let text = format!("listen = [\"unix:{}\"]\nworkers = 1\n", path.display());
+        let config = causeway::config::parse(&text, std::path::Path::new("test.toml")).unwrap();
+        let mut running = causeway::server::start(config).unwrap();
+        // Something is under way, so that the drain is not over at once.
+        let _client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        running.begin_stop(afterwards);
+        running.abort();
+        assert_eq!(path.exists(), stays, "{afterwards:?}");
+    }
+}
