@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use socket2::{Domain, Socket, Type};
+
 use super::{PATIENCE, eventually, shown};
 
 /// A server on a port of its own. Its thread ends with the test's process.
@@ -143,8 +145,30 @@ impl Peer {
     }
 }
 
-/// A port on which nobody listens.
+/// A port on which nobody listens, and which is held until the tests are over: the kernel would
+/// give it to a server of the test beside otherwise.
 pub fn refusing() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    format!("http://127.0.0.1:{}", held())
+}
+
+/// A socket with a port that does not listen: whoever connects to it is refused, and nobody else
+/// gets it.
+fn held() -> u16 {
+    let held = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    held.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let port = held.local_addr().unwrap().as_socket().unwrap().port();
+    std::mem::forget(held);
+    port
+}
+
+/// A listener by IPv6 on a port that refuses by IPv4.
+pub fn by_ipv6_alone() -> (TcpListener, u16) {
+    // The port may be somebody's by IPv6.
+    for _ in 0..100 {
+        let port = held();
+        if let Ok(listener) = TcpListener::bind(("::1", port)) {
+            return (listener, port);
+        }
+    }
+    panic!("no port is free by both families");
 }

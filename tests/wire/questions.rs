@@ -2,12 +2,11 @@
 //! asked.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::backend::Backend;
+use super::backend::{Backend, by_ipv6_alone};
 use super::eventually;
 use super::proxy::{Proxy, get};
 
@@ -94,8 +93,7 @@ fn a_healthy_server_is_asked_nothing() {
 
 #[test]
 fn a_listener_by_ipv6_alone_is_found_behind_a_refusal_by_ipv4() {
-    let listener = TcpListener::bind("[::1]:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let (_listener, port) = by_ipv6_alone();
     let proxy = Proxy::block(&[format!("http://127.0.0.1:{port}")], "");
     let expected = format!("listening at [::1]:{port}");
     eventually("the proxy has looked", || {
