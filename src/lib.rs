@@ -16,6 +16,7 @@
 //! | [`files`] | what a path of a PHP site means, and its files as they are sent |
 //! | `upstream` | one exchange with one upstream: resolve, connect, TLS, send, head, body |
 //! | [`diagnose`] | from a failure to its cause, the catalogue of causes, fixes and words |
+//! | `probe` | the look at this host and the questions to a server, once a request has failed |
 //! | [`page`] | from a report to bytes: HTML, problem+json, text, and `Proxy-Status` |
 //! | `telemetry` | one line in the access log for each request, what is counted, our own messages |
 //! | `proxy` | the path of one request; the only room that sees both sides |
@@ -50,8 +51,8 @@
 //!
 //! # Invariants
 //!
-//! - `upstream` names no cause and no page; `diagnose` and `page` open nothing and read no clock,
-//!   but for `diagnose::probe`, which looks at this host after a failure, within bounds.
+//! - `upstream` names no cause and no page; `diagnose` and `page` open nothing and read no clock;
+//!   `probe` alone looks at this host, after a failure, within bounds.
 //! - `page` cannot fail, and `proxy` gives a response, never an error.
 //! - No error becomes a string before `diagnose::classify` has seen it, and no message of a library
 //!   is ever matched on.
@@ -89,6 +90,7 @@ pub mod files;
 pub mod fuzzing;
 pub mod import;
 pub mod page;
+mod probe;
 mod proxy;
 pub mod server;
 mod service;

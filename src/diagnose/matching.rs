@@ -129,7 +129,7 @@ pub fn fixes(cause: &Cause, site: &Site<'_>) -> Vec<Fix> {
             fix.other_host = host(&stand_in);
         }
         if matches!(fix.id, FixId::FpmCapacity | FixId::CheckMemory) {
-            let memory = site.around.and_then(|around| around.memory);
+            let memory = site.around.and_then(|around| around.host.memory);
             fix.workers_fit = memory.and_then(|memory| memory.workers_fit());
         }
     }

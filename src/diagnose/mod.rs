@@ -5,11 +5,12 @@
 //! in which order, by what is `around`, `look` and `commands` what to type on a host of this
 //! `layout`, with PHP's files in `fpm`, `text` the words, `report` the result, `message` its id in
 //! a journal. `classify`, `connect`, `dns`, `tls` and `fastcgi` decide from failures, `said` and
-//! `answer` from answers that are whole, `hop` finds who made one by its `signs`; `facts` are what
-//! `probe` found on this host. Nothing but `probe` opens anything or waits.
+//! `answer` from answers that are whole, `hop` finds who made one by its `signs`; `facts` and
+//! `around` are what was found on this host, `meaning` what that means, and `root` decides from it
+//! what lies behind the cause. Pure: nothing here opens anything, waits, or reads a clock.
 
 mod answer;
-mod around;
+pub mod around;
 mod catalog;
 mod cause;
 mod certificate;
@@ -29,11 +30,12 @@ mod http2;
 mod layout;
 mod look;
 mod matching;
+mod meaning;
 mod message;
 mod print;
-pub mod probe;
 mod reasons;
 mod report;
+mod root;
 mod rules;
 mod said;
 mod signs;
@@ -42,7 +44,7 @@ mod tls;
 mod unreached;
 
 pub use answer::{Question, answered, by_status};
-pub use around::{Around, Memory};
+pub use around::Around;
 pub use catalog::{Blame, Entry, Phase, entry, entry_at, is_received};
 pub use cause::{Cause, Code};
 pub use classify::{classify, is_stale, uploaded};
@@ -58,24 +60,26 @@ pub use faults::{
     CertFault, CertReason, CgiFault, ForbiddenReason, FramingFault, HeaderFault, Mismatch,
     Protocol, RecordFault, RejectReason, RequestFault, UpgradeFault,
 };
-pub use fingerprint::{alert_name, says_port_is_tls};
+pub use fingerprint::{alert_name, protocol, says_port_is_tls};
 pub use fixes::{Audience, FixId, fix_ids};
 pub use hop::{Failed, Hop, Received};
 pub use http2::H2Fault;
-pub use layout::Layout;
+pub use layout::{Layout, MARKERS, OS_RELEASE, PHP_FOLDER};
 pub use matching::{Fix, Site, fixes};
+pub use meaning::Meaning;
 pub use message::{Event, MessageId};
 pub use print::{abridged, is_hidden, rcode_name, visible};
 pub use reasons::{ReasonId, reasons};
 pub use report::{
     AddressSummary, AttemptSummary, Certainty, Fate, IncidentId, Report, Standing, site_name,
 };
+pub use root::{Root, Rooted, root};
 pub use rules::Rules;
 pub use said::{Sent, is_quiet, said};
 pub use text::{
-    CauseWords, Counted, FixWords, Languages, MessageWords, PageWords, Partial, ReasonWords, Step,
-    System, Words, cause_sources, english, fix_sources, languages, messages, reason_sources,
-    source,
+    CauseWords, Counted, FixWords, Languages, MeaningWords, MessageWords, PageWords, Partial,
+    ReasonWords, Step, System, Words, cause_sources, english, fix_sources, languages, messages,
+    reason_sources, source,
 };
 pub use unreached::{
     ConnectFault, IcmpError, IcmpMessage, IcmpSender, ProhibitedReason, UnreachableReason,

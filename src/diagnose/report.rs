@@ -11,11 +11,13 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::config::Scheme;
 use crate::upstream::{Attempt, Stage};
 
+use super::around::Around;
 use super::catalog::{Entry, Phase};
 use super::cause::{Cause, Code};
 use super::connect;
 use super::dns::Named;
 use super::matching::Fix;
+use super::root::Rooted;
 
 /// One failed request, diagnosed.
 #[derive(Debug, Clone)]
@@ -42,6 +44,10 @@ pub struct Report {
     /// Path without query.
     pub path: String,
     pub standing: Standing,
+    /// What lies behind the cause, where the evidence shows it.
+    pub root: Option<Rooted>,
+    /// What this host showed beside it.
+    pub around: Option<Arc<Around>>,
 }
 
 /// How the site fares beside this request, as far as is known.

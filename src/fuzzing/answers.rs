@@ -6,7 +6,8 @@ use std::path::Path;
 use hickory_resolver::proto::op::Message;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use crate::diagnose::{self, Certainty, Question, Received, Sent, probe};
+use crate::diagnose::{self, Certainty, Question, Received, Sent};
+use crate::probe;
 use crate::upstream;
 
 use super::diagnosis;

@@ -173,6 +173,8 @@ fn report(
         method: Method::GET,
         path: source.word(),
         standing: Standing::default(),
+        root: None,
+        around: None,
         cause,
     }
 }

@@ -136,5 +136,7 @@ fn sample(code: Code, fate: Fate) -> Report {
             failing_since: Some(UNIX_EPOCH),
             last_worked: Some(UNIX_EPOCH),
         },
+        root: None,
+        around: None,
     }
 }

@@ -1,133 +1,186 @@
-//! The look around on this host once a request has failed: who listens elsewhere, what memory is
-//! left. It ranks fixes and names ports; no cause depends on it.
+//! The look around on this host once a request has failed: what the operator would look up by hand.
+//! It finds the root, ranks fixes and names ports; no cause depends on it.
 //!
-//! On a thread of its own, beside the requests, once in two seconds at most, and only where the
-//! server is on this host. An operator waits for it, since the page is to show him its result (100
-//! ms at most); a visitor never does.
+//! For all workers together: one look at an upstream at a time, on threads of its own, none sooner
+//! than a rest after the one before, which grows while the same failure goes on. An operator waits
+//! for it, since the page is to show him its result (150 ms at most); a visitor never does.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::task::{spawn_blocking, spawn_local};
+use tokio::sync::watch;
 
 use crate::clock;
-use crate::config::{Config, ServerAddress};
-use crate::diagnose::{Around, Code, probe};
-use crate::upstream::{Attempt, Pool};
+use crate::config::{Config, ServerAddress, Upstream};
+use crate::diagnose::{Around, Blame, Code, entry};
+use crate::probe;
+use crate::upstream::Attempt;
 
-/// From the end of one look to the beginning of the next.
+/// From the end of one look to the beginning of the next: at first, and at last for requests that
+/// nobody waits for.
 const REST: Duration = Duration::from_secs(2);
+const REST_MAX: Duration = Duration::from_secs(30);
 /// How long what was found counts.
-const COUNTS: Duration = Duration::from_secs(10);
-/// How long an operator waits.
-const PATIENCE: Duration = Duration::from_millis(100);
+const COUNTS: Duration = Duration::from_secs(45);
+/// How long an operator waits, should the look itself not keep its deadline.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// Results that are kept: an upstream has few servers, and each fails in few ways at a time.
+const FOUND_MAX: usize = 16;
 
-/// What to look for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Elsewhere,
-    Capacity,
+/// What is known of the surroundings of one upstream.
+#[derive(Debug)]
+pub struct Surroundings {
+    upstream: Arc<Upstream>,
+    /// The servers of every block.
+    servers: Arc<[ServerAddress]>,
+    /// Where we listen ourselves.
+    listeners: Arc<[SocketAddr]>,
+    state: Mutex<State>,
+    /// Counts what was found, for those who wait.
+    news: watch::Sender<u64>,
 }
 
-/// What one worker has found around one upstream.
-#[derive(Debug, Default)]
-pub struct Surroundings(Rc<RefCell<State>>);
-
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    busy: bool,
-    last: Option<Instant>,
-    /// Of the server with this position.
-    found: Option<(Instant, Wanted, usize, Rc<Around>)>,
+    busy: Option<Wanted>,
+    last: Option<(Wanted, Instant)>,
+    rest: Duration,
+    /// The latest at the end.
+    found: Vec<(Instant, Wanted, Arc<Around>)>,
+}
+
+/// One server, and how it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    server: usize,
+    code: Code,
 }
 
 impl Surroundings {
+    /// Those of each upstream; `listeners` are our own.
+    pub fn of(config: &Config, listeners: &Arc<[SocketAddr]>) -> Vec<Arc<Surroundings>> {
+        let servers = config.upstreams.iter().flat_map(|block| &block.servers);
+        let servers: Arc<[ServerAddress]> = servers.map(|server| server.address.clone()).collect();
+        let of = |upstream: &Arc<Upstream>| {
+            Arc::new(Surroundings {
+                upstream: upstream.clone(),
+                servers: servers.clone(),
+                listeners: listeners.clone(),
+                state: Mutex::new(State { busy: None, last: None, rest: REST, found: Vec::new() }),
+                news: watch::Sender::new(0),
+            })
+        };
+        config.upstreams.iter().map(of).collect()
+    }
+
     /// What is known for this failure; looks, unless that was done a moment ago.
     pub async fn look(
-        &self,
+        self: &Arc<Surroundings>,
         code: Code,
         attempt: &Attempt,
-        pool: &Rc<Pool>,
         waits: bool,
-        config: &Config,
-    ) -> Option<Rc<Around>> {
-        let wanted = wanted(code)?;
-        let server = attempt.server;
-        if self.may_look() {
-            if is_here(attempt) {
-                let looking = self.start(wanted, attempt, pool, config);
-                if waits {
-                    // Who waits longer, or meets a look that panicked, goes without.
-                    let _ = clock::within(PATIENCE, looking).await;
-                }
-            } else {
-                // To find that out costs something, too.
-                self.0.borrow_mut().last = Some(Instant::now());
-            }
+    ) -> Option<Arc<Around>> {
+        if entry(code).blame == Blame::Client {
+            return None;
         }
-        let state = self.0.borrow();
-        let (at, _, _, around) =
-            state.found.as_ref().filter(|(_, of, whose, _)| (*of, *whose) == (wanted, server))?;
+        let wanted = Wanted { server: attempt.server, code };
+        let mut news = waits.then(|| self.news.subscribe());
+        if self.take_turn(wanted, waits) {
+            self.start(wanted, attempt);
+        }
+        if let Some(news) = &mut news
+            && self.state().busy == Some(wanted)
+        {
+            // Who waits longer goes without.
+            let _ = clock::within(PATIENCE, news.changed()).await;
+        }
+        self.known(wanted)
+    }
+
+    /// What was found, if that was lately enough to count.
+    fn known(&self, wanted: Wanted) -> Option<Arc<Around>> {
+        let state = self.state();
+        let (at, _, around) = state.found.iter().find(|(_, of, _)| *of == wanted)?;
         (at.elapsed() < COUNTS).then(|| around.clone())
     }
 
-    fn may_look(&self) -> bool {
-        let state = self.0.borrow();
-        !state.busy && state.last.is_none_or(|last| last.elapsed() >= REST)
+    /// Whether a look is due; who is told so takes it.
+    fn take_turn(&self, wanted: Wanted, waits: bool) -> bool {
+        let mut state = self.state();
+        if state.busy.is_some() {
+            return false;
+        }
+        let goes_on = state.last.filter(|(last, _)| *last == wanted);
+        match goes_on {
+            Some((_, ended)) => {
+                let rest = if waits { REST } else { state.rest };
+                if ended.elapsed() < rest {
+                    return false;
+                }
+                state.rest = (state.rest * 2).min(REST_MAX);
+            }
+            None if state.last.is_some_and(|(_, ended)| ended.elapsed() < REST / 4) => {
+                return false;
+            }
+            None => state.rest = REST,
+        }
+        state.busy = Some(wanted);
+        true
     }
 
-    fn start(
-        &self,
-        wanted: Wanted,
-        attempt: &Attempt,
-        pool: &Rc<Pool>,
-        config: &Config,
-    ) -> impl Future<Output = Result<(), tokio::task::JoinError>> + use<> {
-        self.0.borrow_mut().busy = true;
-        let (server, address, position) =
-            (attempt.server().clone(), attempt.address, attempt.server);
-        let looking = spawn_blocking(move || match wanted {
-            Wanted::Elsewhere => probe::elsewhere(&server),
-            Wanted::Capacity => probe::capacity(&server.address, address),
+    fn start(self: &Arc<Surroundings>, wanted: Wanted, attempt: &Attempt) {
+        let question = Arc::new(probe::Question {
+            upstream: self.upstream.clone(),
+            server: attempt.server,
+            address: attempt.address,
+            is_here: is_here(attempt),
+            code: wanted.code,
+            since: SystemTime::now(),
+            servers: self.servers.clone(),
+            listeners: self.listeners.clone(),
+            layout: probe::layout(),
         });
-        let (state, pool) = (self.0.clone(), pool.clone());
-        // What another block is in front of is not this one's.
-        let servers = config.upstreams.iter().flat_map(|block| &block.servers);
-        let taken: Vec<_> = servers.map(|server| server.address.clone()).collect();
-        spawn_local(async move {
-            let around = looking.await;
-            let mut state = state.borrow_mut();
-            (state.busy, state.last) = (false, Some(Instant::now()));
-            if let Ok(mut around) = around {
-                around.leave_out(|found| {
-                    let prohibited = match found {
-                        ServerAddress::Ip(address) => pool.prohibits(*address).is_some(),
-                        ServerAddress::Unix(_) | ServerAddress::Name { .. } => false,
-                    };
-                    prohibited || taken.iter().any(|server| is_same(server, found))
-                });
-                state.found = Some((Instant::now(), wanted, position, Rc::new(around)));
-            }
-        })
+        let turn = Turn { surroundings: self.clone(), wanted };
+        let look = move || {
+            probe::look(&question, probe::DEADLINE, |around| turn.note(around));
+        };
+        // Without a thread to be had, the turn is given back as it is dropped.
+        let _ = thread::Builder::new().name("look".to_owned()).spawn(look);
+    }
+
+    /// A panic of one that held it leaves it whole: each change is one assignment.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a listener that was found is what a server of the configuration names.
-fn is_same(server: &ServerAddress, found: &ServerAddress) -> bool {
-    match (server, found) {
-        (ServerAddress::Unix(path), ServerAddress::Unix(found)) => path == found,
-        (ServerAddress::Ip(address), ServerAddress::Ip(found)) => {
-            // One at another address or family of the same port is a near miss, not the same.
-            let all = found.ip().is_unspecified() && address.is_ipv4() == found.is_ipv4();
-            address.port() == found.port() && (address.ip() == found.ip() || all)
+/// The right to look; given back when dropped, however the look ends.
+#[derive(Debug)]
+struct Turn {
+    surroundings: Arc<Surroundings>,
+    wanted: Wanted,
+}
+
+impl Turn {
+    fn note(&self, around: Around) {
+        let mut state = self.surroundings.state();
+        state.found.retain(|(_, of, _)| *of != self.wanted);
+        if state.found.len() == FOUND_MAX {
+            state.found.remove(0);
         }
-        (ServerAddress::Name { host, port }, ServerAddress::Ip(found)) => {
-            *port == found.port() && host.eq_ignore_ascii_case("localhost")
-        }
-        (ServerAddress::Unix(_), ServerAddress::Ip(_))
-        | (ServerAddress::Ip(_) | ServerAddress::Name { .. }, ServerAddress::Unix(_))
-        | (_, ServerAddress::Name { .. }) => false,
+        state.found.push((Instant::now(), self.wanted, Arc::new(around)));
+        drop(state);
+        self.surroundings.news.send_modify(|count| *count += 1);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = self.surroundings.state();
+        state.busy = None;
+        state.last = Some((self.wanted, Instant::now()));
     }
 }
 
@@ -140,53 +193,55 @@ pub fn is_here(attempt: &Attempt) -> bool {
     }
 }
 
-/// What this host could tell about a cause.
-fn wanted(code: Code) -> Option<Wanted> {
-    use Code as C;
-    const ELSEWHERE: [Code; 3] = [C::ConnectionRefused, C::UnixSocketMissing, C::UnixSocketRefused];
-    const CAPACITY: [Code; 11] = [
-        C::UnixSocketBacklogFull,
-        C::ConnectTimeout,
-        C::FirstByteTimeout,
-        C::HeaderStallTimeout,
-        C::ClosedBeforeResponse,
-        C::ResetBeforeResponse,
-        C::FcgiPoolSaturated,
-        C::FcgiRejected,
-        C::FcgiWorkerDied,
-        C::FcgiWorkerDiedMidResponse,
-        C::LocalOutOfMemory,
-    ];
-    if ELSEWHERE.contains(&code) {
-        Some(Wanted::Elsewhere)
-    } else {
-        CAPACITY.contains(&code).then_some(Wanted::Capacity)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use crate::config::{Scheme, Server};
+
     use super::*;
 
+    const REFUSED: Wanted = Wanted { server: 0, code: Code::ConnectionRefused };
+
+    fn surroundings() -> Arc<Surroundings> {
+        let address = ServerAddress::Unix("/run/nobody.sock".into());
+        let server = Server { scheme: Scheme::Http, address };
+        let block = Arc::new(Upstream::new("shop", vec![server]));
+        let config = Config { upstreams: vec![block], ..Config::default() };
+        Surroundings::of(&config, &Arc::default()).remove(0)
+    }
+
+    fn ended_before(surroundings: &Surroundings, ago: Duration) {
+        let mut state = surroundings.state();
+        state.busy = None;
+        state.last = Instant::now().checked_sub(ago).map(|at| (REFUSED, at));
+    }
+
     #[test]
-    fn what_another_block_names_is_not_proposed_but_a_near_miss_is() {
-        let ip = |text: &str| ServerAddress::Ip(text.parse().unwrap());
-        let unix = |path: &str| ServerAddress::Unix(path.into());
-        let name = |host: &str| ServerAddress::Name { host: host.to_owned(), port: 80 };
-        for (server, found, same) in [
-            (ip("127.0.0.1:80"), ip("127.0.0.1:80"), true),
-            (ip("127.0.0.1:80"), ip("0.0.0.0:80"), true),
-            (ip("127.0.0.1:80"), ip("[::]:80"), false),
-            (ip("127.0.0.1:80"), ip("[::1]:80"), false),
-            (ip("127.0.0.1:80"), ip("192.0.2.1:80"), false),
-            (ip("127.0.0.1:80"), ip("127.0.0.1:81"), false),
-            (name("localhost"), ip("127.0.0.1:80"), true),
-            (name("backend.example"), ip("127.0.0.1:80"), false),
-            (unix("/run/a.sock"), unix("/run/a.sock"), true),
-            (unix("/run/a.sock"), unix("/run/b.sock"), false),
-            (unix("/run/a.sock"), ip("127.0.0.1:80"), false),
-        ] {
-            assert_eq!(is_same(&server, &found), same, "{server:?} {found:?}");
-        }
+    fn one_looks_at_a_time_and_ever_less_often_while_nothing_changes() {
+        let surroundings = surroundings();
+        assert!(surroundings.take_turn(REFUSED, false));
+        assert!(!surroundings.take_turn(REFUSED, true), "somebody looks");
+        ended_before(&surroundings, Duration::ZERO);
+        assert!(!surroundings.take_turn(REFUSED, true), "somebody did a moment ago");
+        ended_before(&surroundings, REST);
+        assert!(surroundings.take_turn(REFUSED, false));
+        ended_before(&surroundings, REST);
+        assert!(!surroundings.take_turn(REFUSED, false), "the rest grows");
+        assert!(surroundings.take_turn(REFUSED, true), "but for who waits");
+        let other = Wanted { code: Code::ConnectTimeout, ..REFUSED };
+        ended_before(&surroundings, REST);
+        assert!(surroundings.take_turn(other, false), "it fails in another way");
+        assert_eq!(surroundings.state().rest, REST);
+    }
+
+    #[test]
+    fn what_was_found_is_that_of_its_failure_and_a_turn_is_given_back() {
+        let surroundings = surroundings();
+        assert!(surroundings.take_turn(REFUSED, false));
+        let turn = Turn { surroundings: surroundings.clone(), wanted: REFUSED };
+        turn.note(Around::default());
+        assert!(surroundings.known(REFUSED).is_some());
+        assert!(surroundings.known(Wanted { server: 1, ..REFUSED }).is_none());
+        drop(turn);
+        assert_eq!(surroundings.state().busy, None);
     }
 }

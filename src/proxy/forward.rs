@@ -285,8 +285,7 @@ async fn attempts(
         }
         if is_last {
             let surroundings = &site.surroundings[record.upstream.expect("chosen by the caller")];
-            record.around =
-                surroundings.look(cause.code(), attempt, pool, waits, &site.config).await;
+            record.around = surroundings.look(cause.code(), attempt, waits).await;
             return Err((cause, certainty));
         }
         fresh |= again;

@@ -13,7 +13,8 @@ use tokio::task::JoinHandle;
 
 use crate::clock;
 use crate::config::{Probe, Scheme, ServerAddress};
-use crate::diagnose::{self, Code, Facts, Queue, probe};
+use crate::diagnose::{self, Code, Facts, Queue};
+use crate::probe;
 use crate::upstream::{
     Attempt, ConnectFailure, Failure, HeadFailure, Pool, SendFailure, TlsFailure,
 };

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version, header};
 
+pub use around::Surroundings;
 pub use body::{Body, Cut};
 pub use challenges::Challenges;
 #[cfg(feature = "acme")]
@@ -43,13 +44,13 @@ pub use pulse::Pulse;
 pub use watch::Watch;
 
 use crate::config::{Config, Server};
-use crate::diagnose::{Cause, Certainty, IncidentId, Layout, probe};
+use crate::diagnose::{Cause, Certainty, IncidentId, Layout};
 use crate::files::Root;
 use crate::page::Plates;
+use crate::probe;
 use crate::telemetry::{self, Counts, LineBuffer, Tally};
 use crate::upstream::{ClientBody, Pool, Resolver, Shared};
 
-use around::Surroundings;
 use closed::Closure;
 use headers::Fields;
 use look::Looks;
@@ -65,6 +66,8 @@ pub struct Common {
     pub shared: Vec<Arc<Shared>>,
     /// In the same order.
     pub watches: Vec<Arc<Watch>>,
+    /// In the same order.
+    pub surroundings: Vec<Arc<Surroundings>>,
     /// In the same order, and one for the requests that come to none.
     pub pulses: Vec<Arc<Pulse>>,
     pub pages: Arc<Pages>,
@@ -83,7 +86,7 @@ pub struct Site {
     looks: Vec<Looks>,
     /// One an upstream, and a last one for the requests that come to none.
     fingers: Vec<Finger>,
-    surroundings: Vec<Surroundings>,
+    surroundings: Vec<Arc<Surroundings>>,
     /// How this host is laid out.
     layout: &'static Layout,
     /// The configuration's file, for commands that are shown.
@@ -109,7 +112,7 @@ pub struct Site {
 
 impl Site {
     pub fn new(config: Arc<Config>, common: &Common, counts: Counts, log: Rc<LineBuffer>) -> Site {
-        let Common { shared, watches, pulses, pages, challenges } = common;
+        let Common { shared, watches, surroundings, pulses, pages, challenges } = common;
         use std::hash::{BuildHasher, Hasher};
         let pools = shared.iter().map(|shared| Rc::new(Pool::new(shared.clone(), config.workers)));
         let names = |upstream: &Arc<crate::config::Upstream>| {
@@ -127,7 +130,7 @@ impl Site {
                 .collect(),
             layout: probe::layout(),
             config_file: config.path.as_ref().and_then(|path| std::path::absolute(path).ok()),
-            surroundings: shared.iter().map(|_| Surroundings::default()).collect(),
+            surroundings: surroundings.clone(),
             looks: watches.iter().map(|watch| Looks::new(watch.clone())).collect(),
             fingers: pulses.iter().map(|pulse| Finger::new(pulse.clone())).collect(),
             closures: config

@@ -7,6 +7,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{self, HeaderValue};
@@ -51,7 +52,7 @@ pub struct Record {
     /// Those before it, with the cause of each.
     pub earlier: Vec<(Attempt, Code)>,
     /// What this host showed beside the last failure.
-    pub around: Option<Rc<Around>>,
+    pub around: Option<Arc<Around>>,
     /// The place among the upstream's requests in flight.
     pub permit: Option<Permit>,
     /// The status that went out.

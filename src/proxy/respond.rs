@@ -366,6 +366,8 @@ fn report(site: &Site, record: &Record, failed: Failed, cause: Cause, asked: &As
         method: asked.parts.method.clone(),
         path: asked.parts.uri.path().to_owned(),
         standing: failed.standing,
+        root: diagnose::root(&cause, &facts),
+        around: record.around.clone(),
         cause,
     }
 }

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use crate::config::ServerAddress;
-use crate::diagnose::{Port, Probed, Protocol, probe};
+use crate::diagnose::{Port, Probed, Protocol};
+use crate::probe;
 
 /// From the end of one question to the beginning of the next.
 const REST: Duration = Duration::from_secs(1);

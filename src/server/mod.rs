@@ -38,7 +38,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Ticker;
 use crate::config::{self, Config, ListenAddress, Objection};
 use crate::diagnose::{self, Code};
-use crate::proxy::{Challenges, Common, Pages, Pulse, Watch};
+use crate::proxy::{Challenges, Common, Pages, Pulse, Surroundings, Watch};
 use crate::telemetry::{AccessWriter, CauseLabels, Metrics};
 use crate::upstream::Shared;
 
@@ -319,7 +319,8 @@ impl Running {
         let names: Vec<String> = names.chain([String::new()]).collect();
         let pulses = names.iter().map(pulse).collect();
         let challenges = self.challenges.clone();
-        let common = Common { shared, watches, pulses, pages, challenges };
+        let surroundings = Surroundings::of(&config, &own);
+        let common = Common { shared, watches, surroundings, pulses, pages, challenges };
         let admin = match config.admin == self.admin.config {
             true => None,
             false => Some(Admin::start(&config.admin, &self.admin, &self.overview)?),

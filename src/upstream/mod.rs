@@ -45,6 +45,7 @@ pub use failure::{
     ResolverFault, SendFailure, Stage, TlsFailure,
 };
 pub use pool::{Permit, Pool, Shared};
+pub use prohibited::prohibits;
 pub use resolve::Resolver;
 pub use resolve_asked::Lookup;
 pub use resolve_extended::Extended;

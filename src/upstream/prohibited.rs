@@ -17,7 +17,7 @@ const METADATA: [IpAddr; 4] = [
 ];
 
 /// Why a name must not lead to an address, if it must not.
-pub(super) fn prohibits(listeners: &[SocketAddr], address: SocketAddr) -> Option<Prohibited> {
+pub fn prohibits(listeners: &[SocketAddr], address: SocketAddr) -> Option<Prohibited> {
     let ip = address.ip().to_canonical();
     if METADATA.contains(&ip) {
         return Some(Prohibited::Metadata);

@@ -355,6 +355,8 @@ pub fn mild_report(cause: Cause) -> Report {
             failing_since: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_183_321)),
             last_worked: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_179_731)),
         },
+        root: None,
+        around: None,
     }
 }
 

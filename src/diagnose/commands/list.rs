@@ -181,8 +181,9 @@ impl<'s> List<'s> {
     /// Where somebody listens instead.
     pub fn found(&self) -> Option<Server> {
         let (server, around) = (self.site.server?, self.site.around?);
-        let socket = around.sockets.first().map(|path| ServerAddress::Unix(path.clone()));
-        let port = around.listeners.first().map(|address| ServerAddress::Ip(*address));
+        let socket =
+            around.sockets.near_paths.first().map(|path| ServerAddress::Unix(path.clone()));
+        let port = around.sockets.near.first().map(|address| ServerAddress::Ip(*address));
         let address = match &server.address {
             ServerAddress::Unix(_) => socket.or(port),
             ServerAddress::Ip(_) | ServerAddress::Name { .. } => port.or(socket),

@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Scheme, Server, ServerAddress};
-    use crate::diagnose::around::Around;
+    use crate::diagnose::around::{Around, Sockets};
     use crate::diagnose::cause::Code;
     use crate::diagnose::layout::Layout;
 
@@ -199,8 +199,11 @@ mod tests {
         let debian = debian();
         let config = Path::new("/etc/causeway/my site.toml");
         let around = Around {
-            listeners: vec!["127.0.0.1:8081".parse().unwrap()],
-            sockets: vec!["/run/php/php8.2-fpm.sock".into()],
+            sockets: Sockets {
+                near: vec!["127.0.0.1:8081".parse().unwrap()],
+                near_paths: vec!["/run/php/php8.2-fpm.sock".into()],
+                ..Sockets::default()
+            },
             ..Around::default()
         };
         let web = server(Scheme::Http, "127.0.0.1:8080");

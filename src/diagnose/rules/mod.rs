@@ -382,11 +382,13 @@ fn is(cause: &C, codes: &[Code]) -> bool {
 }
 
 fn someone_listens(site: &Site<'_>) -> bool {
-    site.around.is_some_and(|around| !around.sockets.is_empty() || !around.listeners.is_empty())
+    site.around.is_some_and(|around| {
+        !around.sockets.near_paths.is_empty() || !around.sockets.near.is_empty()
+    })
 }
 
 fn memory_is_short(site: &Site<'_>) -> bool {
-    site.around.and_then(|around| around.memory).is_some_and(|memory| memory.is_short())
+    site.around.and_then(|around| around.host.memory).is_some_and(|memory| memory.is_short())
 }
 
 /// Causes of a backend that has too little of something.
@@ -417,7 +419,7 @@ const OWN_LOOKS: u32 = 4;
 /// Connections wait at the server's listener, other than our own.
 fn has_waiting(cause: &C, site: &Site<'_>) -> bool {
     let full = matches!(cause, C::ConnectTimeout { queue: Some(_), .. });
-    let queue = site.around.and_then(|around| around.queue);
+    let queue = site.around.and_then(|around| around.sockets.queue);
     full || queue.is_some_and(|queue| queue.pending > OWN_LOOKS)
 }
 

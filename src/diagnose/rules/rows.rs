@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::diagnose::around::{Around, Memory};
+use crate::diagnose::around::{Around, Host, Memory, Sockets};
 use crate::diagnose::cause::{Cause as C, Code};
 use crate::diagnose::dns::{Extended, Lookup};
 use crate::diagnose::facts::{Port, Queue};
@@ -27,27 +27,32 @@ pub fn around() -> Around {
 }
 
 pub fn short() -> Around {
-    let memory =
-        Memory { total_bytes: 2 * GIB, available_bytes: GIB / 10, worker_bytes: Some(GIB / 16) };
-    Around { memory: Some(memory), ..around() }
+    Around { host: host(2 * GIB, GIB / 10), ..around() }
 }
 
 pub fn waiting() -> Around {
-    Around { queue: Some(Queue { pending: 5, backlog: 128 }), ..around() }
+    let queue = Some(Queue { pending: 5, backlog: 128 });
+    Around { sockets: Sockets { queue, ..Sockets::default() }, ..around() }
 }
 
 pub fn roomy() -> Around {
-    let memory =
-        Memory { total_bytes: 16 * GIB, available_bytes: 8 * GIB, worker_bytes: Some(GIB / 16) };
-    Around { memory: Some(memory), ..waiting() }
+    Around { host: host(16 * GIB, 8 * GIB), ..waiting() }
+}
+
+fn host(total_bytes: u64, available_bytes: u64) -> Host {
+    let worker_bytes = Some(GIB / 16);
+    let memory = Memory { total_bytes, available_bytes, worker_bytes, ..Memory::default() };
+    Host { memory: Some(memory), ..Host::default() }
 }
 
 pub fn listening(address: &str) -> Around {
-    Around { listeners: vec![address.parse().unwrap()], ..around() }
+    let near = vec![address.parse().unwrap()];
+    Around { sockets: Sockets { near, ..Sockets::default() }, ..around() }
 }
 
 pub fn sibling() -> Around {
-    Around { sockets: vec!["/run/php/php8.2-fpm.sock".into()], ..around() }
+    let near_paths = vec!["/run/php/php8.2-fpm.sock".into()];
+    Around { sockets: Sockets { near_paths, ..Sockets::default() }, ..around() }
 }
 
 /// Whoever fails, whatever is found beside it: the first fixes of visitor and operator, and the

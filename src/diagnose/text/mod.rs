@@ -1,6 +1,6 @@
 //! The words: titles, explanations, reasons and fixes, by id.
 //!
-//! Each language is a folder of five TOML files, compiled in and read once; a test proves it
+//! Each language is a folder of six TOML files, compiled in and read once; a test proves it
 //! complete. No words of a page stand anywhere else, but for those of the operator's own files,
 //! which `own` lays over them; `languages` are those of one site, `messages` those of a journal's
 //! catalogue. `plural` puts a number into words, `sources` says where each entry comes from. Pure.
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::catalog::Phase;
 use super::cause::Code;
 use super::fixes::FixId;
+use super::meaning::Meaning;
 use super::reasons::ReasonId;
 
 pub use languages::{Languages, Partial};
@@ -36,6 +37,7 @@ pub struct Words {
     causes: HashMap<Code, CauseWords>,
     fixes: HashMap<FixId, FixWords>,
     reasons: HashMap<ReasonId, ReasonWords>,
+    meanings: HashMap<Meaning, MeaningWords>,
     pub page: PageWords,
 }
 
@@ -75,6 +77,14 @@ pub struct ReasonWords {
     /// What lies behind the cause.
     pub title: String,
     /// How to tell it by what the page shows, in one or two sentences.
+    pub text: String,
+}
+
+/// The words of what a finding means.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeaningWords {
+    /// One sentence, or two.
     pub text: String,
 }
 
@@ -180,6 +190,7 @@ struct Source {
     causes: &'static str,
     fixes: &'static str,
     reasons: &'static str,
+    meanings: &'static str,
     /// Of a journal's catalogue; no part of [`Words`].
     messages: &'static str,
 }
@@ -192,6 +203,7 @@ macro_rules! sources {
             causes: include_str!(concat!($language, "/causes.toml")),
             fixes: include_str!(concat!($language, "/fixes.toml")),
             reasons: include_str!(concat!($language, "/reasons.toml")),
+            meanings: include_str!(concat!($language, "/meanings.toml")),
             messages: include_str!(concat!($language, "/messages.toml")),
         }),*]
     };
@@ -219,8 +231,14 @@ pub fn english() -> &'static Words {
 type Tree = HashMap<&'static str, toml::Table>;
 
 impl Source {
-    fn sections(&self) -> [(&'static str, &'static str); 4] {
-        [("page", self.page), ("cause", self.causes), ("fix", self.fixes), ("reason", self.reasons)]
+    fn sections(&self) -> [(&'static str, &'static str); 5] {
+        [
+            ("page", self.page),
+            ("cause", self.causes),
+            ("fix", self.fixes),
+            ("reason", self.reasons),
+            ("meaning", self.meanings),
+        ]
     }
 
     fn tree(&self) -> Result<Tree, toml::de::Error> {
@@ -243,15 +261,18 @@ impl Words {
         let causes = named(section("cause"), "cause").map_err(within)?;
         let fixes = named(section("fix"), "fix").map_err(within)?;
         let reasons = named(section("reason"), "reason").map_err(within)?;
-        let words = Words { page, causes, fixes, reasons, language };
+        let meanings = named(section("meaning"), "meaning").map_err(within)?;
+        let words = Words { page, causes, fixes, reasons, meanings, language };
         let language = &words.language;
         let no_cause = Code::all().find(|code| !words.causes.contains_key(code));
         let no_fix = FixId::all().find(|id| !words.fixes.contains_key(id));
         let no_reason = ReasonId::all().find(|id| !words.reasons.contains_key(id));
+        let no_meaning = Meaning::all().find(|id| !words.meanings.contains_key(id));
         let missing = no_cause
             .map(|code| ("cause", code.name()))
             .or(no_fix.map(|id| ("fix", id.name())))
-            .or(no_reason.map(|id| ("reason", id.name())));
+            .or(no_reason.map(|id| ("reason", id.name())))
+            .or(no_meaning.map(|id| ("meaning", id.name())));
         match missing {
             Some((kind, name)) => Err(format!("{language}: no words for the {kind} {name}")),
             None => Ok(words),
@@ -268,6 +289,10 @@ impl Words {
 
     pub fn reason(&self, id: ReasonId) -> &ReasonWords {
         self.reasons.get(&id).expect("read() proves every reason to be there")
+    }
+
+    pub fn meaning(&self, id: Meaning) -> &MeaningWords {
+        self.meanings.get(&id).expect("read() proves every meaning to be there")
     }
 
     /// How long ago something was, to the largest unit that fits.

@@ -1,18 +1,13 @@
-//! What else this host shows beside a failure: where somebody listens instead, what memory is left.
-//!
-//! None of it decides the cause; it ranks the fixes and enters their commands. `probe` gathers it.
-//! Pure.
+//! Where somebody listens who may be the server that is missing: near its port, of the same use,
+//! beside its socket. Pure.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::config::{Scheme, Server, ServerAddress};
 
-use super::facts::Queue;
-use super::print::visible;
+use super::sockets::NAMED_MAX;
 
-/// How many listeners are named.
-const NAMED_MAX: usize = 4;
 /// How many are kept until our own are taken out.
 const KEPT_MAX: usize = 64;
 /// Ports this far from each other are likely two of one program.
@@ -32,92 +27,6 @@ const HTTP_PORTS: [std::ops::RangeInclusive<u16>; 8] = [
 const FASTCGI_PORTS: [std::ops::RangeInclusive<u16>; 1] = [9000..=9099];
 /// Where HTTPS is spoken.
 const HTTPS_PORTS: [std::ops::RangeInclusive<u16>; 2] = [443..=444, 8443..=8444];
-
-/// What was found; nothing in it is known unless it was looked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Around {
-    /// Where somebody listens who may be the server that is missing, the likeliest first.
-    pub sockets: Vec<PathBuf>,
-    pub listeners: Vec<SocketAddr>,
-    pub memory: Option<Memory>,
-    /// The accept queue of the server's listener.
-    pub queue: Option<Queue>,
-}
-
-/// The memory of this host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
-    pub total_bytes: u64,
-    /// What programs may still have without swapping.
-    pub available_bytes: u64,
-    /// The largest worker of PHP, by what it shares with none.
-    pub worker_bytes: Option<u64>,
-}
-
-impl Around {
-    /// Without our own listeners, which are not the server.
-    pub fn leave_out(&mut self, is_own: impl Fn(&ServerAddress) -> bool) {
-        self.listeners.retain(|listener| !is_own(&ServerAddress::Ip(*listener)));
-        self.sockets.retain(|socket| !is_own(&ServerAddress::Unix(socket.clone())));
-        self.listeners.truncate(NAMED_MAX);
-    }
-
-    /// As rows of evidence.
-    pub fn rows(&self) -> Vec<(&'static str, String)> {
-        let mut rows = Vec::new();
-        if !self.listeners.is_empty() {
-            let list: Vec<_> = self.listeners.iter().map(SocketAddr::to_string).collect();
-            rows.push(("listening", list.join(", ")));
-        }
-        if !self.sockets.is_empty() {
-            let list: Vec<_> =
-                self.sockets.iter().map(|path| visible(&path.to_string_lossy())).collect();
-            rows.push(("sockets", list.join(", ")));
-        }
-        if let Some(memory) = &self.memory {
-            rows.push(("memory_available", mebibytes(memory.available_bytes)));
-            rows.push(("memory_total", mebibytes(memory.total_bytes)));
-            if let Some(worker) = memory.worker_bytes {
-                rows.push(("largest_worker", mebibytes(worker)));
-            }
-        }
-        if let Some(Queue { pending, backlog }) = self.queue {
-            rows.push(("listen_queue", format!("{pending} of {backlog}")));
-        }
-        rows
-    }
-}
-
-impl Memory {
-    /// `meminfo`: the text of /proc/meminfo (proc(5)).
-    pub fn of(meminfo: &str, worker_bytes: Option<u64>) -> Option<Memory> {
-        let total_bytes = kilobytes(meminfo, "MemTotal:")?;
-        let available_bytes = kilobytes(meminfo, "MemAvailable:")?;
-        Some(Memory { total_bytes, available_bytes, worker_bytes })
-    }
-
-    /// How many more workers fit, with a tenth of the host's memory left for all else.
-    pub fn workers_fit(&self) -> Option<u64> {
-        let free = self.available_bytes.saturating_sub(self.total_bytes / 10);
-        self.worker_bytes.filter(|bytes| *bytes > 0).map(|bytes| free / bytes)
-    }
-
-    /// More workers would make the host swap or kill.
-    pub fn is_short(&self) -> bool {
-        let little = self.available_bytes < self.total_bytes / 10;
-        little || self.workers_fit().is_some_and(|workers| workers < 2)
-    }
-}
-
-/// A value of a file in the manner of /proc/meminfo, there in kB.
-pub fn kilobytes(text: &str, key: &str) -> Option<u64> {
-    let value = text.lines().find_map(|line| line.strip_prefix(key))?;
-    value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
-}
-
-fn mebibytes(bytes: u64) -> String {
-    format!("{} MiB", bytes >> 20)
-}
 
 /// Of all listeners of this host those that may be the server: at a port near to its own or of the
 /// same use, where it would be reached.
@@ -192,6 +101,7 @@ pub fn kin_sockets(server: &Server, all: &[PathBuf]) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sockets::Sockets;
     use super::*;
 
     fn server(scheme: Scheme, address: &str) -> Server {
@@ -200,28 +110,6 @@ mod tests {
             Err(_) => ServerAddress::Unix(address.into()),
         };
         Server { scheme, address }
-    }
-
-    #[test]
-    fn the_memory_of_a_host_is_read() {
-        let text = "MemTotal:        2048000 kB\nMemFree:   1 kB\nMemAvailable:     512000 kB\n";
-        let memory = Memory::of(text, Some(64 << 20)).unwrap();
-        assert_eq!(memory.available_bytes, 512_000 * 1024);
-        // 500 MiB available, 200 MiB kept back.
-        assert_eq!((memory.workers_fit(), memory.is_short()), (Some(4), false));
-        let large = Memory { worker_bytes: Some(200 << 20), ..memory };
-        assert_eq!((large.workers_fit(), large.is_short()), (Some(1), true));
-        let unknown = Memory { worker_bytes: None, ..memory };
-        assert_eq!((unknown.workers_fit(), unknown.is_short()), (None, false));
-        let little = Memory { available_bytes: 100 << 20, ..unknown };
-        assert!(little.is_short());
-        let none = Memory { worker_bytes: Some(0), ..memory };
-        assert_eq!(none.workers_fit(), None);
-        for text in ["", "MemTotal: 1 kB", "MemTotal: x kB\nMemAvailable: 1 kB", "MemTotal:1\n"] {
-            assert_eq!(Memory::of(text, None), None, "{text}");
-        }
-        let huge = format!("MemTotal: {0} kB\nMemAvailable: {0} kB", u64::MAX);
-        assert_eq!(Memory::of(&huge, None), None);
     }
 
     #[test]
@@ -264,9 +152,9 @@ mod tests {
         ] {
             let all: Vec<SocketAddr> = listening.iter().map(|text| text.parse().unwrap()).collect();
             let listeners = kin_listeners(&server(scheme, address), &all);
-            let mut around = Around { listeners, ..Around::default() };
-            around.leave_out(|own| matches!(own, ServerAddress::Ip(own) if own.port() == 8086));
-            let found: Vec<_> = around.listeners.iter().map(SocketAddr::to_string).collect();
+            let mut sockets = Sockets { near: listeners, ..Sockets::default() };
+            sockets.leave_out(|own| matches!(own, ServerAddress::Ip(own) if own.port() == 8086));
+            let found: Vec<_> = sockets.near.iter().map(SocketAddr::to_string).collect();
             assert_eq!(found, kin, "{address} {listening:?}");
         }
     }

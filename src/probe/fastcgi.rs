@@ -12,7 +12,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::clock;
 use crate::config::ServerAddress;
-use crate::diagnose::facts::Probed;
+use crate::diagnose::Probed;
 
 /// Version 1, GET_VALUES, request id 0, with the name FCGI_MPXS_CONNS and no value.
 const GET_VALUES: &[u8] = b"\x01\x09\0\0\0\x11\0\0\x0f\0FCGI_MPXS_CONNS";

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use crate::diagnose::layout::{Layout, MARKERS, OS_RELEASE, PHP_FOLDER};
+use crate::diagnose::{Layout, MARKERS, OS_RELEASE, PHP_FOLDER};
 
 /// More versions of PHP than anybody installs side by side.
 const NAMES_MAX: usize = 64;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use crate::clock;
-use crate::diagnose::facts::Port;
+use crate::diagnose::Port;
 
 /// This host answers itself at once.
 const LIMIT: Duration = Duration::from_millis(100);

@@ -11,8 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::clock;
-use crate::diagnose::faults::Protocol;
-use crate::diagnose::fingerprint;
+use crate::diagnose::{self, Protocol};
 
 /// A TLS 1.2 ClientHello without extensions (RFC 5246 section 7.4.1.2). Whatever a TLS server makes
 /// of it, it answers with a record; OpenSSL answers a plain request with nothing at all.
@@ -50,7 +49,7 @@ async fn first_answer(
 ) -> Option<Protocol> {
     for greeting in greetings {
         let answer = clock::within(limit, answer(address, greeting)).await.flatten();
-        if let Some(protocol) = answer.and_then(|answer| fingerprint::protocol(&answer)) {
+        if let Some(protocol) = answer.and_then(|answer| diagnose::protocol(&answer)) {
             return Some(protocol);
         }
     }

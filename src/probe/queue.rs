@@ -25,7 +25,7 @@ use netlink_sys::{Socket, SocketAddr as NetlinkAddr};
 use socket2::SockRef;
 
 use crate::config::ServerAddress;
-use crate::diagnose::facts::Queue;
+use crate::diagnose::Queue;
 
 /// The kernel answers while it is asked; this is for the day on which it does not.
 const LIMIT: Duration = Duration::from_millis(50);

@@ -1,0 +1,99 @@
+//! What else this host shows beside a failure: what the operator would look up by hand.
+//!
+//! None of it decides the cause; `root` goes by it, it ranks the fixes and enters their commands.
+//! One file a part, each with the data, its rows and what they mean; `probe` gathers it. Pure.
+
+mod changes;
+mod helpers;
+mod host;
+mod lines;
+mod near;
+mod network;
+mod php;
+mod seen;
+mod sockets;
+mod traffic;
+mod units;
+
+pub use changes::{Change, Changed, Changes};
+pub use helpers::{Helper, HelperKind, HelperState, Helpers};
+pub use host::{Disk, Host, Load, Memory, Pressure, Use, kilobytes};
+pub use lines::{Line, Lines, LogSource, Sign};
+pub use near::{kin_listeners, kin_sockets};
+pub use network::{Network, Ping, Route};
+pub use php::{Limits, Php, PoolSettings, PoolStatus, SessionLock, Worker};
+pub use seen::{Finding, Need, Seen};
+pub use sockets::{Component, Kind, Listener, SocketPath, Sockets, Stop};
+pub use traffic::{InFlight, Share, Traffic};
+pub use units::{Cgroup, State, Unit, UnitResult, Units, Workers};
+
+use super::meaning::Meaning;
+
+/// What was found; nothing in it is known unless it was looked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Around {
+    pub sockets: Sockets,
+    pub host: Host,
+    pub units: Units,
+    pub lines: Lines,
+    pub php: Php,
+    pub network: Network,
+    pub changes: Changes,
+    pub helpers: Helpers,
+    pub traffic: Traffic,
+    /// Lanes of the look that have not come back in time.
+    pub late: Vec<&'static str>,
+}
+
+/// One part of it, as a lane of the look brings it.
+#[derive(Debug, Clone)]
+pub enum Piece {
+    Sockets(Sockets),
+    Host(Host),
+    Units(Units),
+    Lines(Lines),
+    Php(Php),
+    Network(Network),
+    Changes(Changes),
+    Helpers(Helpers),
+}
+
+impl Around {
+    /// Puts a part in its place.
+    pub fn put(&mut self, piece: Piece) {
+        match piece {
+            Piece::Sockets(part) => self.sockets = part,
+            Piece::Host(part) => self.host = part,
+            Piece::Units(part) => self.units = part,
+            Piece::Lines(part) => self.lines = part,
+            Piece::Php(part) => self.php = part,
+            Piece::Network(part) => self.network = part,
+            Piece::Changes(part) => self.changes = part,
+            Piece::Helpers(part) => self.helpers = part,
+        }
+    }
+
+    /// All that was found, part by part.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut out = Vec::new();
+        self.sockets.findings(&mut out);
+        self.units.findings(&mut out);
+        self.php.findings(&mut out);
+        self.lines.findings(&mut out);
+        self.helpers.findings(&mut out);
+        self.network.findings(&mut out);
+        self.host.findings(&mut out);
+        self.changes.findings(&mut out);
+        self.traffic.findings(&mut out);
+        if !self.late.is_empty() {
+            let late = Finding::new("not_in_time", self.late.join(", "));
+            out.push(late.means(Meaning::NotInTime));
+        }
+        out
+    }
+
+    /// As rows of evidence.
+    pub fn rows(&self) -> Vec<(&'static str, String)> {
+        self.findings().into_iter().map(|found| (found.key, found.value)).collect()
+    }
+}

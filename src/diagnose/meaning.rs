@@ -1,0 +1,42 @@
+//! What a finding means: one id a sentence, whose words stand in `text`. Pure.
+
+use strum::{EnumIter, EnumString, IntoStaticStr};
+
+/// The meaning of something that was found on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, EnumIter, EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum Meaning {
+    // Of every look.
+    NotAllowed,
+    NotInTime,
+
+    // Sockets.
+    ListensElsewhere,
+    // Units.
+
+    // PHP.
+
+    // Logs.
+
+    // Helpers.
+
+    // Network.
+
+    // Host.
+
+    // Changes.
+
+    // Traffic.
+}
+
+impl Meaning {
+    /// The snake_case id.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// Every meaning.
+    pub fn all() -> impl Iterator<Item = Meaning> {
+        <Meaning as strum::IntoEnumIterator>::iter()
+    }
+}

@@ -1,0 +1,31 @@
+//! ROOM: the look at this host, and the questions to a server, after a failure. The only room that
+//! does either.
+//!
+//! `look` runs all that may take a while, each lane on a thread of its own, within a deadline; the
+//! other files are what a lane does, or small looks of their own whose time is the caller's. Every
+//! look is bounded in time and bytes, survives whatever it finds, follows no path or name that came
+//! from a client or an upstream, and says of what it may not read what would allow it. When one is
+//! taken, and how long it counts, is `proxy`'s to say. Imports `clock`, `config`,
+//! `upstream` and `diagnose`.
+
+mod connects;
+mod fastcgi;
+mod host;
+mod layout;
+mod look;
+mod neighbor;
+mod proxy_header;
+mod queue;
+mod sockets;
+mod speaks;
+
+pub use connects::{connects, other_loopback, port};
+pub use fastcgi::fastcgi;
+pub use layout::layout;
+pub use look::{DEADLINE, Question, look};
+pub use neighbor::neighbor_is_silent;
+pub use proxy_header::expects_proxy_header;
+#[cfg(any(fuzzing, test))]
+pub use queue::rows;
+pub use queue::{accept_queue, is_here};
+pub use speaks::{speaks, speaks_plain};
