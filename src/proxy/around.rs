@@ -16,7 +16,6 @@ use crate::clock;
 use crate::config::{Config, ServerAddress, Upstream};
 use crate::diagnose::{Around, Blame, Code, entry};
 use crate::probe;
-use crate::upstream::Attempt;
 
 /// From the end of one look to the beginning of the next: at first, and at last for requests that
 /// nobody waits for.
@@ -75,21 +74,18 @@ impl Surroundings {
         config.upstreams.iter().map(of).collect()
     }
 
-    /// What is known for this failure; looks, unless that was done a moment ago.
+    /// What is known for a failure of this kind; `address` is what was tried. Looks, unless that
+    /// was done a moment ago.
     pub async fn look(
         self: &Arc<Surroundings>,
         code: Code,
-        attempt: &Attempt,
+        server: usize,
+        address: Option<SocketAddr>,
         waits: bool,
     ) -> Option<Arc<Around>> {
-        if entry(code).blame == Blame::Client {
-            return None;
-        }
-        let wanted = Wanted { server: attempt.server, code };
         let mut news = waits.then(|| self.news.subscribe());
-        if self.take_turn(wanted, waits) {
-            self.start(wanted, attempt);
-        }
+        let wanted = Wanted { server, code };
+        self.begin(wanted, address, waits);
         if let Some(news) = &mut news
             && self.state().busy == Some(wanted)
         {
@@ -97,6 +93,24 @@ impl Surroundings {
             let _ = clock::within(PATIENCE, news.changed()).await;
         }
         self.known(wanted)
+    }
+
+    /// The same for who does not wait.
+    pub fn glance(
+        self: &Arc<Surroundings>,
+        code: Code,
+        server: usize,
+        address: Option<SocketAddr>,
+    ) -> Option<Arc<Around>> {
+        let wanted = Wanted { server, code };
+        self.begin(wanted, address, false);
+        self.known(wanted)
+    }
+
+    fn begin(self: &Arc<Surroundings>, wanted: Wanted, address: Option<SocketAddr>, waits: bool) {
+        if entry(wanted.code).blame != Blame::Client && self.take_turn(wanted, waits) {
+            self.start(wanted, address);
+        }
     }
 
     /// What was found, if that was lately enough to count.
@@ -130,12 +144,12 @@ impl Surroundings {
         true
     }
 
-    fn start(self: &Arc<Surroundings>, wanted: Wanted, attempt: &Attempt) {
+    fn start(self: &Arc<Surroundings>, wanted: Wanted, address: Option<SocketAddr>) {
         let question = Arc::new(probe::Question {
             upstream: self.upstream.clone(),
-            server: attempt.server,
-            address: attempt.address,
-            is_here: is_here(attempt),
+            server: wanted.server,
+            address,
+            is_here: is_here(&self.upstream.servers[wanted.server].address, address),
             code: wanted.code,
             since: SystemTime::now(),
             servers: self.servers.clone(),
@@ -185,8 +199,8 @@ impl Drop for Turn {
 }
 
 /// Whether the server is on this host.
-pub fn is_here(attempt: &Attempt) -> bool {
-    match (&attempt.server().address, attempt.address) {
+pub fn is_here(server: &ServerAddress, address: Option<SocketAddr>) -> bool {
+    match (server, address) {
         (ServerAddress::Unix(_), _) => true,
         (ServerAddress::Ip(address), _) => probe::is_here(*address),
         (ServerAddress::Name { .. }, address) => address.is_some_and(probe::is_here),

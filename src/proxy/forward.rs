@@ -68,10 +68,14 @@ pub async fn forward(
         Ok(Served::Upstream(answer)) => {
             respond::answered(answer, connection, record, &parts.method)
         }
-        Ok(Served::Replaced(replaced)) => respond::replaced(site, record, *replaced, &asked),
+        Ok(Served::Replaced(replaced)) => {
+            look_around(site, &mut record, &replaced.cause, &asked).await;
+            respond::replaced(site, record, *replaced, &asked)
+        }
         Ok(Served::File(answer)) => respond::file(*answer, record),
         Ok(Served::Moved(status, location)) => respond::moved(status, location, record),
         Err((cause, certainty)) => {
+            look_around(site, &mut record, &cause, &asked).await;
             let closes = diagnose::entry(cause.code()).phase == diagnose::Phase::Request;
             let mut response = respond::failed(site, record, cause, certainty, &asked);
             if closes {
@@ -80,6 +84,20 @@ pub async fn forward(
             response
         }
     }
+}
+
+/// What this host shows beside the failure, where it is one of an upstream. An operator waits for a
+/// look that is under way, a visitor does not.
+async fn look_around(site: &Rc<Site>, record: &mut Record, cause: &Cause, asked: &Asked<'_>) {
+    let Some(number) = record.upstream else { return };
+    let waits = asked.client.is_operator(&asked.parts.headers, &site.config.page);
+    // Where nobody was asked, the server that failed last stands for all.
+    let (server, address, code) = match (&record.attempt, site.looks[number].last_unreached()) {
+        (Some(attempt), _) => (attempt.server, attempt.address, cause.code()),
+        (None, Some((server, code))) => (server, None, code),
+        (None, None) => (0, None, cause.code()),
+    };
+    record.around = site.surroundings[number].look(code, server, address, waits).await;
 }
 
 /// What answers a request, or the diagnosis of why nothing does.
@@ -284,8 +302,6 @@ async fn attempts(
             looks.note_unreached(server, cause.code());
         }
         if is_last {
-            let surroundings = &site.surroundings[record.upstream.expect("chosen by the caller")];
-            record.around = surroundings.look(cause.code(), attempt, waits).await;
             return Err((cause, certainty));
         }
         fresh |= again;

@@ -183,6 +183,11 @@ impl Looks {
         unreached.iter().map(|(server, code, at)| (*server, *code, at.elapsed())).collect()
     }
 
+    /// The server that failed last, and how.
+    pub fn last_unreached(&self) -> Option<(usize, Code)> {
+        self.unreached.borrow().last().map(|(server, code, _)| (*server, *code))
+    }
+
     fn queue(&self, attempt: &Attempt) -> Option<Queue> {
         let now = Instant::now();
         let mut known = self.queue.borrow_mut();

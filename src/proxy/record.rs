@@ -155,6 +155,17 @@ impl Record {
         }
     }
 
+    /// Takes what this host shows beside an answer that names its own failure, for the log; looks
+    /// where that is due.
+    pub fn glance_around(&mut self) {
+        if let (Some(number), Some(code), Some(attempt)) =
+            (self.upstream, self.cause, &self.attempt)
+        {
+            let surroundings = &self.site.surroundings[number];
+            self.around = surroundings.glance(code, attempt.server, attempt.address);
+        }
+    }
+
     /// Notes for the upstream whether one of its servers was reached, where one was asked.
     pub fn note_reach(&self, now: SystemTime, is_unreached: bool) {
         let Some(number) = self.upstream else { return };

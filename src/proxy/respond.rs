@@ -15,7 +15,7 @@ use crate::diagnose::{
 };
 use crate::files;
 use crate::page::{self, View};
-use crate::upstream::{self, Answer, AnswerBody};
+use crate::upstream::{self, Answer, AnswerBody, Attempt};
 
 use super::around;
 use super::client::{Client, Connection, Rejection, Upgrade};
@@ -39,6 +39,7 @@ pub fn answered(
     if head.status.is_server_error() || refused {
         fields.append("proxy-status", received_status(head.status, record.cause));
         record.note_reach(SystemTime::now(), false);
+        record.glance_around();
     } else {
         record.worked();
     }
@@ -349,7 +350,7 @@ fn report(site: &Site, record: &Record, failed: Failed, cause: Cause, asked: &As
     let attempt = record.attempt.as_ref();
     let server_name = attempt.map(|last| upstream::server_name(&last.upstream, last.server()));
     let server_name = server_name.as_deref().unwrap_or_default();
-    let facts = matched(site, record, server_name, attempt.is_some_and(around::is_here));
+    let facts = matched(site, record, server_name, attempt.is_some_and(is_here));
     let host = asked.parts.headers.get(header::HOST);
     Report {
         incident: failed.incident,
@@ -370,6 +371,10 @@ fn report(site: &Site, record: &Record, failed: Failed, cause: Cause, asked: &As
         around: record.around.clone(),
         cause,
     }
+}
+
+fn is_here(attempt: &Attempt) -> bool {
+    around::is_here(&attempt.server().address, attempt.address)
 }
 
 /// What the name of the last attempt's server led to.
