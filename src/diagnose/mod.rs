@@ -78,8 +78,8 @@ pub use rules::Rules;
 pub use said::{Sent, is_quiet, said};
 pub use text::{
     CauseWords, Counted, FixWords, Languages, MeaningWords, MessageWords, PageWords, Partial,
-    ReasonWords, Step, System, Words, cause_sources, english, fix_sources, languages, messages,
-    reason_sources, source,
+    ReasonWords, RootWords, Step, System, Words, cause_sources, english, fix_sources, languages,
+    messages, reason_sources, root_sources, source,
 };
 pub use unreached::{
     ConnectFault, IcmpError, IcmpMessage, IcmpSender, ProhibitedReason, UnreachableReason,

@@ -16,9 +16,15 @@ pub enum Root {
     // The service.
     ServiceStopped,
     ServiceCrashed,
+    StartLimitHit,
+    ServiceMasked,
+    ServiceNotInstalled,
+    ConfigurationInvalid,
+    AddressInUse,
     OomKilled,
     Segfault,
     ReloadOrRestart,
+    HostRebooted,
     // Where it is.
     WrongPort,
     WrongAddressFamily,
@@ -32,12 +38,24 @@ pub enum Root {
     SlowScript,
     SessionLock,
     WaitingForHelper,
+    HelperDown,
+    HelperFull,
     TimeLimit,
+    MemoryLimit,
+    ScriptError,
+    FaultyDeployment,
     TrafficSpike,
     SingleClientFlood,
     // The machine.
     DiskFull,
+    DiskReadOnly,
+    StorageStalled,
     FdLimit,
+    PortExhaustion,
+    MemoryPressure,
+    CpuThrottled,
+    TaskLimit,
+    Overload,
     ClockWrong,
     // The network.
     DnsRecordWrong,
@@ -45,6 +63,7 @@ pub enum Root {
     FirewallLocal,
     FirewallRemote,
     HostDown,
+    LinkDown,
     CertificateRenewalMissed,
 }
 

@@ -1,6 +1,6 @@
 //! The words: titles, explanations, reasons and fixes, by id.
 //!
-//! Each language is a folder of six TOML files, compiled in and read once; a test proves it
+//! Each language is a folder of seven TOML files, compiled in and read once; a test proves it
 //! complete. No words of a page stand anywhere else, but for those of the operator's own files,
 //! which `own` lays over them; `languages` are those of one site, `messages` those of a journal's
 //! catalogue. `plural` puts a number into words, `sources` says where each entry comes from. Pure.
@@ -23,11 +23,12 @@ use super::cause::Code;
 use super::fixes::FixId;
 use super::meaning::Meaning;
 use super::reasons::ReasonId;
+use super::root::Root;
 
 pub use languages::{Languages, Partial};
 pub use messages::{MessageWords, messages};
 pub use plural::Counted;
-pub use sources::{cause_sources, fix_sources, reason_sources, source};
+pub use sources::{cause_sources, fix_sources, reason_sources, root_sources, source};
 
 /// The words of one language.
 #[derive(Debug, Clone)]
@@ -38,6 +39,7 @@ pub struct Words {
     fixes: HashMap<FixId, FixWords>,
     reasons: HashMap<ReasonId, ReasonWords>,
     meanings: HashMap<Meaning, MeaningWords>,
+    roots: HashMap<Root, RootWords>,
     pub page: PageWords,
 }
 
@@ -85,6 +87,16 @@ pub struct ReasonWords {
 #[serde(deny_unknown_fields)]
 pub struct MeaningWords {
     /// One sentence, or two.
+    pub text: String,
+}
+
+/// The words of what lies behind a cause on this host.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootWords {
+    /// What happened, present tense, no remedy.
+    pub title: String,
+    /// One to three sentences for an operator: what this means, and how it shows.
     pub text: String,
 }
 
@@ -191,6 +203,7 @@ struct Source {
     fixes: &'static str,
     reasons: &'static str,
     meanings: &'static str,
+    roots: &'static str,
     /// Of a journal's catalogue; no part of [`Words`].
     messages: &'static str,
 }
@@ -204,6 +217,7 @@ macro_rules! sources {
             fixes: include_str!(concat!($language, "/fixes.toml")),
             reasons: include_str!(concat!($language, "/reasons.toml")),
             meanings: include_str!(concat!($language, "/meanings.toml")),
+            roots: include_str!(concat!($language, "/roots.toml")),
             messages: include_str!(concat!($language, "/messages.toml")),
         }),*]
     };
@@ -231,13 +245,14 @@ pub fn english() -> &'static Words {
 type Tree = HashMap<&'static str, toml::Table>;
 
 impl Source {
-    fn sections(&self) -> [(&'static str, &'static str); 5] {
+    fn sections(&self) -> [(&'static str, &'static str); 6] {
         [
             ("page", self.page),
             ("cause", self.causes),
             ("fix", self.fixes),
             ("reason", self.reasons),
             ("meaning", self.meanings),
+            ("root", self.roots),
         ]
     }
 
@@ -262,17 +277,20 @@ impl Words {
         let fixes = named(section("fix"), "fix").map_err(within)?;
         let reasons = named(section("reason"), "reason").map_err(within)?;
         let meanings = named(section("meaning"), "meaning").map_err(within)?;
-        let words = Words { page, causes, fixes, reasons, meanings, language };
+        let roots = named(section("root"), "root").map_err(within)?;
+        let words = Words { page, causes, fixes, reasons, meanings, roots, language };
         let language = &words.language;
         let no_cause = Code::all().find(|code| !words.causes.contains_key(code));
         let no_fix = FixId::all().find(|id| !words.fixes.contains_key(id));
         let no_reason = ReasonId::all().find(|id| !words.reasons.contains_key(id));
         let no_meaning = Meaning::all().find(|id| !words.meanings.contains_key(id));
+        let no_root = Root::all().find(|id| !words.roots.contains_key(id));
         let missing = no_cause
             .map(|code| ("cause", code.name()))
             .or(no_fix.map(|id| ("fix", id.name())))
             .or(no_reason.map(|id| ("reason", id.name())))
-            .or(no_meaning.map(|id| ("meaning", id.name())));
+            .or(no_meaning.map(|id| ("meaning", id.name())))
+            .or(no_root.map(|id| ("root", id.name())));
         match missing {
             Some((kind, name)) => Err(format!("{language}: no words for the {kind} {name}")),
             None => Ok(words),
@@ -293,6 +311,10 @@ impl Words {
 
     pub fn meaning(&self, id: Meaning) -> &MeaningWords {
         self.meanings.get(&id).expect("read() proves every meaning to be there")
+    }
+
+    pub fn root(&self, id: Root) -> &RootWords {
+        self.roots.get(&id).expect("read() proves every root to be there")
     }
 
     /// How long ago something was, to the largest unit that fits.

@@ -1,11 +1,11 @@
-//! Where each cause, fix and reason comes from: documents and specifications, for `explain`. Pure.
+//! Where each cause, fix, reason and root comes from: documents and specifications, for `explain`. Pure.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::{Code, FixId, ReasonId};
+use super::{Code, FixId, ReasonId, Root};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,6 +13,7 @@ struct Sources {
     cause: HashMap<String, Vec<String>>,
     fix: HashMap<String, Vec<String>>,
     reason: HashMap<String, Vec<String>>,
+    root: HashMap<String, Vec<String>>,
 }
 
 static SOURCES: LazyLock<Sources> =
@@ -31,6 +32,11 @@ pub fn fix_sources(id: FixId) -> Vec<String> {
 /// The sources of a reason.
 pub fn reason_sources(id: ReasonId) -> Vec<String> {
     shown(&SOURCES.reason, id.name())
+}
+
+/// The sources of a root.
+pub fn root_sources(id: Root) -> Vec<String> {
+    shown(&SOURCES.root, id.name())
 }
 
 fn shown(table: &HashMap<String, Vec<String>>, name: &str) -> Vec<String> {
@@ -59,19 +65,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cause_fix_and_reason_has_sources_and_nothing_else_has() {
+    fn every_cause_fix_reason_and_root_has_sources_and_nothing_else_has() {
         let mut causes: Vec<_> = SOURCES.cause.keys().map(String::as_str).collect();
         let mut fixes: Vec<_> = SOURCES.fix.keys().map(String::as_str).collect();
         let (mut codes, mut ids): (Vec<_>, Vec<_>) =
             (Code::all().map(Code::name).collect(), FixId::all().map(FixId::name).collect());
         let mut reasons: Vec<_> = SOURCES.reason.keys().map(String::as_str).collect();
         let mut known: Vec<_> = ReasonId::all().map(ReasonId::name).collect();
+        let mut roots: Vec<_> = SOURCES.root.keys().map(String::as_str).collect();
+        let mut behind: Vec<_> = Root::all().map(Root::name).collect();
         for list in [&mut causes, &mut fixes, &mut reasons, &mut codes, &mut ids, &mut known] {
             list.sort_unstable();
         }
-        assert_eq!((causes, fixes, reasons), (codes, ids, known));
+        roots.sort_unstable();
+        behind.sort_unstable();
+        assert_eq!((causes, fixes, reasons, roots), (codes, ids, known, behind));
         let all = SOURCES.cause.values().chain(SOURCES.fix.values());
-        let all = all.chain(SOURCES.reason.values());
+        let all = all.chain(SOURCES.reason.values()).chain(SOURCES.root.values());
         assert!(all.into_iter().all(|names| !names.is_empty()));
     }
 }
