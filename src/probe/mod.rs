@@ -16,6 +16,7 @@ mod look;
 mod neighbor;
 mod proxy_header;
 mod queue;
+mod read;
 mod sockets;
 mod speaks;
 

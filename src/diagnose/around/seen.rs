@@ -34,6 +34,10 @@ pub enum Need {
     OtherProcesses,
     /// A setting of the kernel: the range of groups that may ping.
     PingGroupRange,
+    /// A regular file in its place: something else lies there, or a link that is not followed.
+    RegularFile,
+    /// A file system without errors.
+    SoundDisk,
 }
 
 /// One thing that was found.
@@ -65,6 +69,21 @@ impl<T> Seen<T> {
         }
     }
 
+    /// What becomes of what was found; the rest stays as it is.
+    pub fn and_then<U>(self, then: impl FnOnce(T) -> Seen<U>) -> Seen<U> {
+        match self {
+            Seen::Found(found) => then(found),
+            Seen::Unlooked => Seen::Unlooked,
+            Seen::Nothing => Seen::Nothing,
+            Seen::Denied(need) => Seen::Denied(need),
+            Seen::Late => Seen::Late,
+        }
+    }
+
+    pub fn map<U>(self, then: impl FnOnce(T) -> U) -> Seen<U> {
+        self.and_then(|found| Seen::Found(then(found)))
+    }
+
     /// Says of what is not there why it is not.
     pub fn missing(&self, key: &'static str, out: &mut Vec<Finding>) {
         match self {
@@ -79,7 +98,16 @@ impl<T> Seen<T> {
 
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not allowed: ")?;
+        match self {
+            Need::RegularFile => return f.write_str("not read: no regular file"),
+            Need::SoundDisk => return f.write_str("not read: the file system gave an error"),
+            Need::Group(_)
+            | Need::Owner
+            | Need::Netlink
+            | Need::Bus
+            | Need::OtherProcesses
+            | Need::PingGroupRange => f.write_str("not allowed: ")?,
+        }
         match self {
             Need::Group(name) => write!(f, "add group {name}"),
             Need::Owner => f.write_str("its owner's alone"),
@@ -87,6 +115,7 @@ impl fmt::Display for Need {
             Need::Bus => f.write_str("no D-Bus"),
             Need::OtherProcesses => f.write_str("set ProtectProc=default"),
             Need::PingGroupRange => f.write_str("net.ipv4.ping_group_range leaves us out"),
+            Need::RegularFile | Need::SoundDisk => Ok(()),
         }
     }
 }
