@@ -128,6 +128,8 @@ fn an_operator_sees_all_evidence_escaped() {
             assert!(body.contains("10.11.12.13:4455"), "{name} of {code:?} lacks the address");
             assert!(body.contains("canary-upstream"), "{name} of {code:?} lacks the upstream");
             assert!(body.contains("canary-command"), "{name} of {code:?} lacks the command");
+            assert!(body.contains("wrong_port"), "{name} of {code:?} lacks the root");
+            assert!(body.contains("canary-lane"), "{name} of {code:?} lacks a finding");
             for (key, value) in report.cause.evidence() {
                 assert!(body.contains(key), "{name} of {code:?} lacks {key}:\n{body}");
                 // Plain text breaks its lines wherever it must.
@@ -181,6 +183,7 @@ fn json_has_the_members_of_the_surface() {
             ["audience", "check", "id", "steps", "title", "why"]
         );
         members.extend(["attempts", "evidence", "reasons"]);
+        members.extend(["findings", "root", "root_certainty", "root_evidence"]);
         members.sort_unstable();
         let seen = read(operator(Format::ProblemJson));
         assert_eq!(sorted(names(&seen)), members);
@@ -200,6 +203,13 @@ fn json_has_the_members_of_the_surface() {
         );
         assert_eq!(seen["attempts"][0]["stages_ms"]["connect"], 0.125);
         assert_eq!(sorted(names(&seen["reasons"][0])), ["id", "title"]);
+        assert_eq!(
+            (&seen["root"], &seen["root_certainty"]),
+            (&"wrong_port".into(), &"likely".into())
+        );
+        let late = &seen["findings"].as_array().unwrap().last().unwrap();
+        assert_eq!((&late["key"], &late["value"]), (&"not_in_time".into(), &"canary-lane".into()));
+        assert_eq!(sorted(names(late)), ["key", "meaning", "value"]);
         let fix = &seen["fixes"][0];
         let told = ["because", "command", "commands", "workers_fit"];
         assert!(told.iter().all(|name| !fix[name].is_null()), "{fix}");

@@ -71,7 +71,8 @@ pub use message::{Event, MessageId};
 pub use print::{abridged, is_hidden, rcode_name, visible};
 pub use reasons::{ReasonId, reasons};
 pub use report::{
-    AddressSummary, AttemptSummary, Certainty, Fate, IncidentId, Report, Standing, site_name,
+    AddressSummary, AttemptStep, AttemptSummary, Certainty, Fate, IncidentId, Report, Standing,
+    StepState, site_name,
 };
 pub use root::{Root, Rooted, root};
 pub use rules::Rules;

@@ -120,6 +120,8 @@ pub struct AttemptSummary {
     pub addresses: Vec<AddressSummary>,
     /// Time in each stage that was entered, in order.
     pub stages: Vec<(Phase, Duration)>,
+    /// From the end of sending to the first byte of the answer, where one came.
+    pub first_byte: Option<Duration>,
     pub bytes_sent: u64,
     pub bytes_received: u64,
 }
@@ -131,6 +133,29 @@ pub struct AddressSummary {
     /// The cause that this address alone would have.
     pub code: Code,
     pub took: Duration,
+}
+
+/// A step of an attempt, in the order in which they are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum AttemptStep {
+    Resolve,
+    Connect,
+    Tls,
+    Send,
+    FirstByte,
+    Head,
+    Body,
+}
+
+/// How a step of an attempt went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepState {
+    /// And how long it took.
+    Done(Duration),
+    /// And after how long; `None` where that is not known.
+    Failed(Option<Duration>),
+    NotReached,
 }
 
 /// A short id that can be read out over the telephone: eight letters and digits without
@@ -215,6 +240,9 @@ impl AttemptSummary {
             reused: attempt.reuse.is_some(),
             addresses: addresses.collect(),
             stages,
+            first_byte: stamps.first_byte.map(|first| {
+                first.saturating_duration_since(stamps.sent.unwrap_or(stamps.started))
+            }),
             bytes_sent: attempt.bytes_sent,
             bytes_received: attempt.bytes_received,
         }
@@ -228,6 +256,47 @@ impl AttemptSummary {
             [one] if Some(one.address) == self.address && one.code == self.code => &[],
             several => several,
         }
+    }
+
+    /// Every step with how it went; those that it did without are left out: no name to look up, no
+    /// TLS, a connection that was there.
+    pub fn steps(&self) -> Vec<(AttemptStep, StepState)> {
+        use AttemptStep as S;
+        let before = [
+            (S::Resolve, Phase::Resolve),
+            (S::Connect, Phase::Connect),
+            (S::Tls, Phase::Tls),
+            (S::Send, Phase::Send),
+        ];
+        let mut steps = Vec::new();
+        let took = |phase| self.stages.iter().find(|(of, _)| *of == phase).map(|(_, took)| *took);
+        for (step, phase) in before {
+            if phase == self.phase {
+                steps.push((step, StepState::Failed(took(phase))));
+            } else if let Some(took) = took(phase) {
+                steps.push((step, StepState::Done(took)));
+            } else if phase > self.phase && (step != S::Tls || self.server.starts_with("https:")) {
+                steps.push((step, StepState::NotReached));
+            }
+        }
+        let head = took(Phase::Head);
+        let behind = |first: Duration| head.map(|head| head.saturating_sub(first));
+        let (first, answer) = match (self.first_byte, self.phase) {
+            (None, Phase::Head) => (StepState::Failed(head), StepState::NotReached),
+            (Some(first), Phase::Head) => {
+                (StepState::Done(first), StepState::Failed(behind(first)))
+            }
+            (first, Phase::Body) => {
+                let first = first.or(head).unwrap_or_default();
+                (StepState::Done(first), StepState::Done(behind(first).unwrap_or_default()))
+            }
+            (_, _) => (StepState::NotReached, StepState::NotReached),
+        };
+        steps.extend([(S::FirstByte, first), (S::Head, answer)]);
+        if self.phase == Phase::Body {
+            steps.push((S::Body, StepState::Failed(took(Phase::Body))));
+        }
+        steps
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::values::{self, Value, Values};
 use super::{View, expected_back};
+use crate::diagnose::around::Finding;
 use crate::diagnose::{
     self, AddressSummary, AttemptSummary, Audience, Command, Fix, Phase, Report, Step, Words,
     visible,
@@ -38,6 +39,23 @@ struct Problem<'a> {
     evidence: Option<Evidence>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<Vec<Attempt>>,
+    /// What lies behind the cause on this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root_certainty: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root_evidence: Option<Evidence>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings: Option<Vec<FindingMember<'a>>>,
+}
+
+#[derive(Serialize)]
+struct FindingMember<'a> {
+    key: &'static str,
+    value: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meaning: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -133,6 +151,7 @@ fn problem<'a>(
 ) -> Problem<'a> {
     let cause = words.cause(report.cause.code());
     let name = report.cause.code().name();
+    let rooted = view.root(report);
     Problem {
         kind: format!("urn:causeway:cause:{name}"),
         title: &cause.title,
@@ -151,7 +170,20 @@ fn problem<'a>(
         fixes: fixes(report, words, view),
         evidence: view.evidence(report).map(Evidence),
         attempts: view.discloses().then(|| report.attempts.iter().map(attempt).collect()),
+        root: rooted.map(|rooted| rooted.root.name()),
+        root_certainty: rooted.map(|rooted| rooted.certainty.into()),
+        root_evidence: rooted.map(|rooted| Evidence(rooted.because.clone())),
+        findings: view.findings(report).map(|found| findings(found, words)),
     }
+}
+
+fn findings(found: Vec<Finding>, words: &Words) -> Vec<FindingMember<'_>> {
+    let member = |Finding { key, value, meaning }| FindingMember {
+        key,
+        value,
+        meaning: meaning.map(|id| words.meaning(id).text.as_str()),
+    };
+    found.into_iter().map(member).collect()
 }
 
 fn reasons<'a>(report: &Report, words: &'a Words) -> Vec<Reason<'a>> {

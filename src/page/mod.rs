@@ -42,9 +42,10 @@ pub use values::Fresh;
 
 use values::Values;
 
+use crate::diagnose::around::Finding;
 use crate::diagnose::{
-    Audience, Blame, Certainty, CommandKind, Fate, Fix, PageWords, Report, Words, named_rows,
-    visible,
+    Audience, Blame, Certainty, CommandKind, Fate, Fix, PageWords, Report, Rooted, StepState,
+    Words, named_rows, visible,
 };
 
 /// To whom a report is shown, and how.
@@ -66,6 +67,9 @@ pub struct View<'a> {
     /// The operator's own page for this failure, in place of any other.
     pub fixed: Option<&'a Fixed>,
 }
+
+/// Findings on one page: the look itself finds fewer.
+const FINDINGS_MAX: usize = 200;
 
 /// An answer, ready to be sent. To HEAD it is sent without its body, all headers unchanged.
 #[derive(Debug, Clone)]
@@ -200,6 +204,22 @@ impl View<'_> {
         Some(rows)
     }
 
+    /// What lies behind the cause, if that may be shown.
+    fn root<'r>(&self, report: &'r Report) -> Option<&'r Rooted> {
+        report.root.as_ref().filter(|_| self.discloses())
+    }
+
+    /// What this host shows beside it; `None` for a visitor, and where nobody has looked.
+    fn findings(&self, report: &Report) -> Option<Vec<Finding>> {
+        let around = report.around.as_ref().filter(|_| self.discloses())?;
+        let mut findings = around.findings();
+        findings.truncate(FINDINGS_MAX);
+        for finding in &mut findings {
+            finding.value = visible(&finding.value);
+        }
+        Some(findings)
+    }
+
     /// Whether the page may try again by itself: it must not repeat what might count, and what the
     /// client itself has to mend would fail again.
     fn tries_again(&self, report: &Report) -> bool {
@@ -209,6 +229,32 @@ impl View<'_> {
     /// Whether the reader must look before he sends the request again.
     fn warns(&self, report: &Report) -> bool {
         report.fate != Fate::NotSent && !self.repeatable
+    }
+}
+
+/// What findings mean, in words; nothing where the one before it means the same.
+fn meanings<'w>(findings: &[Finding], words: &'w Words) -> Vec<Option<&'w str>> {
+    let mut before = None;
+    let told = findings.iter().map(|finding| {
+        let again = std::mem::replace(&mut before, finding.meaning) == finding.meaning;
+        let meaning = finding.meaning.filter(|_| !again)?;
+        Some(words.meaning(meaning).text.as_str())
+    });
+    told.collect()
+}
+
+/// How a step of an attempt went, in words.
+fn step_state(state: StepState, page: &PageWords) -> String {
+    let words = match state {
+        StepState::Done(_) => &page.step_done,
+        StepState::Failed(_) => &page.step_failed,
+        StepState::NotReached => &page.step_not_reached,
+    };
+    match state {
+        StepState::Done(took) | StepState::Failed(Some(took)) => {
+            format!("{words}, {:.1} ms", took.as_secs_f64() * 1000.0)
+        }
+        StepState::Failed(None) | StepState::NotReached => words.clone(),
     }
 }
 

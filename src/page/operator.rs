@@ -2,8 +2,10 @@
 
 use super::View;
 use super::html::{element, prose, steps, text};
+use crate::diagnose::around::Finding;
 use crate::diagnose::{
-    self, AttemptSummary, Audience, Command, CommandKind, Fix, PageWords, Report, Words,
+    self, AttemptSummary, Audience, Command, CommandKind, Fix, PageWords, Report, Rooted,
+    StepState, Words,
 };
 
 /// The part, as much of it as this reader may see.
@@ -15,6 +17,9 @@ pub fn part(out: &mut String, report: &Report, words: &Words, view: &View<'_>) {
     out.push_str("</h2></summary>\n");
     if view.discloses() {
         element(out, "p", &words.cause(report.cause.code()).operator);
+        if let Some(rooted) = view.root(report) {
+            root(out, rooted, words);
+        }
         element(out, "h3", &page.what_to_do);
     }
     let mut fixes = view.fixes(report, Audience::Operator).peekable();
@@ -29,10 +34,72 @@ pub fn part(out: &mut String, report: &Report, words: &Words, view: &View<'_>) {
         out.push_str("<dl translate=\"no\">\n");
         rows.iter().for_each(|(key, value)| code_row(out, key, value));
         out.push_str("</dl>\n");
+        if let Some(found) = view.findings(report).filter(|found| !found.is_empty()) {
+            findings(out, &found, words);
+        }
         attempts(out, &report.attempts, page);
         reasons(out, report, words);
     }
     out.push_str("</details>\n");
+}
+
+/// What lies behind the cause on this host, and what shows it.
+fn root(out: &mut String, rooted: &Rooted, words: &Words) {
+    let root = words.root(rooted.root);
+    element(out, "h3", &words.page.root);
+    out.push_str("<p><b>");
+    text(out, &root.title);
+    out.push_str("</b> <code translate=\"no\">");
+    text(out, rooted.root.name());
+    out.push_str("</code> (");
+    text(out, super::certainty(rooted.certainty, &words.page));
+    out.push_str(")</p>\n");
+    element(out, "p", &root.text);
+    if !rooted.because.is_empty() {
+        out.push_str("<dl translate=\"no\">\n");
+        rooted.because.iter().for_each(|(key, value)| code_row(out, key, value));
+        out.push_str("</dl>\n");
+    }
+}
+
+/// What this host shows, and what that means.
+fn findings(out: &mut String, found: &[Finding], words: &Words) {
+    element(out, "h3", &words.page.findings);
+    out.push_str("<dl>\n");
+    for (finding, meaning) in found.iter().zip(super::meanings(found, words)) {
+        out.push_str("<dt translate=\"no\"><code>");
+        text(out, finding.key);
+        out.push_str("</code></dt><dd><code translate=\"no\">");
+        text(out, &finding.value);
+        out.push_str("</code>");
+        if let Some(meaning) = meaning {
+            out.push_str("<p class=\"soft\">");
+            prose(out, meaning);
+            out.push_str("</p>");
+        }
+        out.push_str("</dd>\n");
+    }
+    out.push_str("</dl>\n");
+}
+
+/// How far an attempt got, step by step: in words, and in colours beside them.
+fn strip(out: &mut String, attempt: &AttemptSummary, page: &PageWords) {
+    out.push_str("<p class=\"soft\" translate=\"yes\">");
+    text(out, &page.steps);
+    out.push_str("</p>\n<ol class=\"steps\" role=\"list\" translate=\"yes\">\n");
+    for (step, state) in attempt.steps() {
+        let class = match state {
+            StepState::Done(_) => "ok",
+            StepState::Failed(_) => "bad",
+            StepState::NotReached => "none",
+        };
+        out.extend(["<li class=\"", class, "\"><b>"]);
+        text(out, page.step(step));
+        out.push_str("</b> ");
+        text(out, &super::step_state(state, page));
+        out.push_str("</li>\n");
+    }
+    out.push_str("</ol>\n");
 }
 
 fn one_fix(out: &mut String, fix: &Fix, words: &Words, view: &View<'_>) {
@@ -133,7 +200,9 @@ fn attempts(out: &mut String, attempts: &[AttemptSummary], page: &PageWords) {
         }
         code_row(out, "bytes_sent", &attempt.bytes_sent.to_string());
         code_row(out, "bytes_received", &attempt.bytes_received.to_string());
-        out.push_str("</dl></li>\n");
+        out.push_str("</dl>\n");
+        strip(out, attempt, page);
+        out.push_str("</li>\n");
     }
     out.push_str("</ol>\n");
 }

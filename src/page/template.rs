@@ -103,7 +103,11 @@ pub fn context(report: &Report, words: &Words, view: &View<'_>, values: &Values)
     context.entry("evidence").or_insert_with(|| json!({}));
     context.entry("attempts").or_insert_with(|| json!([]));
     context.entry("reasons").or_insert_with(|| json!([]));
-    context.entry("expected_back").or_insert_with(|| json!(null));
+    for name in ["expected_back", "root", "root_certainty"] {
+        context.entry(name).or_insert_with(|| json!(null));
+    }
+    context.entry("root_evidence").or_insert_with(|| json!({}));
+    context.entry("findings").or_insert_with(|| json!([]));
     let fixes = context.get_mut("fixes").and_then(|fixes| fixes.as_array_mut());
     for fix in fixes.into_iter().flatten().filter_map(|fix| fix.as_object_mut()) {
         for name in ["command", "check", "workers_fit"] {

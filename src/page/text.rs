@@ -7,8 +7,10 @@ use std::fmt::Write;
 
 use super::values::{self, Value, Values};
 use super::{View, address, certainty, escape, expected_back, fate};
+use crate::diagnose::around::Finding;
 use crate::diagnose::{
-    self, AttemptSummary, Audience, Command, CommandKind, Fix, PageWords, Report, Standing, Words,
+    self, AttemptSummary, Audience, Command, CommandKind, Fix, PageWords, Report, Rooted, Standing,
+    Words,
 };
 
 /// The width of a line.
@@ -96,17 +98,24 @@ fn operator_part(out: &mut String, report: &Report, words: &Words, view: &View<'
     if view.discloses() {
         paragraph(out, &words.cause(report.cause.code()).operator);
     }
+    if let Some(rooted) = view.root(report) {
+        root(out, rooted, words);
+    }
     if let Some(rows) = view.evidence(report) {
         heading(out, &page.evidence);
         paragraph(out, &page.only_operators);
         for (key, value) in &rows {
             labelled(out, key, value);
         }
+        if let Some(found) = view.findings(report).filter(|found| !found.is_empty()) {
+            findings(out, &found, words);
+        }
         if !report.attempts.is_empty() {
             heading(out, &page.attempts);
         }
         for (i, attempt) in report.attempts.iter().enumerate() {
             tried(out, i + 1, attempt);
+            strip(out, attempt, page);
         }
         heading(out, &page.what_to_do);
     }
@@ -118,6 +127,37 @@ fn operator_part(out: &mut String, report: &Report, words: &Words, view: &View<'
             wrap(out, "- ", 2, 2, &reason.title);
             wrap(out, "  ", 2, 2, &reason.text);
         }
+    }
+}
+
+/// What lies behind the cause on this host, and what shows it.
+fn root(out: &mut String, rooted: &Rooted, words: &Words) {
+    let root = words.root(rooted.root);
+    heading(out, &words.page.root);
+    let (name, sure) = (rooted.root.name(), certainty(rooted.certainty, &words.page));
+    paragraph(out, &format!("{} [{name}] ({sure})", root.title));
+    paragraph(out, &root.text);
+    for (key, value) in &rooted.because {
+        labelled(out, key, value);
+    }
+}
+
+/// What this host shows, and what that means.
+fn findings(out: &mut String, found: &[Finding], words: &Words) {
+    heading(out, &words.page.findings);
+    for (finding, meaning) in found.iter().zip(super::meanings(found, words)) {
+        labelled(out, finding.key, &finding.value);
+        if let Some(meaning) = meaning {
+            wrap(out, "  ", 2, 2, meaning);
+        }
+    }
+}
+
+/// How far an attempt got, a step a line.
+fn strip(out: &mut String, attempt: &AttemptSummary, page: &PageWords) {
+    for (step, state) in attempt.steps() {
+        let line = format!("{}: {}", page.step(step), super::step_state(state, page));
+        wrap(out, "    - ", 6, 6, &line);
     }
 }
 

@@ -113,6 +113,7 @@ fn sample(code: Code, fate: Fate) -> Report {
         reused: false,
         addresses: Vec::new(),
         stages: vec![(Phase::Connect, Duration::from_millis(1))],
+        first_byte: None,
         bytes_sent: 100,
         bytes_received: 0,
     };

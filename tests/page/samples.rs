@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use causeway::diagnose::around::{Change, Changed, Changes};
 use causeway::diagnose::{
-    AddressSummary, AnswerFault, AttemptSummary, Authority, Before, Cause, CertFault, CertReason,
-    Certainty, CgiFault, Code, Command, CommandKind, ConnectFault, DnsConfigFault, Extended,
-    Failed, Fate, Fix, FixId, ForbiddenReason, FramingFault, H2Fault, HeaderFault, Hop, IcmpError,
-    IcmpMessage, IcmpSender, IncidentId, Lookup, Mismatch, Named, Phase, Port, ProhibitedReason,
-    Protocol, Queue, RecordFault, RejectReason, Report, RequestFault, Standing, UnreachableReason,
-    UpgradeFault, entry,
+    AddressSummary, AnswerFault, Around, AttemptSummary, Authority, Before, Cause, CertFault,
+    CertReason, Certainty, CgiFault, Code, Command, CommandKind, ConnectFault, DnsConfigFault,
+    Extended, Failed, Fate, Fix, FixId, ForbiddenReason, FramingFault, H2Fault, HeaderFault, Hop,
+    IcmpError, IcmpMessage, IcmpSender, IncidentId, Lookup, Mismatch, Named, Phase, Port,
+    ProhibitedReason, Protocol, Queue, RecordFault, RejectReason, Report, RequestFault, Root,
+    Rooted, Standing, UnreachableReason, UpgradeFault, entry,
 };
 
 /// What no visitor may see: each is in the evidence of some cause, or around it in the report.
@@ -319,8 +320,22 @@ pub fn hostile_report(cause: Cause) -> Report {
         upstream: Arc::from("canary-upstream"),
         host: EVIL.to_owned(),
         path: format!("/secret/{EVIL}"),
+        root: Some(Rooted {
+            root: Root::WrongPort,
+            certainty: Certainty::Likely,
+            because: vec![("listening", format!("10.11.12.13:4455 {EVIL}"))],
+        }),
+        around: Some(Arc::new(around())),
         ..mild_report(cause)
     }
+}
+
+/// What a look brings that finds more than one wants to read.
+fn around() -> Around {
+    let what = format!("/secret/path.sock {EVIL}");
+    let change = Change { at: SystemTime::UNIX_EPOCH, kind: Changed::Configuration, what };
+    let changes = Changes { list: vec![change; 3] };
+    Around { changes, late: vec!["canary-lane"], ..Around::default() }
 }
 
 /// A report as an outage makes it: a few fixes, two attempts.
@@ -397,6 +412,7 @@ fn attempt(code: Code, phase: Phase) -> AttemptSummary {
             (Phase::Send, Duration::from_micros(80)),
             (Phase::Head, Duration::from_millis(60_001)),
         ],
+        first_byte: None,
         bytes_sent: 512,
         bytes_received: 0,
     }

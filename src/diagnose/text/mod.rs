@@ -23,6 +23,7 @@ use super::cause::Code;
 use super::fixes::FixId;
 use super::meaning::Meaning;
 use super::reasons::ReasonId;
+use super::report::AttemptStep;
 use super::root::Root;
 
 pub use languages::{Languages, Partial};
@@ -174,6 +175,20 @@ pub struct PageWords {
     pub evidence: String,
     pub attempts: String,
     pub only_operators: String,
+    /// Above what lies behind the cause on this host.
+    pub root: String,
+    pub findings: String,
+    pub steps: String,
+    pub step_done: String,
+    pub step_failed: String,
+    pub step_not_reached: String,
+    step_resolve: String,
+    step_connect: String,
+    step_tls: String,
+    step_send: String,
+    step_first_byte: String,
+    step_head: String,
+    step_body: String,
     pub report: String,
     pub report_why: String,
     pub report_copy: String,
@@ -359,6 +374,19 @@ impl PageWords {
             Phase::Send => &self.broken_send,
             Phase::Head => &self.broken_head,
             Phase::Body => &self.broken_body,
+        }
+    }
+
+    /// What is done once a step of an attempt is.
+    pub fn step(&self, step: AttemptStep) -> &str {
+        match step {
+            AttemptStep::Resolve => &self.step_resolve,
+            AttemptStep::Connect => &self.step_connect,
+            AttemptStep::Tls => &self.step_tls,
+            AttemptStep::Send => &self.step_send,
+            AttemptStep::FirstByte => &self.step_first_byte,
+            AttemptStep::Head => &self.step_head,
+            AttemptStep::Body => &self.step_body,
         }
     }
 }
