@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::Level;
 
-use crate::diagnose::{self, Blame, Certainty, Code, Event, IncidentId, MessageId};
+use crate::diagnose::{self, Blame, Certainty, Code, Event, IncidentId, MessageId, Root};
 use crate::telemetry::{Fields, Notice};
 
 /// Between two messages of one kind.
@@ -57,6 +57,8 @@ pub struct First {
     /// What went to the client.
     pub status: Option<u16>,
     pub certainty: Option<Certainty>,
+    /// What lies behind it, where that was known by then.
+    pub root: Option<Root>,
 }
 
 /// From the first failure that was told to the last.
@@ -241,6 +243,7 @@ impl Told {
                     status: first.status,
                     phase: Some(diagnose::entry(*code).phase.into()),
                     certainty: first.certainty.map(Into::into),
+                    root: first.root.map(Root::name),
                     failures: Some(*failures),
                 };
                 let (message_id, level) = (MessageId::from(*code), level(*code));
@@ -340,6 +343,7 @@ mod tests {
                 server: Some("http://127.0.0.1:8080".to_owned()),
                 status: Some(502),
                 certainty: Some(Certainty::Certain),
+                root: None,
             };
             (0..times).for_each(|_| self.alarm.count(code, first));
         }

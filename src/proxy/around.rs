@@ -6,7 +6,7 @@
 //! for it, since the page is to show him its result (150 ms at most); a visitor never does.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::config::{Config, ServerAddress, Upstream};
-use crate::diagnose::{Around, Blame, Code, entry};
+use crate::diagnose::{Around, Blame, Code, Rooted, entry};
 use crate::probe;
 
 /// From the end of one look to the beginning of the next: at first, and at last for requests that
@@ -47,7 +47,31 @@ struct State {
     last: Option<(Wanted, Instant)>,
     rest: Duration,
     /// The latest at the end.
-    found: Vec<(Instant, Wanted, Arc<Around>)>,
+    found: Vec<(Instant, Wanted, Arc<Known>)>,
+}
+
+/// What one look has found, and what it shows to lie behind the failure.
+#[derive(Debug)]
+pub struct Known {
+    pub around: Arc<Around>,
+    root: OnceLock<Option<Rooted>>,
+}
+
+impl Known {
+    fn of(around: Around) -> Arc<Known> {
+        Arc::new(Known { around: Arc::new(around), root: OnceLock::new() })
+    }
+
+    /// What lies behind the failure, decided by the first request that has it of this look; and
+    /// whether this was the first.
+    pub fn root(&self, decide: impl FnOnce() -> Option<Rooted>) -> (Option<&Rooted>, bool) {
+        let mut is_first = false;
+        let root = self.root.get_or_init(|| {
+            is_first = true;
+            decide()
+        });
+        (root.as_ref(), is_first)
+    }
 }
 
 /// One server, and how it failed.
@@ -82,7 +106,7 @@ impl Surroundings {
         server: usize,
         address: Option<SocketAddr>,
         waits: bool,
-    ) -> Option<Arc<Around>> {
+    ) -> Option<Arc<Known>> {
         let mut news = waits.then(|| self.news.subscribe());
         let wanted = Wanted { server, code };
         self.begin(wanted, address, waits);
@@ -101,7 +125,7 @@ impl Surroundings {
         code: Code,
         server: usize,
         address: Option<SocketAddr>,
-    ) -> Option<Arc<Around>> {
+    ) -> Option<Arc<Known>> {
         let wanted = Wanted { server, code };
         self.begin(wanted, address, false);
         self.known(wanted)
@@ -114,10 +138,10 @@ impl Surroundings {
     }
 
     /// What was found, if that was lately enough to count.
-    fn known(&self, wanted: Wanted) -> Option<Arc<Around>> {
+    fn known(&self, wanted: Wanted) -> Option<Arc<Known>> {
         let state = self.state();
-        let (at, _, around) = state.found.iter().find(|(_, of, _)| *of == wanted)?;
-        (at.elapsed() < COUNTS).then(|| around.clone())
+        let (at, _, known) = state.found.iter().find(|(_, of, _)| *of == wanted)?;
+        (at.elapsed() < COUNTS).then(|| known.clone())
     }
 
     /// Whether a look is due; who is told so takes it.
@@ -184,7 +208,7 @@ impl Turn {
         if state.found.len() == FOUND_MAX {
             state.found.remove(0);
         }
-        state.found.push((Instant::now(), self.wanted, Arc::new(around)));
+        state.found.push((Instant::now(), self.wanted, Known::of(around)));
         drop(state);
         self.surroundings.news.send_modify(|count| *count += 1);
     }

@@ -15,12 +15,13 @@ use http::request::Parts;
 use http::{Method, Uri, Version};
 
 use crate::config::LogFormat;
-use crate::diagnose::{self, Around, Cause, Certainty, Code, Facts, IncidentId, Sent, Standing};
+use crate::diagnose::{self, Cause, Certainty, Code, Facts, IncidentId, Root, Sent, Standing};
 use crate::telemetry::{self, Failed, Line, Stages};
 use crate::upstream::{Attempt, Failure, Permit};
 
 use super::Site;
 use super::alarm::{self, First};
+use super::around::Known;
 use super::client::Connection;
 
 /// The status that logs show for a client that left before an answer.
@@ -29,7 +30,7 @@ const CLIENT_LEFT: u16 = 499;
 /// One request under way, and what to write of it.
 #[derive(Debug)]
 pub struct Record {
-    site: Rc<Site>,
+    pub site: Rc<Site>,
     connection: Rc<Connection>,
     pub started: Instant,
     /// Whom a trusted proxy names; `None`: the peer itself.
@@ -52,7 +53,9 @@ pub struct Record {
     /// Those before it, with the cause of each.
     pub earlier: Vec<(Attempt, Code)>,
     /// What this host showed beside the last failure.
-    pub around: Option<Arc<Around>>,
+    pub around: Option<Arc<Known>>,
+    /// What that shows to lie behind it.
+    pub root: Option<Root>,
     /// The place among the upstream's requests in flight.
     pub permit: Option<Permit>,
     /// The status that went out.
@@ -88,6 +91,7 @@ impl Record {
             attempt: None,
             earlier: Vec::new(),
             around: None,
+            root: None,
             permit: None,
             status: None,
             bytes: 0,
@@ -155,12 +159,10 @@ impl Record {
         }
     }
 
-    /// Takes what this host shows beside an answer that names its own failure, for the log; looks
-    /// where that is due.
-    pub fn glance_around(&mut self) {
-        if let (Some(number), Some(code), Some(attempt)) =
-            (self.upstream, self.cause, &self.attempt)
-        {
+    /// Takes what this host shows beside an answer that names its own failure; looks where that is
+    /// due.
+    pub fn glance_around(&mut self, code: Code) {
+        if let (Some(number), Some(attempt)) = (self.upstream, &self.attempt) {
             let surroundings = &self.site.surroundings[number];
             self.around = surroundings.glance(code, attempt.server, attempt.address);
         }
@@ -229,6 +231,7 @@ impl Record {
                 .map(|attempt| telemetry::escaped(LogFormat::Text, &attempt.server().to_string())),
             status: self.status,
             certainty: self.certainty,
+            root: self.root,
         });
     }
 
@@ -318,6 +321,7 @@ impl Record {
             retried_after: &retried_after,
             reused: attempt.is_some_and(|attempt| attempt.reuse.is_some()),
             cause: self.cause.map(Code::name),
+            root: self.root.map(Root::name),
             fault: self.fault,
             incident,
         });

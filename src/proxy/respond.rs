@@ -39,7 +39,6 @@ pub fn answered(
     if head.status.is_server_error() || refused {
         fields.append("proxy-status", received_status(head.status, record.cause));
         record.note_reach(SystemTime::now(), false);
-        record.glance_around();
     } else {
         record.worked();
     }
@@ -199,6 +198,7 @@ fn page_of(
     };
     record.incident = Some(incident);
     record.status = Some(status);
+    note_root(site, &mut record, &cause);
     let view = View {
         audience: if operator { Audience::Operator } else { Audience::Visitor },
         format: page::negotiate(&asked.parts.headers),
@@ -266,6 +266,27 @@ fn fixed<'s>(site: &'s Site, record: &Record, cause: &Cause) -> Option<&'s page:
     let closed = matches!(cause, Cause::Maintenance { .. });
     let closure = record.upstream.filter(|_| closed).map(|number| site.closures[number].as_ref());
     closure.flatten()?.page()
+}
+
+/// Notes what lies behind the failure, as far as this host has shown it by now.
+fn note_root(site: &Site, record: &mut Record, cause: &Cause) {
+    let Some(known) = record.around.clone() else { return };
+    let (rooted, _) = known.root(|| {
+        let attempt = record.attempt.as_ref();
+        let server_name = attempt.map(|last| upstream::server_name(&last.upstream, last.server()));
+        let server_name = server_name.as_deref().unwrap_or_default();
+        let is_here = attempt.is_some_and(is_here);
+        diagnose::root(cause, &matched(site, record, server_name, is_here))
+    });
+    record.root = rooted.map(|rooted| rooted.root);
+}
+
+/// Notes what lies behind an answer that names its own failure, for the log: its page is the
+/// upstream's.
+pub fn glance_around(record: &mut Record, cause: &Cause) {
+    record.glance_around(cause.code());
+    let site = record.site.clone();
+    note_root(&site, record, cause);
 }
 
 /// What is settled about a failure before its page is made.
@@ -342,7 +363,7 @@ fn matched<'r>(
         config: site.config_file.as_deref(),
         process: Some(std::process::id()),
         layout: site.layout,
-        around: record.around.as_deref(),
+        around: record.around.as_deref().map(|known| &*known.around),
     }
 }
 
@@ -352,6 +373,8 @@ fn report(site: &Site, record: &Record, failed: Failed, cause: Cause, asked: &As
     let server_name = server_name.as_deref().unwrap_or_default();
     let facts = matched(site, record, server_name, attempt.is_some_and(is_here));
     let host = asked.parts.headers.get(header::HOST);
+    let known = record.around.as_deref();
+    let rooted = known.and_then(|known| known.root(|| diagnose::root(&cause, &facts)).0);
     Report {
         incident: failed.incident,
         time: failed.time,
@@ -367,8 +390,8 @@ fn report(site: &Site, record: &Record, failed: Failed, cause: Cause, asked: &As
         method: asked.parts.method.clone(),
         path: asked.parts.uri.path().to_owned(),
         standing: failed.standing,
-        root: diagnose::root(&cause, &facts),
-        around: record.around.clone(),
+        root: rooted.cloned(),
+        around: record.around.as_deref().map(|known| known.around.clone()),
         cause,
     }
 }

@@ -13,6 +13,7 @@ use crate::upstream::{Answer, AnswerBody};
 
 use super::local;
 use super::record::Record;
+use super::respond;
 
 /// An answer in whose place our page goes out. Its body is dropped: a connection from which all of
 /// it had come is with the idle ones already, any other ends.
@@ -44,6 +45,9 @@ pub fn replacement(
     if !attempt.upstream.replace_status.contains(&status.as_u16()) {
         if let Some((cause, certainty)) = found {
             record.fail(&cause, certainty);
+            if status.is_server_error() {
+                respond::glance_around(record, &cause);
+            }
         }
         return None;
     }

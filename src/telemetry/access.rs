@@ -40,6 +40,8 @@ pub struct Line<'a> {
     pub retried_after: &'a [&'static str],
     pub reused: bool,
     pub cause: Option<&'static str>,
+    /// What lies behind it on this host, as far as that was known.
+    pub root: Option<&'static str>,
     /// Which kind of a cause that has several: what was wrong with a refused request.
     pub fault: Option<&'static str>,
     pub incident: Option<&'a str>,
@@ -130,6 +132,11 @@ fn json(out: &mut Vec<u8>, line: &Line<'_>) {
         out.extend_from_slice(cause.as_bytes());
         out.push(b'"');
     }
+    if let Some(root) = line.root {
+        out.extend_from_slice(b",\"root\":\"");
+        out.extend_from_slice(root.as_bytes());
+        out.push(b'"');
+    }
     if let Some(fault) = line.fault {
         out.extend_from_slice(b",\"fault\":\"");
         out.extend_from_slice(fault.as_bytes());
@@ -165,6 +172,9 @@ fn combined(out: &mut Vec<u8>, line: &Line<'_>) {
     dash(out, line.agent);
     out.push(b'"');
     let _ = write!(out, " cause={}", line.cause.unwrap_or("-"));
+    if let Some(root) = line.root {
+        let _ = write!(out, " root={root}");
+    }
     let _ = write!(out, " incident={}", line.incident.unwrap_or("-"));
 }
 
@@ -204,6 +214,9 @@ fn text(out: &mut Vec<u8>, line: &Line<'_>) {
     }
     if let Some(cause) = line.cause {
         let _ = write!(out, " cause={cause}");
+    }
+    if let Some(root) = line.root {
+        let _ = write!(out, " root={root}");
     }
     if let Some(fault) = line.fault {
         let _ = write!(out, " fault={fault}");
@@ -329,6 +342,7 @@ mod tests {
             retried_after: &[],
             reused: false,
             cause: Some("connection_refused"),
+            root: Some("wrong_port"),
             fault: Some("bare_lf"),
             incident: Some("0000-0001"),
         }
@@ -360,6 +374,7 @@ mod tests {
         assert_eq!(value["connect_ms"], 0.007);
         assert_eq!(value["cause"], "connection_refused");
         assert_eq!(value["fault"], "bare_lf");
+        assert_eq!(value["root"], "wrong_port");
         assert_eq!(value["path"], "/a?b=c");
     }
 }

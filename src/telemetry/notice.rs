@@ -32,6 +32,8 @@ pub struct Fields<'a> {
     pub status: Option<u16>,
     pub phase: Option<&'a str>,
     pub certainty: Option<&'a str>,
+    /// What lies behind the cause on this host.
+    pub root: Option<&'a str>,
     /// How many failed requests the message stands for.
     pub failures: Option<u64>,
 }
@@ -62,6 +64,7 @@ impl<'a> Notice<'a> {
                     _status = $fields.status,
                     _phase = $fields.phase,
                     _certainty = $fields.certainty,
+                    _root = $fields.root,
                     _failures = $fields.failures,
                     "{}",
                     self.text

@@ -377,7 +377,7 @@ impl PageWords {
         }
     }
 
-    /// What is done once a step of an attempt is.
+    /// A step of an attempt.
     pub fn step(&self, step: AttemptStep) -> &str {
         match step {
             AttemptStep::Resolve => &self.step_resolve,
