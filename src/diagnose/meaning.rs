@@ -12,6 +12,21 @@ pub enum Meaning {
 
     // Sockets.
     ListensElsewhere,
+    NobodyListens,
+    OtherFamilyOnly,
+    LoopbackOnly,
+    OtherAddressOnly,
+    SocketMissing,
+    SocketFolderMissing,
+    DanglingLink,
+    LinkLoop,
+    NotADirectory,
+    NotASocket,
+    FolderClosed,
+    SocketClosed,
+    PolicyDenies,
+    DescriptorsShort,
+    PortsShort,
     // Units.
 
     // PHP.

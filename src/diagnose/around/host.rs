@@ -1,4 +1,4 @@
-//! What the machine has left: memory, disk, descriptors, and a clock that is right. Pure.
+//! What the machine has left: memory, disk, and a clock that is right. Pure.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,10 +12,6 @@ pub struct Host {
     pub pressure: Option<Pressure>,
     /// Those that the site, its logs, its sessions and we ourselves write to.
     pub disks: Vec<Disk>,
-    /// Our own descriptors.
-    pub descriptors: Option<Use>,
-    /// Local ports towards the server.
-    pub ports: Option<Use>,
     /// Processes that the kernel has killed for memory since it was started.
     pub oom_kills: Option<u64>,
     /// Whether the clock is kept right by a server of time; and how far it is off, where that is
@@ -62,13 +58,6 @@ pub struct Disk {
     pub free_inodes: u64,
     pub total_inodes: u64,
     pub read_only: bool,
-}
-
-/// How much of a limit is in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Use {
-    pub used: u64,
-    pub limit: u64,
 }
 
 impl Host {

@@ -3,6 +3,7 @@
 //! None of it decides the cause; `root` goes by it, it ranks the fixes and enters their commands.
 //! One file a part, each with the data, its rows and what they mean; `probe` gathers it. Pure.
 
+mod bounds;
 mod changes;
 mod helpers;
 mod host;
@@ -14,18 +15,21 @@ mod seen;
 mod sockets;
 mod traffic;
 mod units;
+mod way;
 
+pub use bounds::{Bounds, Use};
 pub use changes::{Change, Changed, Changes};
 pub use helpers::{Helper, HelperKind, HelperState, Helpers};
-pub use host::{Disk, Host, Load, Memory, Pressure, Use, kilobytes};
+pub use host::{Disk, Host, Load, Memory, Pressure, kilobytes};
 pub use lines::{Line, Lines, LogSource, Sign};
 pub use near::{kin_listeners, kin_sockets};
 pub use network::{Network, Ping, Route};
 pub use php::{Limits, Php, PoolSettings, PoolStatus, SessionLock, Worker};
 pub use seen::{Finding, Need, Seen};
-pub use sockets::{Component, Kind, Listener, SocketPath, Sockets, Stop};
+pub use sockets::{Listener, Miss, Sockets};
 pub use traffic::{InFlight, Share, Traffic};
 pub use units::{Cgroup, State, Unit, UnitResult, Units, Workers};
+pub use way::{Component, Kind, SocketPath, Stop};
 
 use super::meaning::Meaning;
 
@@ -33,6 +37,7 @@ use super::meaning::Meaning;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Around {
     pub sockets: Sockets,
+    pub bounds: Bounds,
     pub host: Host,
     pub units: Units,
     pub lines: Lines,
@@ -49,6 +54,7 @@ pub struct Around {
 #[derive(Debug, Clone)]
 pub enum Piece {
     Sockets(Sockets),
+    Bounds(Bounds),
     Host(Host),
     Units(Units),
     Lines(Lines),
@@ -63,6 +69,7 @@ impl Around {
     pub fn put(&mut self, piece: Piece) {
         match piece {
             Piece::Sockets(part) => self.sockets = part,
+            Piece::Bounds(part) => self.bounds = part,
             Piece::Host(part) => self.host = part,
             Piece::Units(part) => self.units = part,
             Piece::Lines(part) => self.lines = part,
@@ -83,6 +90,7 @@ impl Around {
         self.helpers.findings(&mut out);
         self.network.findings(&mut out);
         self.host.findings(&mut out);
+        self.bounds.findings(&mut out);
         self.changes.findings(&mut out);
         self.traffic.findings(&mut out);
         if !self.late.is_empty() {
