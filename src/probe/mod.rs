@@ -8,25 +8,29 @@
 //! taken, and how long it counts, is `proxy`'s to say. Imports `clock`, `config`,
 //! `upstream` and `diagnose`.
 
+mod bounds;
 mod connects;
+mod diag;
 mod fastcgi;
 mod host;
 mod layout;
 mod look;
 mod neighbor;
+mod owner;
 mod proxy_header;
 mod queue;
 mod read;
 mod sockets;
 mod speaks;
+mod way;
 
 pub use connects::{connects, other_loopback, port};
+#[cfg(any(fuzzing, test))]
+pub use diag::rows;
 pub use fastcgi::fastcgi;
 pub use layout::layout;
 pub use look::{DEADLINE, Question, look};
 pub use neighbor::neighbor_is_silent;
 pub use proxy_header::expects_proxy_header;
-#[cfg(any(fuzzing, test))]
-pub use queue::rows;
 pub use queue::{accept_queue, is_here};
 pub use speaks::{speaks, speaks_plain};

@@ -1,181 +1,77 @@
 //! The accept queue of a listener on this host: a pool whose workers are all busy leaves its
-//! connections there, and nothing on the wire tells that from a slow page.
+//! connections there, and nothing on the wire tells that from a slow page. And which listener it
+//! is that an address leads to.
 //!
-//! Asks the kernel by sock_diag(7), which needs no privilege; `ss -lx` and `ss -lt` show the same
-//! numbers. A dump takes some tens of microseconds, so it blocks. It is bounded all the same; what
-//! cannot be read is `None`, never a guess.
+//! What cannot be read is `None`, never a guess. `diag` asks the kernel.
 
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use netlink_packet_core::{
-    Emitable, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
-};
-use netlink_packet_sock_diag::inet::{self, ExtensionFlags, InetRequest, InetResponse, SocketId};
-use netlink_packet_sock_diag::unix::nlas::{Nla, UnixDiagName};
-use netlink_packet_sock_diag::unix::{self, ShowFlags, UnixRequest, UnixResponse};
-use netlink_packet_sock_diag::{AF_INET, AF_INET6, IPPROTO_TCP, SockDiagMessage, TCP_LISTEN};
-use netlink_sys::protocols::NETLINK_SOCK_DIAG;
-use netlink_sys::{Socket, SocketAddr as NetlinkAddr};
-use socket2::SockRef;
+use std::path::Path;
 
 use crate::config::ServerAddress;
 use crate::diagnose::Queue;
 
-/// The kernel answers while it is asked; this is for the day on which it does not.
-const LIMIT: Duration = Duration::from_millis(50);
-/// What the kernel puts into one datagram of a dump at most (net/netlink/af_netlink.c).
-const DATAGRAM_MAX: usize = 32 * 1024;
-/// 2 MiB of listeners: more than 20 000.
-const DATAGRAMS_MAX: usize = 64;
-/// The cookie of no socket in particular.
-const ANY: [u8; 8] = [0xff; 8];
+use super::diag::{self, Tcp, Unix};
 
 /// The queue of the listener that a server's address leads to. `address` is what a name was
 /// resolved to. `None` where nobody listens on this host.
 pub fn accept_queue(server: &ServerAddress, address: Option<SocketAddr>) -> Option<Queue> {
     match (server, address) {
-        (ServerAddress::Unix(path), _) => unix_queue(path),
+        (ServerAddress::Unix(path), _) => of_path(path, &diag::unix_listeners().ok()?)?.queue,
         (ServerAddress::Ip(address), _) => tcp_queue(*address),
         (ServerAddress::Name { .. }, Some(address)) => tcp_queue(address),
         (ServerAddress::Name { .. }, None) => None,
     }
 }
 
+fn tcp_queue(address: SocketAddr) -> Option<Queue> {
+    queue(&reached(address, &diag::tcp_listeners(Some(address.port())).ok()?))
+}
+
 /// A Unix listener is the one whose file this is; where the file system tells the kernel another
 /// inode than us (an overlay, say), the one that was bound to this path.
-fn unix_queue(path: &Path) -> Option<Queue> {
+pub(super) fn of_path<'a>(path: &Path, listeners: &'a [Unix]) -> Option<&'a Unix> {
     // Distributions lead to the socket by links: /var/run, alternatives.
     let path = fs::canonicalize(path).ok()?;
     let inode = fs::metadata(&path).ok()?.ino();
-    let request = UnixRequest {
-        state_flags: unix::StateFlags::LISTEN,
-        inode: 0,
-        show_flags: ShowFlags::NAME | ShowFlags::VFS | ShowFlags::RQLEN,
-        cookie: ANY,
-    };
-    let (mut of_file, mut of_name) = (None, None);
-    dump(SockDiagMessage::UnixRequest(request), |message| {
-        let SockDiagMessage::UnixResponse(row) = message else { return };
-        let Some(UnixDiagName::Pathname(bound)) = row.name() else { return };
-        let bound = Path::new(bound);
-        // The kernel tells 32 bits of the inode; with the file's name that is enough.
-        if bound.file_name() == path.file_name() && bound_inode(&row) == Some(inode as u32) {
-            of_file = unix_lengths(&row);
-        } else if bound == path {
-            of_name = unix_lengths(&row);
-        }
-    })
-    .ok()?;
-    of_file.or(of_name)
+    // The kernel tells 32 bits of the inode; with the file's name that is enough.
+    let is_file =
+        |unix: &&Unix| unix.path.file_name() == path.file_name() && unix.file == Some(inode as u32);
+    let of_file = listeners.iter().rfind(is_file);
+    of_file.or_else(|| listeners.iter().rfind(|unix| unix.path == path))
 }
 
-fn bound_inode(row: &UnixResponse) -> Option<u32> {
-    row.nlas.iter().find_map(|attribute| match attribute {
-        Nla::Vfs(vfs) => {
-            // struct unix_diag_vfs: inode, then device.
-            let mut bytes = [0; 8];
-            vfs.emit(&mut bytes);
-            bytes.first_chunk().map(|inode| u32::from_ne_bytes(*inode))
-        }
-        _ => None,
-    })
-}
-
-fn unix_lengths(row: &UnixResponse) -> Option<Queue> {
-    let pending = row.number_of_pending_connection()?;
-    Some(Queue { pending, backlog: row.max_number_of_pending_connection()? })
-}
-
-/// A TCP listener is one that is bound to this address and port, else one that is bound to every
-/// address of this host, where this is one.
-fn tcp_queue(address: SocketAddr) -> Option<Queue> {
+/// The TCP listeners that an address leads to: bound to this address and port, else to every
+/// address of this host, where this is one. Several may share it (SO_REUSEPORT).
+pub(super) fn reached(address: SocketAddr, listeners: &[Tcp]) -> Vec<&Tcp> {
     let ip = address.ip().to_canonical();
-    // A listener on [::] takes IPv4 as well, where none of IPv4's own is there.
-    let families: &[u8] = if ip.is_ipv4() { &[AF_INET, AF_INET6] } else { &[AF_INET6] };
-    for family in families {
-        let request = InetRequest {
-            family: *family,
-            protocol: IPPROTO_TCP,
-            extensions: ExtensionFlags::empty(),
-            states: inet::StateFlags::LISTEN,
-            socket_id: SocketId { source_port: address.port(), ..SocketId::new_v4() },
-        };
-        let (mut exact, mut wide) = (None, None);
-        dump(SockDiagMessage::InetRequest(request), |message| {
-            let SockDiagMessage::InetResponse(row) = message else { return };
-            let socket = &row.header.socket_id;
-            if row.header.state != TCP_LISTEN || socket.source_port != address.port() {
-                return;
-            }
-            match socket.source_address.to_canonical() {
-                bound if bound == ip => add(&mut exact, &row),
-                bound if bound.is_unspecified() => add(&mut wide, &row),
-                _ => {}
-            }
-        })
-        .ok()?;
-        let found = exact.or_else(|| wide.filter(|_| is_here(address)));
-        if found.is_some() {
-            return found;
-        }
+    let at_port = || listeners.iter().filter(|tcp| tcp.address.port() == address.port());
+    let exact: Vec<_> = at_port().filter(|tcp| tcp.address.ip().to_canonical() == ip).collect();
+    if !exact.is_empty() {
+        return exact;
     }
-    None
-}
-
-/// Every address of this host at which TCP is listened.
-pub(super) fn tcp_listeners() -> Vec<SocketAddr> {
-    let mut found = Vec::new();
-    for family in [AF_INET, AF_INET6] {
-        let request = InetRequest {
-            family,
-            protocol: IPPROTO_TCP,
-            extensions: ExtensionFlags::empty(),
-            states: inet::StateFlags::LISTEN,
-            socket_id: SocketId::new_v4(),
-        };
-        let ended = dump(SockDiagMessage::InetRequest(request), |message| {
-            let SockDiagMessage::InetResponse(row) = message else { return };
-            let socket = &row.header.socket_id;
-            if row.header.state == TCP_LISTEN {
-                found.push(SocketAddr::new(socket.source_address, socket.source_port));
-            }
-        });
-        if ended.is_err() {
-            return Vec::new();
-        }
+    let (four, six) = (IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED));
+    let wide = |bound: IpAddr| at_port().filter(move |tcp| tcp.address.ip() == bound);
+    let mut found: Vec<_> = wide(if ip.is_ipv4() { four } else { six }).collect();
+    // A listener on [::] takes IPv4 as well, where none of IPv4's own is there.
+    if found.is_empty() && ip.is_ipv4() {
+        found = wide(six).filter(|tcp| !tcp.only_v6).collect();
+    }
+    if !is_here(address) {
+        found.clear();
     }
     found
 }
 
-/// The path of every Unix socket that is listened on.
-pub(super) fn unix_listeners() -> Vec<PathBuf> {
-    let request = UnixRequest {
-        state_flags: unix::StateFlags::LISTEN,
-        inode: 0,
-        show_flags: ShowFlags::NAME,
-        cookie: ANY,
-    };
-    let mut found = Vec::new();
-    let ended = dump(SockDiagMessage::UnixRequest(request), |message| {
-        let SockDiagMessage::UnixResponse(row) = message else { return };
-        if let Some(UnixDiagName::Pathname(bound)) = row.name() {
-            found.push(PathBuf::from(bound));
-        }
-    });
-    if ended.is_err() { Vec::new() } else { found }
-}
-
-/// Several sockets may share one address (SO_REUSEPORT).
-fn add(sum: &mut Option<Queue>, row: &InetResponse) {
-    let sum = sum.get_or_insert(Queue { pending: 0, backlog: 0 });
-    sum.pending = sum.pending.saturating_add(row.header.recv_queue);
-    sum.backlog = sum.backlog.saturating_add(row.header.send_queue);
+/// What waits at all of them together.
+pub(super) fn queue(listeners: &[&Tcp]) -> Option<Queue> {
+    let first = listeners.first()?.queue;
+    Some(listeners[1..].iter().fold(first, |sum, tcp| Queue {
+        pending: sum.pending.saturating_add(tcp.queue.pending),
+        backlog: sum.backlog.saturating_add(tcp.queue.backlog),
+    }))
 }
 
 /// Whether an address is one of this host's: the route to it begins at itself. Sends nothing.
@@ -193,66 +89,12 @@ pub fn is_here(address: SocketAddr) -> bool {
     ip.is_loopback() || ip.is_unspecified() || source().is_ok_and(|source| source == ip)
 }
 
-/// Asks the kernel for every socket that a request means.
-///
-/// # Errors
-/// No netlink socket could be had (a sandbox may forbid it), or no answer came in time.
-fn dump(request: SockDiagMessage, mut row: impl FnMut(SockDiagMessage)) -> io::Result<()> {
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let mut question = NetlinkMessage::new(header, NetlinkPayload::from(request));
-    question.finalize();
-    let mut datagram = vec![0; question.buffer_len()];
-    question.serialize(&mut datagram);
-
-    let socket = Socket::new(NETLINK_SOCK_DIAG)?;
-    // From now on nobody but the kernel is heard.
-    socket.connect(&NetlinkAddr::new(0, 0))?;
-    SockRef::from(&socket).set_read_timeout(Some(LIMIT))?;
-    socket.send(&datagram, 0)?;
-    let mut datagram = Vec::with_capacity(DATAGRAM_MAX);
-    for _ in 0..DATAGRAMS_MAX {
-        datagram.clear();
-        socket.recv(&mut datagram, 0)?;
-        if !read(&datagram, &mut row) {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// How many rows one datagram holds, and whether more are to come: the parser alone, for its
-/// fuzzing.
-#[cfg(any(fuzzing, test))]
-pub fn rows(datagram: &[u8]) -> (usize, bool) {
-    let mut count = 0;
-    let more = read(datagram, &mut |_| count += 1);
-    (count, more)
-}
-
-/// Reads the messages of one datagram; whether more are to come.
-fn read(datagram: &[u8], row: &mut impl FnMut(SockDiagMessage)) -> bool {
-    let mut rest = datagram;
-    while let Ok(message) = NetlinkBuffer::new_checked(rest) {
-        let length = message.length() as usize;
-        match NetlinkMessage::deserialize(rest).map(|message| message.payload) {
-            Ok(NetlinkPayload::InnerMessage(message)) => row(message),
-            Ok(NetlinkPayload::Done(_) | NetlinkPayload::Error(_)) => return false,
-            // A row that cannot be read is passed over; nothing else belongs here.
-            Ok(_) | Err(_) => {}
-        }
-        // NLMSG_ALIGN of linux/netlink.h.
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixStream;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use socket2::{Domain, SockAddr, Type};
 
@@ -385,41 +227,5 @@ mod tests {
         let address = one.local_addr().unwrap();
         let _waiting = TcpStream::connect(address).unwrap();
         assert_eq!(look_tcp(at("127.0.0.1", port)).unwrap().pending, 0);
-    }
-
-    /// Whatever comes in place of a dump, cut anywhere or changed anywhere, is survived.
-    #[test]
-    fn bytes_that_are_no_dump_are_survived() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("fpm.sock");
-        let _listener = unix_listener(&path);
-        let mut dumped = Vec::new();
-        let request = UnixRequest {
-            state_flags: unix::StateFlags::LISTEN,
-            inode: 0,
-            show_flags: ShowFlags::all(),
-            cookie: ANY,
-        };
-        dump(SockDiagMessage::UnixRequest(request), |message| dumped.push(message)).unwrap();
-        let mut datagram = Vec::new();
-        for message in dumped.into_iter().take(3) {
-            let payload = NetlinkPayload::InnerMessage(message);
-            let mut message = NetlinkMessage::new(NetlinkHeader::default(), payload);
-            message.finalize();
-            let start = datagram.len();
-            datagram.resize(start + message.buffer_len().next_multiple_of(4), 0);
-            message.serialize(&mut datagram[start..]);
-        }
-        let mut rows = 0;
-        assert!(read(&datagram, &mut |_| rows += 1));
-        assert!(rows > 0);
-        for at in 0..datagram.len() {
-            read(&datagram[..at], &mut |_| {});
-            for changed in [0, 1, 0x7f, 0xff] {
-                let mut datagram = datagram.clone();
-                datagram[at] = changed;
-                read(&datagram, &mut |_| {});
-            }
-        }
     }
 }

@@ -37,8 +37,8 @@ pub struct Sockets {
 /// Who listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
-    /// The user that opened the socket, by name, else by number.
-    pub user: String,
+    /// The user that opened the socket, by name, else by number; where the kernel tells.
+    pub user: Option<String>,
     /// The unit in whose control group it was opened.
     pub unit: Option<String>,
     /// The process, where we may see it.
@@ -138,7 +138,7 @@ impl Sockets {
 impl Listener {
     /// `www-data, apache2.service, apache2 (812)`
     fn printed(&self) -> String {
-        let parts = [Some(&self.user), self.unit.as_ref(), self.process.as_ref()];
+        let parts = [self.user.as_ref(), self.unit.as_ref(), self.process.as_ref()];
         let shown: Vec<_> = parts.into_iter().flatten().map(|part| visible(part)).collect();
         shown.join(", ")
     }
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn who_listens_is_told_with_what_it_means() {
         let listener = Listener {
-            user: "www-data".to_owned(),
+            user: Some("www-data".to_owned()),
             unit: Some("apache2.service".to_owned()),
             process: Some("apache2 (812)".to_owned()),
             descriptors: Some(Use { used: 1020, limit: 1024 }),
