@@ -95,6 +95,7 @@ const PURE: &[&str] = &[
     "diagnose/look.rs",
     "diagnose/around/bounds.rs",
     "diagnose/around/changes.rs",
+    "diagnose/around/disks.rs",
     "diagnose/around/helpers.rs",
     "diagnose/around/host.rs",
     "diagnose/around/lines.rs",

@@ -36,9 +36,33 @@ pub enum Meaning {
     // Helpers.
 
     // Network.
+    NoRoute,
+    RouteClosed,
+    LinkIsDown,
+    NeighborSilent,
+    GatewaySilent,
+    HostIsThere,
+    PingSilent,
+    PingUnreachable,
+    PortAcceptsNow,
+    PortRefusesNow,
+    PortSilentHere,
 
     // Host.
-
+    MemoryIsShort,
+    SwapIsFull,
+    LoadIsHigh,
+    MemoryPressure,
+    DiskPressure,
+    ProcessorPressure,
+    KilledForMemory,
+    DiskIsFull,
+    InodesAreUsedUp,
+    DiskIsNearlyFull,
+    DiskIsReadOnly,
+    ClockUnsynchronized,
+    ClockWentBack,
+    HostJustStarted,
     // Changes.
 
     // Traffic.

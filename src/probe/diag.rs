@@ -8,12 +8,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
-use netlink_packet_core::{
-    Emitable, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload, Nla as _,
-};
+use netlink_packet_core::{Emitable, Nla as _};
 use netlink_packet_sock_diag::inet::{
     self, ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags,
 };
@@ -21,17 +17,12 @@ use netlink_packet_sock_diag::unix::nlas::{Nla, UnixDiagName};
 use netlink_packet_sock_diag::unix::{self, ShowFlags, UnixRequest, UnixResponse};
 use netlink_packet_sock_diag::{AF_INET, AF_INET6, IPPROTO_TCP, SockDiagMessage, TCP_LISTEN};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
-use netlink_sys::{Socket, SocketAddr as NetlinkAddr};
-use socket2::SockRef;
 
 use crate::diagnose::Queue;
 
+use super::netlink::{self, Answers};
 use super::owner::Sought;
 
-/// The kernel answers while it is asked; this is for the day on which it does not.
-const LIMIT: Duration = Duration::from_millis(50);
-/// What the kernel puts into one datagram of a dump at most (net/netlink/af_netlink.c).
-const DATAGRAM_MAX: usize = 32 * 1024;
 /// 2 MiB of listeners: more than 20 000.
 const DATAGRAMS_MAX: usize = 64;
 /// 8 MiB of connections: more than there are ports towards one address.
@@ -226,29 +217,9 @@ fn value<const SIZE: usize>(attribute: &impl netlink_packet_core::Nla) -> Option
 fn dump(
     request: SockDiagMessage,
     datagrams_max: usize,
-    mut row: impl FnMut(SockDiagMessage),
+    row: impl FnMut(SockDiagMessage),
 ) -> io::Result<()> {
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let mut question = NetlinkMessage::new(header, NetlinkPayload::from(request));
-    question.finalize();
-    let mut datagram = vec![0; question.buffer_len()];
-    question.serialize(&mut datagram);
-
-    let socket = Socket::new(NETLINK_SOCK_DIAG)?;
-    // From now on nobody but the kernel is heard.
-    socket.connect(&NetlinkAddr::new(0, 0))?;
-    SockRef::from(&socket).set_read_timeout(Some(LIMIT))?;
-    socket.send(&datagram, 0)?;
-    let mut datagram = Vec::with_capacity(DATAGRAM_MAX);
-    for _ in 0..datagrams_max {
-        datagram.clear();
-        socket.recv(&mut datagram, 0)?;
-        if !read(&datagram, &mut row) {
-            break;
-        }
-    }
-    Ok(())
+    netlink::ask(NETLINK_SOCK_DIAG, request, Answers::Dump { datagrams_max }, row)
 }
 
 /// How many rows one datagram holds, and whether more are to come: the parser and the reading of
@@ -256,7 +227,7 @@ fn dump(
 #[cfg(any(fuzzing, test))]
 pub fn rows(datagram: &[u8]) -> (usize, bool) {
     let mut count = 0;
-    let more = read(datagram, &mut |message| {
+    let more = netlink::read(datagram, &mut |message| {
         count += 1;
         match message {
             SockDiagMessage::InetResponse(row) => drop(Tcp::of(&row)),
@@ -264,30 +235,15 @@ pub fn rows(datagram: &[u8]) -> (usize, bool) {
             SockDiagMessage::InetRequest(_) | SockDiagMessage::UnixRequest(_) => {}
         }
     });
-    (count, more)
-}
-
-/// Reads the messages of one datagram; whether more are to come.
-fn read(datagram: &[u8], row: &mut impl FnMut(SockDiagMessage)) -> bool {
-    let mut rest = datagram;
-    while let Ok(message) = NetlinkBuffer::new_checked(rest) {
-        let length = message.length() as usize;
-        match NetlinkMessage::deserialize(rest).map(|message| message.payload) {
-            Ok(NetlinkPayload::InnerMessage(message)) => row(message),
-            Ok(NetlinkPayload::Done(_) | NetlinkPayload::Error(_)) => return false,
-            // A row that cannot be read is passed over; nothing else belongs here.
-            Ok(_) | Err(_) => {}
-        }
-        // NLMSG_ALIGN of linux/netlink.h.
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    true
+    (count, more.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::os::unix::net::UnixListener;
+
+    use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
 
     use super::*;
 

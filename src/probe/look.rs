@@ -15,7 +15,7 @@ use crate::diagnose::around::{Around, Piece};
 use crate::diagnose::{Code, Layout};
 use crate::upstream;
 
-use super::{bounds, host, sockets};
+use super::{bounds, disks, host, network, sockets};
 
 /// What a page waits for a look at most; the questions to the server before it take 100 ms more, so
 /// that both are there within 250 ms.
@@ -61,8 +61,13 @@ const fn lane(name: &'static str, run: fn(&Question) -> Piece) -> Lane {
 }
 
 /// Every lane.
-static LANES: [Lane; 3] =
-    [lane("sockets", sockets::lane), lane("bounds", bounds::lane), lane("host", host::lane)];
+static LANES: [Lane; 5] = [
+    lane("sockets", sockets::lane),
+    lane("bounds", bounds::lane),
+    lane("host", host::lane),
+    lane("disks", disks::lane),
+    lane("network", network::lane),
+];
 
 /// Looks at this host, and gives what has come by the deadline to `tell`; and once more, when the
 /// rest came later. Blocks for as long.

@@ -8,29 +8,36 @@
 //! taken, and how long it counts, is `proxy`'s to say. Imports `clock`, `config`,
 //! `upstream` and `diagnose`.
 
+mod allowed;
 mod bounds;
 mod connects;
 mod diag;
+mod disks;
 mod fastcgi;
 mod host;
 mod layout;
 mod look;
-mod neighbor;
+mod netlink;
+mod network;
 mod owner;
+mod ping;
 mod proxy_header;
 mod queue;
 mod read;
+mod routes;
+mod small;
 mod sockets;
 mod speaks;
 mod way;
 
+pub use allowed::may_be_asked;
 pub use connects::{connects, other_loopback, port};
 #[cfg(any(fuzzing, test))]
 pub use diag::rows;
 pub use fastcgi::fastcgi;
 pub use layout::layout;
 pub use look::{DEADLINE, Question, look};
-pub use neighbor::neighbor_is_silent;
 pub use proxy_header::expects_proxy_header;
 pub use queue::{accept_queue, is_here};
+pub use routes::neighbor_is_silent;
 pub use speaks::{speaks, speaks_plain};

@@ -5,6 +5,7 @@
 
 mod bounds;
 mod changes;
+mod disks;
 mod helpers;
 mod host;
 mod lines;
@@ -19,11 +20,12 @@ mod way;
 
 pub use bounds::{Bounds, Use};
 pub use changes::{Change, Changed, Changes};
+pub use disks::{Disk, is_read_only};
 pub use helpers::{Helper, HelperKind, HelperState, Helpers};
-pub use host::{Disk, Host, Load, Memory, Pressure, kilobytes};
+pub use host::{Host, Load, Memory, Pressure, counter, kilobytes, uptime};
 pub use lines::{Line, Lines, LogSource, Sign};
 pub use near::{kin_listeners, kin_sockets};
-pub use network::{Network, Ping, Route};
+pub use network::{Network, Ping, Route, RouteKind};
 pub use php::{Limits, Php, PoolSettings, PoolStatus, SessionLock, Worker};
 pub use seen::{Finding, Need, Seen};
 pub use sockets::{Listener, Miss, Sockets};
@@ -56,6 +58,7 @@ pub enum Piece {
     Sockets(Sockets),
     Bounds(Bounds),
     Host(Host),
+    Disks(Vec<Disk>),
     Units(Units),
     Lines(Lines),
     Php(Php),
@@ -70,7 +73,11 @@ impl Around {
         match piece {
             Piece::Sockets(part) => self.sockets = part,
             Piece::Bounds(part) => self.bounds = part,
-            Piece::Host(part) => self.host = part,
+            Piece::Host(part) => {
+                let disks = std::mem::take(&mut self.host.disks);
+                self.host = Host { disks, ..part };
+            }
+            Piece::Disks(part) => self.host.disks = part,
             Piece::Units(part) => self.units = part,
             Piece::Lines(part) => self.lines = part,
             Piece::Php(part) => self.php = part,
