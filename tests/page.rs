@@ -448,7 +448,7 @@ fn unpacked(coding: Coding, bytes: &[u8]) -> String {
 }
 
 fn fixes_of(cause: &Cause) -> Vec<Fix> {
-    fixes(cause, &Site::of(None))
+    fixes(cause, &Site::of(None), None)
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! MATCHING: the fixes of a cause, ranked by what the evidence and this host show.
 //!
 //! `fixes` has the order where nothing but the cause is known, `rules` what puts another fix in
-//! front or leaves one out, `commands` what to type. Pure.
+//! front or leaves one out, `root` the operator's first, `commands` what to type. Pure.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -15,6 +15,7 @@ use super::dns::{Named, named_rows};
 use super::fixes::{self, Audience, FixId};
 use super::layout::Layout;
 use super::look::look;
+use super::root::Rooted;
 use super::rules::{Rule, Rules};
 
 /// What the fixes of one failure depend on beside its cause.
@@ -94,7 +95,7 @@ impl<'a> Site<'a> {
     }
 
     /// What ranks fixes, beside the cause's own evidence.
-    fn rows(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
         let mut rows = self.named.map(named_rows).unwrap_or_default();
         rows.extend(self.around.map(Around::rows).unwrap_or_default());
         rows
@@ -106,8 +107,9 @@ fn is_own(ip: IpAddr) -> bool {
     ip.is_loopback() || ip.is_unspecified()
 }
 
-/// The fixes for a cause, visitors' first, each group with the likeliest help in front.
-pub fn fixes(cause: &Cause, site: &Site<'_>) -> Vec<Fix> {
+/// The fixes for a cause, visitors' first, each group with the likeliest help in front: for the
+/// operator what follows from the root, where that is known and he may see it.
+pub fn fixes(cause: &Cause, site: &Site<'_>, rooted: Option<&Rooted>) -> Vec<Fix> {
     // Where nobody was asked, the first of the block stands for all.
     let stand_in = Site { server: site.server.or(site.servers.first()), ..*site };
     let rules = Rules::of(cause, site);
@@ -116,11 +118,19 @@ pub fn fixes(cause: &Cause, site: &Site<'_>) -> Vec<Fix> {
         true => Vec::new(),
         false => [cause.evidence(), site.rows()].concat(),
     };
-    let (visitor, operator) = (rank(visitor, rules), rank(operator, rules));
+    let (visitor, mut operator) = (rank(visitor, rules), rank(operator, rules));
+    let led = rooted.map(|rooted| (rooted.fix(cause, site), &rooted.because));
+    if let Some((id, _)) = led {
+        operator.retain(|(listed, _)| *listed != id);
+        operator.insert(0, (id, None));
+    }
     let first = operator.first().map(|(id, _)| *id);
     let of = |(id, rule): (FixId, Option<&'static Rule>)| Fix {
         commands: with_look(id, cause, site, first == Some(id)),
-        because: because(rule, &evidence),
+        because: match led {
+            Some((led, because)) if led == id => because.clone(),
+            Some(_) | None => because(rule, &evidence),
+        },
         ..Fix::new(id)
     };
     let mut list: Vec<Fix> = visitor.into_iter().chain(operator).map(of).collect();
@@ -136,9 +146,13 @@ pub fn fixes(cause: &Cause, site: &Site<'_>) -> Vec<Fix> {
     list
 }
 
-/// A fix's commands; the operator's first opens with the look that confirms the diagnosis.
+/// A fix's commands; the operator's first opens with the look that confirms the diagnosis. One that
+/// follows from a root alone has a look of its own.
 fn with_look(id: FixId, cause: &Cause, site: &Site<'_>, is_first: bool) -> Vec<Command> {
     let own = commands(id, cause, site);
+    if id.is_of_a_root() && own.first().is_some_and(|command| command.kind == Kind::Look) {
+        return own;
+    }
     let look = if is_first { look(cause, site) } else { None };
     let Some(line) = look else { return own };
     // Logs are read where they are written.

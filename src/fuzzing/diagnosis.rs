@@ -131,7 +131,7 @@ fn commands_hold_nothing_of_a_peer(cause: &Cause) {
         let server = Server { scheme, address };
         let root = Some(Path::new("/var/www/shop"));
         let site = diagnose::Site { root, ..diagnose::Site::of(Some(&server)) };
-        let ranked = diagnose::fixes(cause, &site).into_iter().flat_map(|fix| fix.commands);
+        let ranked = diagnose::fixes(cause, &site, None).into_iter().flat_map(|fix| fix.commands);
         let all = FixId::all().flat_map(|id| diagnose::commands(id, cause, &site));
         for command in ranked.chain(all) {
             let line = command.line;
@@ -165,7 +165,7 @@ fn report(
         fate: Fate::of([attempt].into_iter()),
         entry,
         status: entry.status,
-        fixes: diagnose::fixes(&cause, &site),
+        fixes: diagnose::fixes(&cause, &site, None),
         attempts: vec![summary; 2],
         named,
         upstream: attempt.upstream.name.as_str().into(),

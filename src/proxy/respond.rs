@@ -227,7 +227,7 @@ fn page_of(
     let language = page::language::choose(&asked.parts.headers, languages.tags());
     let rendered = match operator || view.fixed.is_some() {
         true => {
-            let report = report(site, &record, failed, cause, asked);
+            let report = report(site, &record, failed, cause, asked, operator);
             page::render(&report, languages.words(language), &view)
         }
         false => for_visitor(site, &record, failed, cause, asked, &view, language),
@@ -340,7 +340,7 @@ fn for_visitor(
     if let Some(page) = plates.print(&kind, &cause, &entry, &fresh, words, coding) {
         return page;
     }
-    plates.cut(kind, &report(site, record, failed, cause, asked), words, view, coding)
+    plates.cut(kind, &report(site, record, failed, cause, asked, false), words, view, coding)
 }
 
 /// What the fixes of a failure depend on.
@@ -367,13 +367,21 @@ fn matched<'r>(
     }
 }
 
-fn report(site: &Site, record: &Record, failed: Failed, cause: Cause, asked: &Asked<'_>) -> Report {
+/// All that is known of a failure; the root, and what follows from it, where an operator asks.
+fn report(
+    site: &Site,
+    record: &Record,
+    failed: Failed,
+    cause: Cause,
+    asked: &Asked<'_>,
+    operator: bool,
+) -> Report {
     let attempt = record.attempt.as_ref();
     let server_name = attempt.map(|last| upstream::server_name(&last.upstream, last.server()));
     let server_name = server_name.as_deref().unwrap_or_default();
     let facts = matched(site, record, server_name, attempt.is_some_and(is_here));
     let host = asked.parts.headers.get(header::HOST);
-    let known = record.around.as_deref();
+    let known = record.around.as_deref().filter(|_| operator);
     let rooted = known.and_then(|known| known.root(|| diagnose::root(&cause, &facts)).0);
     Report {
         incident: failed.incident,
@@ -382,7 +390,7 @@ fn report(site: &Site, record: &Record, failed: Failed, cause: Cause, asked: &As
         fate: failed.fate,
         entry: failed.entry,
         status: failed.status,
-        fixes: diagnose::fixes(&cause, &facts),
+        fixes: diagnose::fixes(&cause, &facts, rooted),
         attempts: summaries(record, cause.code()),
         named: named(record).filter(|named| adds_to(named, &cause)).cloned(),
         upstream: record.upstream_name().into(),

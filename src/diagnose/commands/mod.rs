@@ -3,10 +3,11 @@
 //! Values in them are from the configuration, or were found on this host, and are quoted for the
 //! shell; no byte that came from a client or an upstream enters one. Capitals stand for what only
 //! the reader knows. Where the backend is on another host, its own commands are marked, and are
-//! those of a host of which nothing is known. `rows` has a row a fix, `list` what they are made of.
-//! Pure.
+//! those of a host of which nothing is known. `rows` has a row a fix, `roots` the commands of those
+//! that follow from a root, `list` what they are made of. Pure.
 
 mod list;
+mod roots;
 mod rows;
 
 use strum::IntoStaticStr;

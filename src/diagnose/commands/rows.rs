@@ -13,10 +13,10 @@ use super::list::List;
 
 const OUT_OF_MEMORY: &str = "journalctl -k -g 'oom|Out of memory' -n 20 --no-pager";
 const LARGEST: &str = "ps -eo rss,cmd --sort=-rss | head -n 15";
-const CLIENTS: &str =
+pub const CLIENTS: &str =
     "ss -Htn state established | awk '{print $4}' | sort | uniq -c | sort -rn | head -n 15";
 /// What keeps the state that a page is made from.
-const HELPERS_CHECK: &str = "mysqladmin ping; redis-cli ping";
+pub const HELPERS_CHECK: &str = "mysqladmin ping; redis-cli ping";
 
 impl List<'_> {
     /// One row a fix.
@@ -105,6 +105,24 @@ impl List<'_> {
             F::EndMaintenance => self.end_maintenance(cause),
             F::ForwardedProto => self.forwarded_proto(),
             F::ShrinkCookies => self.shrink_cookies(cause),
+
+            F::WaitForStart => self.wait_for_start(),
+            F::ClearStartLimit => self.clear_start_limit(),
+            F::UnmaskService => self.unmask_service(),
+            F::EnableService => self.enable_service(),
+            F::InstallService => self.install_service(),
+            F::MendConfiguration => self.mend_configuration(),
+            F::FreeAddress => self.free_address(),
+            F::RaiseUnitLimits => self.raise_unit_limits(),
+            F::DirectoryAccess => self.directory_access(),
+            F::ResumeWorkers => self.resume_workers(),
+            F::FreeSessionLock => self.free_session_lock(),
+            F::StartHelper => self.start_helper(),
+            F::HelperCapacity => self.helper_capacity(),
+            F::BlockClient => self.block_client(),
+            F::CheckStorage => self.check_storage(),
+            F::StartHost => self.start_host(),
+            F::RestoreLink => self.restore_link(),
         }
     }
 
@@ -123,6 +141,10 @@ impl List<'_> {
         if let Some(service) = self.service() {
             self.there(Kind::Run, format!("{} && {}", service.test, service.restart));
             self.there(Kind::Check, service.status);
+        } else {
+            self.journal(30);
+            let unit = self.unit();
+            self.there(Kind::Run, format!("systemctl restart {unit}"));
         }
         self.listener(Kind::Check);
     }

@@ -1,13 +1,29 @@
 //! THE ROOT: the second step, from a cause and what this host shows to what lies behind it.
 //!
 //! The cause is what was seen on the wire; the root is why, where the evidence carries it. None is
-//! better than a wrong one: a root that is not certain says so, and names what decided. Pure.
+//! better than a wrong one: a root that is not certain says so, and names what decided.
+//!
+//! One table, in the order of [`TABLE`]; the first row that holds decides. `place` has the rows of
+//! where the server is, `service` of its unit, `busy` of its workers and scripts, `machine` of the
+//! host, `network` of names, ways and certificates; `scene` is what rows go by, `fix` what to do
+//! first. Pure.
+
+mod busy;
+mod fix;
+mod machine;
+mod network;
+mod place;
+mod scene;
+mod service;
 
 use strum::{EnumIter, EnumString, IntoStaticStr};
 
-use super::cause::Cause;
+use super::around::Sign;
+use super::cause::{Cause, Code};
 use super::matching::Site;
 use super::report::Certainty;
+
+use scene::Scene;
 
 /// What lies behind a cause. The order is that of the list in the words' files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, EnumIter, EnumString)]
@@ -88,8 +104,71 @@ impl Root {
     }
 }
 
-/// What lies behind a cause on this host, as far as it was looked at.
-pub fn root(_cause: &Cause, site: &Site<'_>) -> Option<Rooted> {
-    let _around = site.around?;
-    None
+/// One row: what lies behind which causes, when it does, how sure that is, and what shows it.
+struct Row {
+    root: Root,
+    /// Groups of causes that it may stand behind.
+    behind: &'static [&'static [Code]],
+    holds: fn(&Scene<'_>) -> bool,
+    certainty: Certainty,
+    /// Keys of the evidence.
+    because: &'static [&'static str],
+    /// Lines of logs that show it.
+    said: &'static [Sign],
 }
+
+const fn row(
+    root: Root,
+    behind: &'static [&'static [Code]],
+    holds: fn(&Scene<'_>) -> bool,
+    certainty: Certainty,
+    because: &'static [&'static str],
+) -> Row {
+    Row { root, behind, holds, certainty, because, said: &[] }
+}
+
+impl Row {
+    const fn said(self, said: &'static [Sign]) -> Row {
+        Row { said, ..self }
+    }
+
+    fn applies(&self, scene: &Scene<'_>) -> bool {
+        let behind = self.behind.iter().any(|codes| codes.contains(&scene.code));
+        behind && (self.holds)(scene)
+    }
+
+    fn rooted(&self, scene: &Scene<'_>) -> Rooted {
+        let mut because = scene.evidence();
+        because.retain(|(key, _)| self.because.contains(key));
+        because.extend(self.said.iter().filter_map(|sign| scene.line(*sign)));
+        Rooted { root: self.root, certainty: self.certainty, because }
+    }
+}
+
+/// Every row, those first whose evidence leaves least open: what names the fault itself, what goes
+/// on at the server's address, the state of its unit, and only then what is near it or is scarce.
+const TABLE: &[&[Row]] = &[
+    machine::DECISIVE,
+    place::DECISIVE,
+    network::DECISIVE,
+    service::ENDED,
+    machine::FULL,
+    service::STATE,
+    place::NEAR,
+    service::MISSING,
+    busy::HELD,
+    network::SILENT,
+    busy::SCRIPTS,
+    busy::FULL,
+    machine::SCARCE,
+];
+
+/// What lies behind a cause on this host, as far as it was looked at.
+pub fn root(cause: &Cause, site: &Site<'_>) -> Option<Rooted> {
+    let scene = Scene::of(cause, site)?;
+    let row = TABLE.iter().copied().flatten().find(|row| row.applies(&scene))?;
+    Some(row.rooted(&scene))
+}
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ fn evidence_puts_the_fix_that_helps_in_front() {
     assert!(rows.len() >= 60, "{}", rows.len());
     for (cause, around, visitor, operator, keys) in rows {
         let site = Site { around: Some(&around), ..Site::of(Some(&server)) };
-        let ranked = fixes(&cause, &site);
+        let ranked = fixes(&cause, &site, None);
         let first = |audience| ranked.iter().find(|fix| fix.audience == audience).unwrap();
         let (seen, other) = (first(Audience::Visitor), first(Audience::Operator));
         assert_eq!((seen.id, other.id), (visitor, operator), "{cause:?} {around:?}");
@@ -56,7 +56,7 @@ fn a_name_that_moved_goes_before_all_else() {
     let address = "127.0.0.1:9000".parse().unwrap();
     let refused = C::ConnectionRefused { address, remembered: false, other_family: None };
     let site = Site { moved: true, around: Some(&around), ..Site::of(Some(&server)) };
-    let ranked = fixes(&refused, &site);
+    let ranked = fixes(&refused, &site, None);
     let operators: Vec<_> =
         ranked.iter().filter(|fix| fix.audience == Audience::Operator).collect();
     assert_eq!((operators[0].id, operators[1].id), (CheckDns, MatchPort));
@@ -67,11 +67,11 @@ fn what_cannot_help_is_left_out() {
     let unix =
         Server { scheme: Scheme::FastCgi, address: ServerAddress::Unix("/run/a.sock".into()) };
     let dropped = C::FcgiConnectionDropped { reset: true, after: WAITED };
-    let ranked = fixes(&dropped, &Site::of(Some(&unix)));
+    let ranked = fixes(&dropped, &Site::of(Some(&unix)), None);
     assert!(ranked.iter().all(|fix| fix.id != AllowedClients));
     let largest = vec![("Link".to_owned(), 60_000)];
     let large = C::HeaderSectionTooLarge { limit_bytes: 65_536, largest };
-    let ranked = fixes(&large, &Site::of(Some(&unix)));
+    let ranked = fixes(&large, &Site::of(Some(&unix)), None);
     assert!(ranked.iter().all(|fix| fix.id != ClearCookies && fix.id != PrivateMode));
 }
 
@@ -82,7 +82,7 @@ fn the_memory_says_how_many_workers_fit() {
     let pool = C::FcgiPoolSaturated { waited: WAITED, pending: 9, backlog: 9, in_flight: 1 };
     for (around, workers) in [(roomy(), Some(102)), (short(), Some(0)), (around(), None)] {
         let site = Site { around: Some(&around), ..Site::of(Some(&server)) };
-        let ranked = fixes(&pool, &site);
+        let ranked = fixes(&pool, &site, None);
         let capacity = ranked.iter().find(|fix| fix.id == FpmCapacity).unwrap();
         assert_eq!(capacity.workers_fit, workers);
         let memory = ranked.iter().position(|fix| fix.id == CheckMemory).unwrap();

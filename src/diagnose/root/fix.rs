@@ -1,0 +1,82 @@
+//! What an operator does first, once the root is known: one fix a root. Pure.
+
+use crate::diagnose::around::HelperState;
+use crate::diagnose::cause::{Cause, Code};
+use crate::diagnose::fixes::FixId::{self, *};
+use crate::diagnose::matching::Site;
+
+use super::{Root, Rooted};
+
+impl Rooted {
+    /// The fix that follows from it.
+    pub fn fix(&self, cause: &Cause, site: &Site<'_>) -> FixId {
+        match self.root {
+            Root::ServiceStopped | Root::ServiceCrashed => StartBackend,
+            Root::StartLimitHit => ClearStartLimit,
+            Root::ServiceMasked => UnmaskService,
+            Root::ServiceNotInstalled => InstallService,
+            Root::ConfigurationInvalid => MendConfiguration,
+            Root::AddressInUse => FreeAddress,
+            Root::OomKilled => match has_memory_limit(site) {
+                true => RaiseUnitLimits,
+                false => CheckMemory,
+            },
+            Root::Segfault => FindCrash,
+            Root::ReloadOrRestart => WaitForStart,
+            Root::HostRebooted => EnableService,
+
+            Root::WrongPort | Root::WrongAddressFamily | Root::BoundToLoopback => MatchPort,
+            Root::WrongSocketPath => SocketPath,
+            Root::SocketMode => SocketPermissions,
+            Root::DirectoryMode => DirectoryAccess,
+
+            Root::PoolExhausted => FpmCapacity,
+            Root::WorkersFrozen => ResumeWorkers,
+            Root::SlowScript => SlowQueries,
+            Root::SessionLock => FreeSessionLock,
+            Root::WaitingForHelper => match has_frozen_helper(site) {
+                true => ResumeWorkers,
+                false => HelperServices,
+            },
+            Root::HelperDown => StartHelper,
+            Root::HelperFull => HelperCapacity,
+            Root::TimeLimit => FpmTimeouts,
+            Root::MemoryLimit => MemoryLimit,
+            Root::ScriptError => CheckLogs,
+            Root::FaultyDeployment => RollBack,
+            Root::TrafficSpike => LimitTraffic,
+            Root::SingleClientFlood => BlockClient,
+
+            Root::DiskFull => FreeDisk,
+            Root::DiskReadOnly | Root::StorageStalled => CheckStorage,
+            Root::FdLimit => match cause.code() == Code::LocalFdExhausted {
+                true => RaiseFdLimit,
+                false => RaiseUnitLimits,
+            },
+            Root::PortExhaustion => KeepaliveTimeouts,
+            Root::MemoryPressure => CheckMemory,
+            Root::CpuThrottled | Root::TaskLimit => RaiseUnitLimits,
+            Root::Overload => MoreResources,
+            Root::ClockWrong => CheckClock,
+
+            Root::DnsRecordWrong | Root::DnsDangling => CheckDns,
+            Root::FirewallLocal | Root::FirewallRemote => CheckFirewall,
+            Root::HostDown => StartHost,
+            Root::LinkDown => RestoreLink,
+            Root::CertificateRenewalMissed => RenewCertificate,
+        }
+    }
+}
+
+/// The unit may not have as much memory as the host has.
+fn has_memory_limit(site: &Site<'_>) -> bool {
+    let unit = site.around.and_then(|around| around.units.server.found());
+    let cgroup = unit.and_then(|unit| unit.cgroup);
+    cgroup.is_some_and(|cgroup| cgroup.memory_max_bytes.is_some())
+}
+
+fn has_frozen_helper(site: &Site<'_>) -> bool {
+    site.around.is_some_and(|around| {
+        around.helpers.list.iter().any(|helper| helper.state == HelperState::Frozen)
+    })
+}

@@ -1,0 +1,189 @@
+//! What the host has no more of: disk, descriptors, ports, memory, processor; and its clock. Pure.
+
+use crate::diagnose::around::{Disk, Sign};
+use crate::diagnose::cause::{Cause, Code};
+use crate::diagnose::faults::CertFault;
+use crate::diagnose::report::Certainty::{Certain, Likely, Possible};
+
+use super::scene::{DOWN, ENDED, FAULTY, SLOW, Scene};
+use super::{Root, Row, row};
+
+const OWN_DISK: &[Code] = &[Code::LocalStorageFailed];
+const CERTIFICATE: &[Code] = &[Code::TlsCertExpired, Code::TlsCertNotYetValid];
+const DISKS: &[&str] = &["errno", "disk", "disk_free", "disk_inodes", "disk_full"];
+const CLOCK: &[&str] =
+    &["not_after", "not_before", "clock", "clock_synchronized", "clock_offset", "also"];
+const MEMORY: &[&str] =
+    &["memory_available", "memory_total", "largest_worker", "swap_free", "pressure", "psi"];
+const PROCESSOR: &[&str] = &["load", "processors", "pressure", "psi", "unit", "unit_throttled"];
+
+/// Less than a program writes at once.
+const NO_SPACE_BYTES: u64 = 1 << 20;
+/// Processes that want to run, to each processor.
+const LOAD: f64 = 4.0;
+/// The same where programs are seen to wait for it.
+const LOAD_WAITING: f64 = 1.5;
+/// Percent of the last seconds in which somebody waited.
+const WAITING: f64 = 50.0;
+const WAITING_MEMORY: f64 = 10.0;
+
+/// An errno or a clock that says all.
+pub const DECISIVE: &[Row] = &[
+    // ENOSPC and EDQUOT, then EROFS (errno(3)).
+    row(
+        Root::DiskFull,
+        &[OWN_DISK],
+        |scene| matches!(scene.cause, Cause::LocalStorageFailed { errno: Some(28 | 122) }),
+        Certain,
+        DISKS,
+    ),
+    row(
+        Root::DiskReadOnly,
+        &[OWN_DISK],
+        |scene| matches!(scene.cause, Cause::LocalStorageFailed { errno: Some(30) }),
+        Certain,
+        &["errno", "disk", "disk_read_only"],
+    ),
+    row(
+        Root::FdLimit,
+        &[&[Code::LocalFdExhausted]],
+        |_| true,
+        Certain,
+        &["errno", "descriptors", "in_flight"],
+    ),
+    row(
+        Root::PortExhaustion,
+        &[&[Code::LocalPortsExhausted]],
+        |_| true,
+        Certain,
+        &["address", "ports", "local_ports"],
+    ),
+    row(
+        Root::ClockWrong,
+        &[CERTIFICATE],
+        |scene| says_clock(scene) && is_synchronized(scene) == Some(false),
+        Certain,
+        CLOCK,
+    ),
+    row(
+        Root::ClockWrong,
+        &[CERTIFICATE],
+        |scene| says_clock(scene) && is_synchronized(scene).is_none(),
+        Likely,
+        CLOCK,
+    ),
+    row(
+        Root::ClockWrong,
+        &[&[Code::TlsCertNotYetValid]],
+        |scene| is_synchronized(scene) == Some(false),
+        Likely,
+        CLOCK,
+    ),
+];
+
+/// Before the unit: a service that failed for want of a disk is not mended by its start.
+pub const FULL: &[Row] = &[
+    row(
+        Root::DiskFull,
+        &[DOWN, ENDED, FAULTY, SLOW],
+        |scene| scene.is_here() && scene.says(Sign::DiskFull),
+        Certain,
+        DISKS,
+    )
+    .said(&[Sign::DiskFull]),
+    row(
+        Root::DiskFull,
+        &[DOWN, ENDED, FAULTY],
+        |scene| scene.is_here() && scene.around.host.disks.iter().any(is_full),
+        Likely,
+        DISKS,
+    ),
+    row(
+        Root::FdLimit,
+        &[DOWN, ENDED, FAULTY, SLOW],
+        |scene| scene.says_itself(Sign::DescriptorLimit),
+        Certain,
+        &["listener_descriptors", "unit"],
+    )
+    .said(&[Sign::DescriptorLimit]),
+    row(
+        Root::TaskLimit,
+        &[DOWN, ENDED, FAULTY, SLOW],
+        has_no_task_left,
+        Likely,
+        &["unit", "unit_tasks"],
+    ),
+];
+
+/// Little is left, and nothing finer was seen.
+pub const SCARCE: &[Row] = &[
+    row(
+        Root::MemoryPressure,
+        &[SLOW, &[Code::LocalOutOfMemory]],
+        |scene| {
+            let own = scene.code == Code::LocalOutOfMemory;
+            (own || scene.is_here()) && waits_for_memory(scene)
+        },
+        Likely,
+        MEMORY,
+    ),
+    row(
+        Root::Overload,
+        &[SLOW],
+        |scene| scene.is_here() && is_overloaded(scene),
+        Likely,
+        PROCESSOR,
+    ),
+    // It counts since the unit's start, and not what it does just now.
+    row(
+        Root::CpuThrottled,
+        &[SLOW],
+        |scene| {
+            let cgroup = scene.unit().and_then(|unit| unit.cgroup);
+            cgroup.is_some_and(|cgroup| cgroup.throttled_periods > 0)
+        },
+        Possible,
+        PROCESSOR,
+    ),
+];
+
+/// The certificate lies so near to its dates that the clock is to be asked.
+fn says_clock(scene: &Scene<'_>) -> bool {
+    let (Cause::TlsCertExpired { also, .. } | Cause::TlsCertNotYetValid { also, .. }) = scene.cause
+    else {
+        return false;
+    };
+    also.contains(&CertFault::ClockWrong)
+}
+
+fn is_synchronized(scene: &Scene<'_>) -> Option<bool> {
+    scene.around.host.synchronized.found().copied()
+}
+
+fn is_full(disk: &Disk) -> bool {
+    let no_inode = disk.total_inodes > 0 && disk.free_inodes == 0;
+    !disk.read_only && disk.total_bytes > 0 && (disk.free_bytes < NO_SPACE_BYTES || no_inode)
+}
+
+fn has_no_task_left(scene: &Scene<'_>) -> bool {
+    let Some(cgroup) = scene.unit().and_then(|unit| unit.cgroup) else { return false };
+    cgroup.tasks.zip(cgroup.tasks_max).is_some_and(|(tasks, most)| most > 0 && tasks >= most)
+}
+
+/// Hardly any memory is left, and that is felt.
+fn waits_for_memory(scene: &Scene<'_>) -> bool {
+    let host = &scene.around.host;
+    let Some(memory) = host.memory else { return false };
+    let felt = host.pressure.is_some_and(|pressure| pressure.memory >= WAITING_MEMORY);
+    let swap = memory.swap_total_bytes;
+    let swapped = swap > 0 && memory.swap_free_bytes < swap / 10;
+    memory.available_bytes < memory.total_bytes / 10 && (felt || swapped)
+}
+
+fn is_overloaded(scene: &Scene<'_>) -> bool {
+    let host = &scene.around.host;
+    let Some(load) = host.load else { return false };
+    let each = load.averages[0] / f64::from(load.processors.max(1));
+    let waiting = host.pressure.is_some_and(|pressure| pressure.cpu >= WAITING);
+    each >= LOAD || waiting && each >= LOAD_WAITING
+}

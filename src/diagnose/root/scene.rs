@@ -1,0 +1,216 @@
+//! What the rows of the table go by: the cause, the site, and what was found around. Pure.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::config::ServerAddress;
+use crate::diagnose::around::{
+    Around, Helper, HelperState, Line, LogSource, PoolStatus, Sign, State, Unit, UnitResult,
+    Workers,
+};
+use crate::diagnose::cause::{Cause, Code};
+use crate::diagnose::matching::Site;
+use crate::diagnose::unreached::IcmpSender;
+
+/// Nobody takes the connection.
+pub const DOWN: &[Code] =
+    &[Code::ConnectionRefused, Code::UnixSocketMissing, Code::UnixSocketRefused];
+/// The server ended the exchange, or itself.
+pub const ENDED: &[Code] = &[
+    Code::RequestWriteFailed,
+    Code::StaleKeepalive,
+    Code::ClosedBeforeResponse,
+    Code::ResetBeforeResponse,
+    Code::ClosedMidHeaders,
+    Code::BodyClosedShort,
+    Code::ChunkedTruncated,
+    Code::BodyReset,
+    Code::H2Goaway,
+    Code::FcgiConnectionDropped,
+    Code::FcgiWorkerDied,
+    Code::FcgiWorkerDiedMidResponse,
+];
+/// The server does not come to the request, or not to its end.
+pub const SLOW: &[Code] = &[
+    Code::ConnectTimeout,
+    Code::UnixSocketBacklogFull,
+    Code::TlsHandshakeTimeout,
+    Code::RequestWriteTimeout,
+    Code::FirstByteTimeout,
+    Code::HeaderStallTimeout,
+    Code::BodyStallTimeout,
+    Code::FcgiPoolSaturated,
+    Code::FcgiRejected,
+    Code::QueueFull,
+];
+/// The application answers that it failed, or what it answers is none.
+pub const FAULTY: &[Code] = &[
+    Code::UpstreamErrorStatus,
+    Code::UpstreamUnavailable,
+    Code::UpstreamGatewayError,
+    Code::FcgiNoOutput,
+    Code::FcgiBadCgiHeaders,
+    Code::PhpFatalError,
+    Code::HelperServicesDown,
+];
+/// The packets come to nothing.
+pub const AWAY: &[Code] = &[Code::ConnectTimeout, Code::HostUnreachable, Code::NetworkUnreachable];
+
+/// What looks of our own may have left at a listener whose program does not accept.
+const OWN_LOOKS: u32 = 4;
+
+/// One failure.
+pub struct Scene<'a> {
+    pub cause: &'a Cause,
+    /// The cause's; that which every server of the block has in common, where each failed before.
+    pub code: Code,
+    pub site: &'a Site<'a>,
+    pub around: &'a Around,
+}
+
+impl<'a> Scene<'a> {
+    /// None where nobody has looked around.
+    pub fn of(cause: &'a Cause, site: &'a Site<'a>) -> Option<Scene<'a>> {
+        let shared = match cause {
+            Cause::NoHealthyUpstream { servers } => shared(servers),
+            other => Some(other.code()),
+        };
+        let code = shared.unwrap_or(cause.code());
+        Some(Scene { cause, code, site, around: site.around? })
+    }
+
+    /// The rows of the page's evidence.
+    pub fn evidence(&self) -> Vec<(&'static str, String)> {
+        let mut rows = self.cause.evidence();
+        rows.extend(self.site.rows());
+        rows
+    }
+
+    /// What is scarce on this host is scarce for the server.
+    pub fn is_here(&self) -> bool {
+        !self.site.is_elsewhere()
+    }
+
+    pub fn unit(&self) -> Option<&'a Unit> {
+        self.around.units.server.found()
+    }
+
+    pub fn unit_is(&self, states: &[State]) -> bool {
+        self.unit().is_some_and(|unit| states.contains(&unit.state))
+    }
+
+    /// The unit is down, or between two starts of systemd's, and this is how it came to be.
+    pub fn ended_by(&self, results: &[UnitResult]) -> bool {
+        self.has_failed() && self.unit().is_some_and(|unit| results.contains(&unit.result))
+    }
+
+    /// The unit does not run, and not by anybody's wish.
+    pub fn has_failed(&self) -> bool {
+        self.unit().is_some_and(|unit| match unit.state {
+            State::Failed => true,
+            State::Activating => unit.sub_state.starts_with("auto-restart"),
+            State::Inactive => !matches!(unit.result, UnitResult::Success | UnitResult::Unknown),
+            State::Active
+            | State::Reloading
+            | State::Deactivating
+            | State::Maintenance
+            | State::NotFound
+            | State::Masked
+            | State::Frozen => false,
+        })
+    }
+
+    /// The unit's processes, or the pool's.
+    pub fn workers(&self) -> Option<Workers> {
+        self.unit()?.workers.found().copied()
+    }
+
+    /// A log has a line of this kind in the failure's seconds.
+    pub fn says(&self, sign: Sign) -> bool {
+        self.around.lines.has(sign)
+    }
+
+    /// The same in a log of the server's own, not in the kernel's, which speaks of all processes.
+    pub fn says_itself(&self, sign: Sign) -> bool {
+        let own = |line: &Line| line.sign == Some(sign) && line.source != LogSource::Kernel;
+        self.around.lines.lines.iter().any(own)
+    }
+
+    /// The last line of this kind, as evidence.
+    pub fn line(&self, sign: Sign) -> Option<(&'static str, String)> {
+        let last = self.around.lines.lines.iter().rev().find(|line| line.sign == Some(sign))?;
+        Some(("log", last.text.clone()))
+    }
+
+    /// The address that was to be connected to.
+    pub fn ip(&self) -> Option<IpAddr> {
+        if let Cause::ConnectionRefused { address, .. }
+        | Cause::TcpRejectedByFirewall { address, .. }
+        | Cause::ConnectTimeout { address, .. }
+        | Cause::HostUnreachable { address, .. }
+        | Cause::NetworkUnreachable { address, .. } = self.cause
+        {
+            return Some(address.ip().to_canonical());
+        }
+        match &self.site.server?.address {
+            ServerAddress::Ip(address) => Some(address.ip().to_canonical()),
+            ServerAddress::Name { .. } | ServerAddress::Unix(_) => None,
+        }
+    }
+
+    /// Who sent the ICMP error behind the cause.
+    pub fn icmp_sender(&self) -> Option<IcmpSender> {
+        if let Cause::TcpRejectedByFirewall { icmp, .. }
+        | Cause::HostUnreachable { icmp: Some(icmp), .. }
+        | Cause::NetworkUnreachable { icmp: Some(icmp), .. } = self.cause
+        {
+            return Some(icmp.sender);
+        }
+        None
+    }
+
+    /// How long was waited for the first byte, or for the next.
+    pub fn waited(&self) -> Option<Duration> {
+        if let Cause::FirstByteTimeout { waited, .. }
+        | Cause::HeaderStallTimeout { waited, .. }
+        | Cause::BodyStallTimeout { waited, .. } = self.cause
+        {
+            return Some(*waited);
+        }
+        None
+    }
+
+    /// Connections wait at the server's listener, other than our own.
+    pub fn has_waiting(&self) -> bool {
+        let full = matches!(self.cause, Cause::ConnectTimeout { queue: Some(_), .. });
+        let queue = self.around.sockets.queue;
+        full || queue.is_some_and(|queue| queue.pending > OWN_LOOKS)
+    }
+
+    pub fn pool(&self) -> Option<&'a PoolStatus> {
+        self.around.php.status.found()
+    }
+
+    /// No worker of the pool is free, by its own count.
+    pub fn pool_is_full(&self) -> bool {
+        let busy = |pool: &PoolStatus| {
+            // One of them answers the question for the status.
+            pool.idle == 0 && pool.active > 0 && pool.active >= pool.total
+        };
+        self.pool().is_some_and(busy)
+    }
+
+    pub fn helper(&self, is: fn(&HelperState) -> bool) -> Option<&'a Helper> {
+        self.around.helpers.list.iter().find(|helper| is(&helper.state))
+    }
+
+    pub fn has_helper(&self, is: fn(&HelperState) -> bool) -> bool {
+        self.is_here() && self.helper(is).is_some()
+    }
+}
+
+/// The code that all have, where it is one.
+fn shared(servers: &[(String, Code, Duration)]) -> Option<Code> {
+    let (_, first, _) = servers.first()?;
+    servers.iter().all(|(_, code, _)| code == first).then_some(*first)
+}
