@@ -5,10 +5,13 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 use crate::diagnose::around::{Listener, Use};
 
@@ -164,18 +167,33 @@ fn holders(sought: &[Sought]) -> Vec<Vec<PathBuf>> {
 }
 
 /// The descriptors of a process, as far as we may count them.
-pub fn descriptors(process: &Path) -> Option<Use> {
+fn descriptors(process: &Path) -> Option<Use> {
     // proc_pid_limits(5): the soft limit is the first number.
     let limits = read(&process.join("limits"), PROC_BYTES_MAX);
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     let limit = line.split_whitespace().next()?.parse().ok()?;
-    let folder = process.join("fd");
-    // Since Linux 6.2 the size is the number, which needs no descriptor.
-    let used = match fs::metadata(&folder).ok()?.size() {
-        0 => u64::try_from(fs::read_dir(&folder).ok()?.take(DESCRIPTORS_MAX).count()).ok()?,
-        size => size,
+    Some(Use { used: open_descriptors(process).ok()?, limit })
+}
+
+/// Our own. None may be left for the look itself, and then all are in use.
+pub fn own_descriptors() -> Option<Use> {
+    let limit = getrlimit(Resource::Nofile).current?;
+    let used = match open_descriptors(Path::new("/proc/self")) {
+        Ok(used) => used,
+        Err(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => limit,
+        Err(_) => return None,
     };
     Some(Use { used, limit })
+}
+
+fn open_descriptors(process: &Path) -> io::Result<u64> {
+    let folder = process.join("fd");
+    // Since Linux 6.2 the size is the number, and that needs no descriptor.
+    let size = fs::metadata(&folder)?.size();
+    if size > 0 {
+        return Ok(size);
+    }
+    Ok(fs::read_dir(&folder)?.take(DESCRIPTORS_MAX).map(|_| 1).sum())
 }
 
 /// The beginning of a file as text; empty where it cannot be read.

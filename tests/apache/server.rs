@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -77,6 +77,7 @@ pub struct Site {
     dir: TempDir,
     websocket_port: Cell<Option<u16>>,
     backend_port: Cell<Option<u16>>,
+    ip: Cell<IpAddr>,
     more: RefCell<String>,
 }
 
@@ -85,7 +86,8 @@ impl Site {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (websocket_port, backend_port, more) =
             (Cell::new(None), Cell::new(None), RefCell::default());
-        let site = Site { dir, websocket_port, backend_port, more };
+        let ip = Cell::new(Ipv4Addr::LOCALHOST.into());
+        let site = Site { dir, websocket_port, backend_port, ip, more };
         for (name, mode) in
             [("", 0o755), ("run", 0o755), ("htdocs", 0o755), ("orders", 0o777), ("tls", 0o700)]
         {
@@ -121,6 +123,12 @@ impl Site {
     /// Lets /behind lead to another server, from the next start on.
     pub fn forward_to(&self, port: u16) {
         self.backend_port.set(Some(port));
+    }
+
+    /// Has it listen at this address alone, from the next start on; 127.0.0.1 unless told so.
+    #[allow(dead_code, reason = "tests/places asks for it")]
+    pub fn listen_at(&self, ip: &str) {
+        self.ip.set(ip.parse().expect("an address"));
     }
 
     /// Adds lines to the configuration, from the next start on.
@@ -173,6 +181,7 @@ impl Site {
     fn config(&self, port: u16, speaks: Speaks) -> String {
         let dir = self.dir.path().display();
         let (modules, php) = modules();
+        let at = SocketAddr::new(self.ip.get(), port);
         let mut text = String::new();
         for name in [
             "mpm_prefork",
@@ -192,7 +201,7 @@ impl Site {
         }
         text += &format!(
             "LoadModule php_module {}\n\
-             ServerRoot {dir}\nServerName localhost\nListen 127.0.0.1:{port}\n\
+             ServerRoot {dir}\nServerName localhost\nListen {at}\n\
              DefaultRuntimeDir {dir}/run\nPidFile {dir}/run/pid\nMutex file:{dir}/run default\n\
              ErrorLog {dir}/run/error.log\nCustomLog {dir}/run/access.log \"%m %U %>s\"\n\
              StartServers 2\nMinSpareServers 1\nServerLimit 16\nMaxRequestWorkers 16\n\
@@ -233,11 +242,13 @@ impl Site {
 #[derive(Debug)]
 pub struct Apache {
     pub port: u16,
+    address: SocketAddr,
     processes: Group,
 }
 
 impl Apache {
     pub fn start(site: &Site, port: u16, speaks: Speaks) -> Apache {
+        let address = SocketAddr::new(site.ip.get(), port);
         let config = site.path("apache.conf");
         fs::write(&config, site.config(port, speaks)).expect("the configuration is written");
         let errors = File::create(site.path("run/stderr")).expect("a file");
@@ -248,9 +259,9 @@ impl Apache {
             files.map(|name| fs::read_to_string(site.path(name)).unwrap_or_default()).join("\n")
         };
         let processes = Group::start("Apache", command.stderr(errors), said, || {
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
+            TcpStream::connect(address).is_ok()
         });
-        Apache { port, processes }
+        Apache { port, address, processes }
     }
 
     /// Stops it as an administrator would.
@@ -266,9 +277,7 @@ impl Apache {
     /// Signals the whole group and waits until nobody listens.
     fn end(&mut self, signal: &str) {
         self.processes.end(signal);
-        eventually("nobody listens", || {
-            TcpStream::connect(("127.0.0.1", self.port)).is_err().then_some(())
-        });
+        eventually("nobody listens", || TcpStream::connect(self.address).is_err().then_some(()));
     }
 }
 
