@@ -66,7 +66,7 @@ impl Names {
 }
 
 /// A socket as the kernel tells it, whose owner is sought.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sought {
     pub uid: Option<u32>,
     pub cgroup: Option<u64>,

@@ -31,14 +31,20 @@ fn tcp_queue(address: SocketAddr) -> Option<Queue> {
 }
 
 /// A Unix listener is the one whose file this is; where the file system tells the kernel another
-/// inode than us (an overlay, say), the one that was bound to this path.
+/// inode than us (an overlay, say), or tells us nothing, the one that was bound to this path.
 pub(super) fn of_path<'a>(path: &Path, listeners: &'a [Unix]) -> Option<&'a Unix> {
     // Distributions lead to the socket by links: /var/run, alternatives.
-    let path = fs::canonicalize(path).ok()?;
-    let inode = fs::metadata(&path).ok()?.ino();
+    let found = fs::canonicalize(path).and_then(|path| Ok((fs::metadata(&path)?.ino(), path)));
+    let (inode, path) = match found {
+        Ok((inode, path)) => (Some(inode as u32), path),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => (None, path.to_owned()),
+        Err(_) => return None,
+    };
     // The kernel tells 32 bits of the inode; with the file's name that is enough.
-    let is_file =
-        |unix: &&Unix| unix.path.file_name() == path.file_name() && unix.file == Some(inode as u32);
+    let is_file = |unix: &&Unix| {
+        let known = inode.is_some() && unix.file == inode;
+        known && unix.path.file_name() == path.file_name()
+    };
     let of_file = listeners.iter().rfind(is_file);
     of_file.or_else(|| listeners.iter().rfind(|unix| unix.path == path))
 }

@@ -10,7 +10,9 @@ use rustix::io::Errno;
 
 use crate::config::ServerAddress;
 use crate::diagnose::Code;
-use crate::diagnose::around::{Need, Piece, Seen, SocketPath, Sockets, kin_listeners, kin_sockets};
+use crate::diagnose::around::{
+    Need, Piece, Seen, SocketPath, Sockets, Stop, kin_listeners, kin_sockets,
+};
 
 use super::diag::{self, Tcp};
 use super::look::Question;
@@ -25,12 +27,16 @@ pub fn lane(question: &Question) -> Piece {
     let mut sockets = Sockets::default();
     let own = match (&server.address, question.address) {
         (ServerAddress::Unix(path), _) => {
-            sockets.path = to_seen(way::way(path, is_denied(question.code), &users));
-            told(&unix, |unix| {
+            let way = way::way(path, is_denied(question.code), &users);
+            let is_closed = way.as_ref().is_some_and(|way| way.stop == Some(Stop::DirectoryMode));
+            sockets.path = to_seen(way);
+            let own = told(&unix, |unix| {
                 let found = queue::of_path(path, unix)?;
                 sockets.queue = found.queue;
                 Some(found.sought())
-            })
+            });
+            // Behind a closed folder the path may be a link to somebody.
+            if is_closed && own == Seen::Nothing { Seen::Unlooked } else { own }
         }
         // Nothing is said of the address of another host.
         (ServerAddress::Ip(_) | ServerAddress::Name { .. }, _) if !question.is_here => {

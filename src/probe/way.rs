@@ -149,7 +149,8 @@ fn group_that_may(stop: Stop, way: &SocketPath) -> Option<String> {
         | Stop::NotASocket
         | Stop::Policy => return None,
     };
-    (last.mode & needed != 0).then(|| last.group.clone())
+    // Nobody is told to join root's.
+    (last.mode & needed != 0 && last.group != "root").then(|| last.group.clone())
 }
 
 impl Component {

@@ -75,6 +75,17 @@ impl Told {
         (found["value"].as_str().expect("a value"), found["meaning"].is_string())
     }
 
+    /// Whether a command of the first fix says so.
+    fn expect_command(&self, fix: &str, kind: &str, part: &str) {
+        let fixes = self.0["fixes"].as_array().expect("fixes");
+        let fix = fixes.iter().find(|found| found["id"] == fix).expect("its fix");
+        let says = fix["commands"].as_array().expect("commands").iter().any(|command| {
+            command["kind"] == kind
+                && command["line"].as_str().is_some_and(|line| line.contains(part))
+        });
+        assert!(says, "no {part}: {fix:#}");
+    }
+
     fn expect(&self, fix: &str, key: &str, value: &str) {
         assert_eq!(self.first_fix(), fix, "{:#}", self.0);
         let (found, means) = self.finding(key);
@@ -112,6 +123,7 @@ fn an_apache_on_ipv6_alone() {
     let proxy = before(&format!("127.0.0.1:{CONFIGURED}"));
     let told = Told::root(&proxy, "connection_refused", "wrong_address_family");
     told.expect("match_port", "same_port", &format!("[::1]:{CONFIGURED}"));
+    told.expect_command("match_port", "edit", &format!("\"http://[::1]:{CONFIGURED}\""));
 }
 
 #[test]
@@ -121,6 +133,7 @@ fn an_apache_bound_to_loopback() {
     let proxy = before(&format!("{OWN}:{CONFIGURED}"));
     let told = Told::root(&proxy, "connection_refused", "bound_to_loopback");
     told.expect("match_port", "same_port", &format!("127.0.0.1:{CONFIGURED}"));
+    told.expect_command("match_port", "edit", &format!("\"http://127.0.0.1:{CONFIGURED}\""));
 }
 
 /// Nobody listens, here or near; nothing says that it is elsewhere.
@@ -147,7 +160,8 @@ fn a_stopped_apache_is_nowhere() {
 
 fn fpm(listen_mode: &str) -> (site::Site, Fpm) {
     let site = site::Site::new();
-    let fpm = Fpm::start(&site, Listen::Unix, &[("listen.mode", listen_mode)]);
+    let directives = [("listen.mode", listen_mode), ("listen.group", "www-data")];
+    let fpm = Fpm::start(&site, Listen::Unix, &directives);
     (site, fpm)
 }
 
@@ -177,7 +191,9 @@ fn a_socket_whose_mode_keeps_us_out() {
     let told = Told::root(&proxy, "unix_socket_permission_denied", "socket_mode");
     told.expect("socket_permissions", "socket_path", "srw-rw----");
     let (path, _) = told.finding("socket_path");
-    assert!(path.contains("we may not write; we are nobody, groups nogroup; group "), "{path}");
+    assert!(path.contains("we may not write; we are nobody, groups nogroup"), "{path}");
+    assert!(path.ends_with("; group www-data may"), "{path}");
+    told.expect_command("socket_permissions", "run", "usermod -aG www-data ");
     // Once the mode lets us in, the page comes.
     set_mode(&fpm.socket(), 0o666);
     eventually("the page", || {
@@ -194,8 +210,10 @@ fn a_folder_whose_mode_keeps_us_out() {
     let proxy = Proxy::unprivileged(&fpm.server(), &site.block(""));
     let told = Told::root(&proxy, "unix_socket_permission_denied", "directory_mode");
     told.expect("directory_access", "socket_path", "drwx--x---");
+    let (owner, _) = told.finding("listener");
+    assert!(owner.starts_with("root"), "it is seen all the same: {owner}");
     let (path, _) = told.finding("socket_path");
-    assert!(path.contains("we may not pass") && path.ends_with("; group root may"), "{path}");
+    assert!(path.contains("we may not pass") && path.ends_with("groups nogroup"), "{path}");
     set_mode(&folder, 0o755);
     eventually("the page", || {
         (client::get(proxy.port, "/hello.php", PROBLEM).status == 200).then_some(())

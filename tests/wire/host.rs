@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
+use serde_json::Value;
+
 use super::backend::Backend;
 use super::client::Client;
 use super::eventually;
@@ -58,6 +60,24 @@ fn out_of_descriptors_it_still_says_so() {
         assert_eq!(answer.field("content-type").map(|kind| &kind[..10]), Some("text/plain"));
     }
     assert_eq!(program.logged("/none-left")["cause"], "local_fd_exhausted");
+    // The look itself can open nothing, and yet counts.
+    let asked = get("/why").replace("\r\n\r\n", "\r\nAccept: application/problem+json\r\n\r\n");
+    eventually("the look's result", || {
+        client.send(&asked);
+        let problem: Value = serde_json::from_str(&client.answer("GET").body).unwrap();
+        let list = problem["findings"].as_array()?;
+        let found = list.iter().find(|found| found["key"] == "descriptors")?;
+        let limit = format!(" of {DESCRIPTORS}");
+        assert!(found["value"].as_str().unwrap().ends_with(&limit), "{problem:#}");
+        assert!(found["meaning"].is_string(), "{problem:#}");
+        let mut fixes = problem["fixes"].as_array().unwrap().iter();
+        let first = fixes.find(|fix| fix["audience"] == "operator").unwrap();
+        assert_eq!(
+            (&problem["root"], &first["id"]),
+            (&"fd_limit".into(), &"raise_fd_limit".into())
+        );
+        Some(())
+    });
     // With room again, the same client is served.
     held.clear();
     eventually("an answer", || {

@@ -1,6 +1,6 @@
 //! Who listens where the server is looked for, and where instead. Pure.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::bounds::Use;
@@ -89,6 +89,16 @@ impl Sockets {
         self.same_port.truncate(NAMED_MAX);
     }
 
+    /// Where to connect to for a listener that may be bound to every address.
+    pub fn reached_at(bound: SocketAddr) -> SocketAddr {
+        let ip: IpAddr = match bound.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        SocketAddr::new(ip, bound.port())
+    }
+
     /// Why the first listener at the server's port is not reached; `None` where there is none.
     pub fn miss(&self) -> Option<Miss> {
         Some(Miss::of(self.address?.ip(), self.same_port.first()?.ip()))
@@ -173,6 +183,18 @@ mod tests {
         ] {
             let (wanted, bound) = (wanted.parse().unwrap(), bound.parse().unwrap());
             assert_eq!(Miss::of(wanted, bound), miss, "{wanted} {bound}");
+        }
+    }
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_by_loopback() {
+        for (bound, at) in [
+            ("[::]:80", "[::1]:80"),
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("10.0.0.5:80", "10.0.0.5:80"),
+        ] {
+            let at: SocketAddr = at.parse().unwrap();
+            assert_eq!(Sockets::reached_at(bound.parse().unwrap()), at, "{bound}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The way to a Unix socket, component by component, and where it ends for us. Pure.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::seen::Finding;
 use crate::diagnose::meaning::Meaning;
@@ -9,7 +9,7 @@ use crate::diagnose::print::visible;
 /// Groups of our own that are named.
 const GROUPS_MAX: usize = 8;
 /// Components that are named, the last ones.
-const SHOWN_MAX: usize = 4;
+const SHOWN_MAX: usize = 3;
 
 /// A path, component by component from the root, as far as it goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl SocketPath {
         out.push(Finding::new("socket_path", value).means(meaning));
         if self.components.len() > 1 {
             let from = self.components.len().saturating_sub(SHOWN_MAX);
-            let way: Vec<_> = self.components[from..].iter().map(Component::printed).collect();
+            let way: Vec<_> = self.components[from..].iter().map(Component::named).collect();
             out.push(Finding::new("socket_way", way.join(" > ")));
         }
     }
@@ -113,19 +113,19 @@ impl SocketPath {
 }
 
 impl Component {
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// As ls(1) has it, the path first: `/run/php drwxr-x--- www-data:www-data`
     fn printed(&self) -> String {
-        format!(
-            "{} {} {}:{}",
-            visible(&self.path.to_string_lossy()),
-            self.letters(),
-            visible(&self.owner),
-            visible(&self.group),
-        )
+        self.after(&self.path.to_string_lossy())
+    }
+
+    /// The same with its own name alone.
+    fn named(&self) -> String {
+        self.after(&self.path.file_name().unwrap_or_default().to_string_lossy())
+    }
+
+    fn after(&self, name: &str) -> String {
+        let (owner, group) = (visible(&self.owner), visible(&self.group));
+        format!("{} {} {owner}:{group}", visible(name), self.letters())
     }
 
     fn letters(&self) -> String {
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(out[0].meaning, Some(Meaning::FolderClosed));
         assert_eq!(
             out[1].value,
-            "/run drwxr-xr-x www-data:www-data > /run/php drwxr-x--- www-data:www-data"
+            "run drwxr-xr-x www-data:www-data > php drwxr-x--- www-data:www-data"
         );
         for (rest, meaning) in [
             ("php8.2-fpm.sock", Meaning::SocketMissing),

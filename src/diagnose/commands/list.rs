@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::config::{Scheme, Server, ServerAddress};
+use crate::diagnose::around::Sockets;
 use crate::diagnose::fpm::Fpm;
 use crate::diagnose::layout::{Layout, Service};
 use crate::diagnose::look::quote;
@@ -180,10 +181,11 @@ impl<'s> List<'s> {
 
     /// Where somebody listens instead.
     pub fn found(&self) -> Option<Server> {
-        let (server, around) = (self.site.server?, self.site.around?);
-        let socket =
-            around.sockets.near_paths.first().map(|path| ServerAddress::Unix(path.clone()));
-        let port = around.sockets.near.first().map(|address| ServerAddress::Ip(*address));
+        let (server, sockets) = (self.site.server?, &self.site.around?.sockets);
+        let socket = sockets.near_paths.first().map(|path| ServerAddress::Unix(path.clone()));
+        // At the same port, but for the address, it is the server itself.
+        let same_port = sockets.same_port.first().map(|bound| Sockets::reached_at(*bound));
+        let port = same_port.or(sockets.near.first().copied()).map(ServerAddress::Ip);
         let address = match &server.address {
             ServerAddress::Unix(_) => socket.or(port),
             ServerAddress::Ip(_) | ServerAddress::Name { .. } => port.or(socket),

@@ -362,7 +362,19 @@ impl List<'_> {
         self.here(Kind::Look, format!("namei -l {path}; systemctl show causeway -p User -p Group"));
         self.pool("listen.owner, listen.group, listen.mode");
         let user = "\"$(systemctl show --value -p User causeway)\"";
+        if let Some(group) = self.group_that_may() {
+            let restart = "systemctl restart causeway";
+            self.here(Kind::Run, format!("usermod -aG {group} {user} && {restart}"));
+        }
         self.here(Kind::Check, format!("sudo -u {user} test -w {path} && echo writable"));
+    }
+
+    /// The group that the way to the socket is open to, where its name is one for a shell.
+    fn group_that_may(&self) -> Option<&str> {
+        let way = self.site.around?.sockets.path.found()?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        let is_name = |group: &&str| !group.starts_with('-') && group.bytes().all(plain);
+        way.group_that_may.as_deref().filter(is_name)
     }
 
     fn allow_connect(&mut self) {

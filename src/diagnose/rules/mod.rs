@@ -6,6 +6,7 @@
 use memchr::memmem;
 
 use crate::config::Scheme;
+use crate::diagnose::around::Sockets;
 use crate::diagnose::cause::{Cause as C, Code};
 use crate::diagnose::facts::Port;
 use crate::diagnose::faults::{CertFault, ForbiddenReason, Protocol, RejectReason, RequestFault};
@@ -60,7 +61,7 @@ const RULES: [Rule; 54] = [
     rule(
         |cause, site| is(cause, &[Code::ConnectionRefused]) && someone_listens(site),
         &[MatchPort],
-        &["address", "listening", "sockets"],
+        &["address", "same_port", "listening", "sockets"],
     ),
     rule(
         |cause, site| {
@@ -383,7 +384,8 @@ fn is(cause: &C, codes: &[Code]) -> bool {
 
 fn someone_listens(site: &Site<'_>) -> bool {
     site.around.is_some_and(|around| {
-        !around.sockets.near_paths.is_empty() || !around.sockets.near.is_empty()
+        let Sockets { near, near_paths, same_port, .. } = &around.sockets;
+        !near_paths.is_empty() || !near.is_empty() || !same_port.is_empty()
     })
 }
 

@@ -50,6 +50,12 @@ pub fn listening(address: &str) -> Around {
     Around { sockets: Sockets { near, ..Sockets::default() }, ..around() }
 }
 
+pub fn at_same_port(bound: &str) -> Around {
+    let same_port = vec![bound.parse().unwrap()];
+    let address = "127.0.0.1:8080".parse().ok();
+    Around { sockets: Sockets { same_port, address, ..Sockets::default() }, ..around() }
+}
+
 pub fn sibling() -> Around {
     let near_paths = vec!["/run/php/php8.2-fpm.sock".into()];
     Around { sockets: Sockets { near_paths, ..Sockets::default() }, ..around() }
@@ -92,6 +98,7 @@ pub fn host_rows() -> Vec<Row> {
             &["address", "other_family"],
         ),
         (refused(None), listening("127.0.0.1:8081"), Reload, MatchPort, &["address", "listening"]),
+        (refused(None), at_same_port("[::1]:8080"), Reload, MatchPort, &["address", "same_port"]),
         (refused(None), sibling(), Reload, MatchPort, &["address", "sockets"]),
         (refused(None), short(), Reload, BackendStatus, &[]),
         (missing(2), around(), Reload, BackendStatus, &[]),
