@@ -135,7 +135,7 @@ fn unit_in(path: &Path) -> Option<String> {
 }
 
 /// The same by proc_pid_cgroup(5): the second version's line has the number 0 and no name.
-fn unit_of_process(process: &PathBuf) -> Option<String> {
+fn unit_of_process(process: &Path) -> Option<String> {
     let text = read(&process.join("cgroup"), PROC_BYTES_MAX);
     unit_in(Path::new(text.lines().find_map(|line| line.strip_prefix("0::"))?))
 }

@@ -21,7 +21,8 @@ pub struct Use {
 impl Use {
     /// Less than a twentieth is left: what comes in the next moment may not find any.
     pub fn is_short(self) -> bool {
-        self.limit.saturating_sub(self.used) < self.limit / 20 + 1
+        let left = self.limit.saturating_sub(self.used);
+        left == 0 || left.saturating_mul(20) < self.limit
     }
 
     /// Told as it is; with what it means where it is short.
@@ -50,8 +51,8 @@ mod tests {
     fn a_limit_that_is_nearly_reached_is_short() {
         for (used, limit, short) in [
             (0, 1024, false),
-            (973, 1024, false),
-            (974, 1024, true),
+            (972, 1024, false),
+            (973, 1024, true),
             (1024, 1024, true),
             (2000, 1024, true),
             (63, 64, true),
