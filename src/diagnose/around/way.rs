@@ -73,7 +73,7 @@ impl SocketPath {
             return;
         };
         let rest = visible(&self.rest.to_string_lossy());
-        let we = self.we();
+        let who = self.who_may();
         let (value, meaning) = match stop {
             Stop::Missing if self.rest.components().count() > 1 => {
                 (format!("{at}: {rest} is not there"), Meaning::SocketFolderMissing)
@@ -83,11 +83,14 @@ impl SocketPath {
             Stop::LinkLoop => (format!("{at}: links go in circles"), Meaning::LinkLoop),
             Stop::NotADirectory => (format!("{at}: no directory"), Meaning::NotADirectory),
             Stop::NotASocket => (format!("{at}: no socket"), Meaning::NotASocket),
-            Stop::DirectoryMode => (format!("{at}: we may not pass; {we}"), Meaning::FolderClosed),
-            Stop::SocketMode => (format!("{at}: we may not write; {we}"), Meaning::SocketClosed),
-            Stop::Policy => (format!("{at}: denied all the same; {we}"), Meaning::PolicyDenies),
+            Stop::DirectoryMode => (format!("{at}: we may not pass{who}"), Meaning::FolderClosed),
+            Stop::SocketMode => (format!("{at}: we may not write{who}"), Meaning::SocketClosed),
+            Stop::Policy => (format!("{at}: denied all the same"), Meaning::PolicyDenies),
         };
         out.push(Finding::new("socket_path", value).means(meaning));
+        if matches!(stop, Stop::DirectoryMode | Stop::SocketMode | Stop::Policy) {
+            out.push(Finding::new("we_are", self.we()));
+        }
         if self.components.len() > 1 {
             let from = self.components.len().saturating_sub(SHOWN_MAX);
             let way: Vec<_> = self.components[from..].iter().map(Component::named).collect();
@@ -95,18 +98,21 @@ impl SocketPath {
         }
     }
 
-    /// `we are causeway, groups adm, systemd-journal; group www-data may`
+    /// `; group www-data may`
+    fn who_may(&self) -> String {
+        let group = self.group_that_may.as_ref();
+        group.map(|group| format!("; group {} may", visible(group))).unwrap_or_default()
+    }
+
+    /// `causeway, groups adm, systemd-journal`
     fn we(&self) -> String {
-        let mut said = format!("we are {}", visible(&self.user));
+        let mut said = visible(&self.user);
         if !self.groups.is_empty() {
             let named = self.groups.iter().take(GROUPS_MAX).map(|group| visible(group));
             said += &format!(", groups {}", named.collect::<Vec<_>>().join(", "));
             if self.groups.len() > GROUPS_MAX {
                 said.push_str(", …");
             }
-        }
-        if let Some(group) = &self.group_that_may {
-            said += &format!("; group {} may", visible(group));
         }
         said
     }
@@ -191,12 +197,15 @@ mod tests {
         path.findings(&mut out);
         assert_eq!(
             out[0].value,
-            "/run/php drwxr-x--- www-data:www-data: we may not pass; \
-             we are causeway, groups adm, systemd-journal; group www-data may"
+            "/run/php drwxr-x--- www-data:www-data: we may not pass; group www-data may"
         );
         assert_eq!(out[0].meaning, Some(Meaning::FolderClosed));
         assert_eq!(
-            out[1].value,
+            (out[1].key, &*out[1].value),
+            ("we_are", "causeway, groups adm, systemd-journal")
+        );
+        assert_eq!(
+            out[2].value,
             "run drwxr-xr-x www-data:www-data > php drwxr-x--- www-data:www-data"
         );
         for (rest, meaning) in [
