@@ -197,6 +197,23 @@ const ROWS: &[Row] = &[
         &[("reason", "neighbor_unreachable"), ("icmp_from", "fd66::1")],
     ),
     row(
+        "v6-silent-neighbor-early",
+        "[fd66:0::78]:80",
+        "host_unreachable",
+        UNROUTABLE,
+        &[("reason", "neighbor_unreachable")],
+    ),
+    row("all-dropped", "10.66.1.2:80", "connect_timeout", TIMEOUT, &[("reason", "silence")]),
+    row("dropped-going", "127.0.0.1:1051", "connect_timeout", TIMEOUT, &[("reason", "silence")]),
+    row("dropped-coming", "127.0.0.1:1052", "connect_timeout", TIMEOUT, &[("reason", "silence")]),
+    row(
+        "no-carrier",
+        "10.81.0.5:80",
+        "host_unreachable",
+        UNROUTABLE,
+        &[("reason", "neighbor_unreachable")],
+    ),
+    row(
         "v6-absent",
         "[fd78::1]:80",
         "network_unreachable",
@@ -236,6 +253,24 @@ const ROWS: &[Row] = &[
     ),
 ];
 
+/// What lies behind some of the rows: the root, how sure that is, the operator's first fix, and a
+/// finding that shows it.
+const ROOTS: &[(&str, &str, &str, &str, (&str, &str))] = &[
+    ("drop", "firewall_remote", "likely", "check_firewall", ("ping", "answered")),
+    ("reject-admin", "firewall_remote", "certain", "check_firewall", ("ping", "answered")),
+    ("router-port", "firewall_remote", "certain", "check_firewall", ("route", "via 10.66.0.254")),
+    ("silent-neighbor", "host_down", "certain", "start_host", ("neighbor_silent", "10.66.0.77")),
+    ("silent-neighbor-early", "host_down", "certain", "start_host", ("ping", "no answer")),
+    ("v6-silent-neighbor-early", "host_down", "certain", "start_host", ("route", "dev west")),
+    ("all-dropped", "host_down", "likely", "start_host", ("ping", "no answer")),
+    ("dropped-going", "firewall_local", "certain", "check_firewall", ("port_now", "no")),
+    ("dropped-coming", "firewall_local", "certain", "check_firewall", ("port_now", "no")),
+    ("no-carrier", "link_down", "certain", "restore_link", ("route", "down")),
+];
+
+/// Rows behind which nothing of the network lies, or from where it cannot be told.
+const ROOTLESS: [&str; 3] = ["full-queue", "route-blackhole", "router-silent-host"];
+
 /// Names that a hosts file tells; `dual.test` is the backend by both families.
 const HOSTS: &str = "127.0.0.1 localhost\n169.254.169.254 metadata.test\n\
     fd66:1::1 dual.test\n10.66.1.1 dual.test\n";
@@ -256,6 +291,7 @@ fn every_way_not_to_connect_is_told_apart() {
     let full = network.backend(|| full_queue("10.66.1.1:1032"));
     network.enter();
     let _full = full_queue("127.0.0.1:1031");
+    let _dropped = ["127.0.0.1:1051", "127.0.0.1:1052"].map(listen);
 
     let directory = tempfile::tempdir().expect("a temporary directory");
     let hosts = directory.path().join("hosts");
@@ -292,8 +328,37 @@ fn every_way_not_to_connect_is_told_apart() {
         proxy.expect_logged(&format!("/{}/", row.name), &[row.cause]);
     }
     assert!(wrong.is_empty(), "{} rows are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    what_lies_behind_is_found(&proxy);
     every_address_is_told(&proxy);
     ports_are_asked_again(&proxy, full);
+}
+
+/// The look around this host tells who lets the packets go.
+fn what_lies_behind_is_found(proxy: &Proxy) {
+    for (name, root, certainty, fix, (key, value)) in ROOTS {
+        let problem = eventually(&format!("{name} has the root {root}"), || {
+            let problem = client::get(proxy.port, &format!("/{name}/root"), PROBLEM).problem();
+            let settled = problem["root"] == *root && problem["root_certainty"] == *certainty;
+            settled.then_some(problem)
+        });
+        let fixes = problem["fixes"].as_array().expect("fixes");
+        let first = fixes.iter().find(|fix| fix["audience"] == "operator").expect("a fix");
+        assert_eq!(first["id"], *fix, "{name}: {problem:#}");
+        let findings = problem["findings"].as_array().expect("findings");
+        let found = findings.iter().any(|finding| {
+            finding["key"] == *key && finding["value"].as_str().is_some_and(|it| it.contains(value))
+        });
+        assert!(found, "{name}: no {key} with {value}: {findings:#?}");
+    }
+    let blamed = ["firewall_local", "firewall_remote", "host_down", "link_down"];
+    for name in ROOTLESS {
+        let problem = eventually(&format!("the look of {name} is there"), || {
+            let problem = client::get(proxy.port, &format!("/{name}/root"), PROBLEM).problem();
+            problem["findings"].as_array().is_some_and(|found| !found.is_empty()).then_some(problem)
+        });
+        let root = problem["root"].as_str().unwrap_or_default();
+        assert!(!blamed.contains(&root), "{name}: {problem:#}");
+    }
 }
 
 /// A port that kept us waiting is tried beside the requests: behind a rule that drops, and one whose

@@ -14,6 +14,7 @@ const BACKEND_RULES: &str = "table inet rules {
     chain input {
         type filter hook input priority 0
         tcp dport 1001 drop
+        ip daddr 10.66.1.2 drop
         tcp dport 1002 reject with icmpx port-unreachable
         ip protocol tcp tcp dport 1003 reject with icmp host-unreachable
         tcp dport 1004 reject with icmpx admin-prohibited
@@ -22,6 +23,19 @@ const BACKEND_RULES: &str = "table inet rules {
         ip protocol tcp tcp dport 1007 reject with icmp prot-unreachable
         meta nfproto ipv6 tcp dport { 1021, 1022, 1023 } drop
         meta nfproto ipv4 tcp dport 1022 reject with icmp admin-prohibited
+    }
+}
+";
+
+/// What does not leave the proxy's own host, or does not come in.
+const PROXY_RULES: &str = "table inet rules {
+    chain output {
+        type filter hook output priority 0
+        tcp dport 1051 drop
+    }
+    chain input {
+        type filter hook input priority 0
+        tcp dport 1052 drop
     }
 }
 ";
@@ -44,6 +58,9 @@ const UNLIMITED: &str = "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit
     echo 0 >/proc/sys/net/ipv6/icmp/ratelimit
     echo 1 >/proc/sys/net/ipv4/ip_forward
     echo 1 >/proc/sys/net/ipv6/conf/all/forwarding";
+
+/// As systemd sets it on every host (50-default.conf of sysctl.d): every group may ping.
+const MAY_PING: &str = "echo '0 2147483647' >/proc/sys/net/ipv4/ping_group_range";
 
 /// The namespaces; gone with this value.
 #[derive(Debug)]
@@ -89,11 +106,15 @@ impl Network {
         let [proxy, router, backend] = &self.names[..] else { unreachable!("three were made") };
         ip(&format!("-n {proxy} link add west type veth peer name west netns {router}"));
         ip(&format!("-n {router} link add east type veth peer name east netns {backend}"));
+        // The other end stays down: no carrier.
+        ip(&format!("-n {proxy} link add spare type veth peer name loose"));
         for (name, device, four, six) in [
             (proxy, "west", "10.66.0.1/24", "fd66:0::1/64"),
             (router, "west", "10.66.0.254/24", "fd66:0::254/64"),
             (router, "east", "10.66.1.254/24", "fd66:1::254/64"),
             (backend, "east", "10.66.1.1/24", "fd66:1::1/64"),
+            (backend, "east", "10.66.1.2/24", "fd66:1::2/64"),
+            (proxy, "spare", "10.81.0.1/24", "fd81::1/64"),
         ] {
             ip(&format!("-n {name} link set lo up"));
             ip(&format!("-n {name} link set {device} up"));
@@ -120,6 +141,8 @@ impl Network {
             inside(name, &["sh", "-ec", UNLIMITED], "");
             inside(name, &["nft", "-f", "-"], rules);
         }
+        inside(proxy, &["sh", "-ec", MAY_PING], "");
+        inside(proxy, &["nft", "-f", "-"], PROXY_RULES);
     }
 }
 
