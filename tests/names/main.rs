@@ -19,6 +19,7 @@ use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 use support::client::{self, Answer, PROBLEM};
 use support::proxy::Proxy;
+use support::roots::expect_root;
 use support::tools::{eventually, free_port};
 
 /// The blocks of the rows are impatient.
@@ -277,6 +278,9 @@ fn a_name_that_was_moved_is_named() {
         assert_eq!(fix["id"], "check_dns", "{problem:#}");
         assert_eq!(fix["command"], "getent ahosts app.test", "{problem:#}");
     }
+    let wrong = expect_root(proxy.port, "/moved", ("dns_record_wrong", "likely"), "check_dns");
+    let shown = &wrong["root_evidence"]["addresses_before"];
+    assert_eq!(shown, "127.0.0.1", "{wrong:#}");
     // Home again, and well: nothing is held against the name.
     resolver.change("127.0.0.1 app.test\n", "app.test", [127, 0, 0, 1]);
     eventually("the refusal is forgotten", || {
@@ -289,6 +293,26 @@ fn a_name_that_was_moved_is_named() {
     assert_eq!(problem["cause"], "dns_nxdomain", "{problem:#}");
     assert_eq!(problem["evidence"]["addresses_before"], "127.0.0.1", "{problem:#}");
     assert_eq!(problem["evidence"]["addresses_now"], "none", "{problem:#}");
+    expect_root(proxy.port, "/gone", ("dns_dangling", "certain"), "check_dns");
+}
+
+/// An alias whose target is gone dangles; a name that nobody has ever known may be a slip of the
+/// pen in our own configuration, and nothing says more.
+#[test]
+fn an_alias_of_nothing_is_named() {
+    let aliases = ["--local=/test/", "--cname=alias.test,gone.test"].map(str::to_owned);
+    let resolver = Dnsmasq::start("127.0.0.1 app.test\n", &aliases);
+    let top = format!("resolvers = [\"127.0.0.1:{}\"]", resolver.port);
+    let unknown = "[upstream.unknown]\nservers = [\"http://never.test:80\"]\n\
+        paths = [\"/unknown\"]\n";
+    let proxy = Proxy::with(&top, "http://alias.test:80", unknown);
+    let problem = expect_root(proxy.port, "/alias", ("dns_dangling", "certain"), "check_dns");
+    assert_eq!(problem["root_evidence"]["alias_of"], "gone.test", "{problem:#}");
+    let problem = eventually("the look is there", || {
+        let problem = client::get(proxy.port, "/unknown", PROBLEM).problem();
+        problem["findings"].as_array().is_some_and(|found| !found.is_empty()).then_some(problem)
+    });
+    assert_eq!(problem["root"], Value::Null, "{problem:#}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use network::Network;
 use socket2::{Domain, Socket, Type};
 use support::client::{self, PROBLEM};
 use support::proxy::Proxy;
+use support::roots::{expect_finding, expect_root};
 use support::tools::eventually;
 
 /// One way to fail.
@@ -336,19 +337,9 @@ fn every_way_not_to_connect_is_told_apart() {
 /// The look around this host tells who lets the packets go.
 fn what_lies_behind_is_found(proxy: &Proxy) {
     for (name, root, certainty, fix, (key, value)) in ROOTS {
-        let problem = eventually(&format!("{name} has the root {root}"), || {
-            let problem = client::get(proxy.port, &format!("/{name}/root"), PROBLEM).problem();
-            let settled = problem["root"] == *root && problem["root_certainty"] == *certainty;
-            settled.then_some(problem)
-        });
-        let fixes = problem["fixes"].as_array().expect("fixes");
-        let first = fixes.iter().find(|fix| fix["audience"] == "operator").expect("a fix");
-        assert_eq!(first["id"], *fix, "{name}: {problem:#}");
-        let findings = problem["findings"].as_array().expect("findings");
-        let found = findings.iter().any(|finding| {
-            finding["key"] == *key && finding["value"].as_str().is_some_and(|it| it.contains(value))
-        });
-        assert!(found, "{name}: no {key} with {value}: {findings:#?}");
+        let path = format!("/{name}/root");
+        let problem = expect_root(proxy.port, &path, (root, certainty), fix);
+        expect_finding(&problem, key, value);
     }
     let blamed = ["firewall_local", "firewall_remote", "host_down", "link_down"];
     for name in ROOTLESS {

@@ -8,6 +8,7 @@ pub mod client;
 pub mod load;
 pub mod proxy;
 pub mod readme;
+pub mod roots;
 pub mod sandbox;
 pub mod streams;
 pub mod tools;

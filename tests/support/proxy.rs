@@ -45,6 +45,15 @@ impl Proxy {
         Proxy::start(top, server, more, |_| in_place_of(files))
     }
 
+    /// The same with these variables in its environment.
+    pub fn in_environment(variables: &[(&str, &str)], server: &str, more: &str) -> Proxy {
+        Proxy::start("", server, more, |_| {
+            let mut command = Command::new(PROGRAM);
+            command.envs(variables.iter().copied());
+            command
+        })
+    }
+
     /// The same, run by a user who owns nothing; by the test's own where it cannot choose another.
     pub fn unprivileged(server: &str, more: &str) -> Proxy {
         Proxy::start("", server, more, |dir| match as_root() {

@@ -17,6 +17,7 @@ use certificates::{Certificates, Identity, Leaf, NAME};
 use servers::Server;
 use support::client::{self, Answer, End, PROBLEM};
 use support::proxy::Proxy;
+use support::roots::{expect_finding, expect_root};
 use support::tools::eventually;
 
 /// What must be said of one failure.
@@ -194,6 +195,49 @@ fn each_certificate_is_wrong_in_its_own_way() {
     let short = made.by_openssl(1024, "sha256");
     let evidence = [("reason", Some("bad_signature")), ("also", Some("weak_key"))];
     check_identity("an RSA key of 1024 bits", &short, ca, "tls_cert_unusable", &evidence);
+}
+
+/// Where the library that sets a program's clock may be (package libfaketime).
+const FAKETIME: &str = "/usr/lib/*/faketime/libfaketime.so.1";
+
+/// A certificate of the past is out of date, and one that is sound is refused by a clock of the
+/// past: the same look tells which of the two is wrong.
+#[test]
+fn an_expired_certificate_and_a_wrong_clock_are_told_apart() {
+    let made = Certificates::new();
+    let ca = made.trusted.file.as_path();
+    let expired = Server::openssl(&made.signed(Leaf::Expired), &[]);
+    let proxy = Proxy::before(&secure(expired.port), &tls(ca, ""));
+    let missed = ("certificate_renewal_missed", "likely");
+    let problem = expect_root(proxy.port, "/expired", missed, "renew_certificate");
+    assert!(problem["root_evidence"]["not_after"].is_string(), "{problem:#}");
+
+    let good = Server::openssl(&made.signed(Leaf::Good), &[]);
+    let library = faketime();
+    let variables = [
+        ("LD_PRELOAD", library.as_str()),
+        ("FAKETIME", "@2018-01-01 00:00:00"),
+        // Timers go on; files keep their dates.
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ("DONT_FAKE_MONOTONIC", "1"),
+        ("NO_FAKE_STAT", "1"),
+    ];
+    let proxy = Proxy::in_environment(&variables, &secure(good.port), &tls(ca, ""));
+    let problem = expect_root(proxy.port, "/early", ("clock_wrong", "certain"), "check_clock");
+    assert_eq!(problem["cause"], "tls_cert_not_yet_valid", "{problem:#}");
+    expect_finding(&problem, "clock_behind", "at least");
+}
+
+fn faketime() -> String {
+    let found = ["x86_64-linux-gnu", "aarch64-linux-gnu"]
+        .map(|triplet| FAKETIME.replace('*', triplet))
+        .into_iter()
+        .find(|path| Path::new(path).exists());
+    found.unwrap_or_else(|| {
+        panic!(
+            "{FAKETIME} is missing: apt-get install libfaketime, or tests/run, which installs it"
+        )
+    })
 }
 
 #[test]
