@@ -8,6 +8,7 @@
 mod attacks;
 mod connections;
 mod deaths;
+mod disk;
 mod errors;
 mod files;
 mod fpm;

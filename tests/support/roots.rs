@@ -8,11 +8,21 @@ use super::client::{self, PROBLEM};
 use super::tools::eventually;
 
 /// Asks as an operator until the root is there, and holds the first operator's fix to this one.
-pub fn expect_root(port: u16, path: &str, (root, certainty): (&str, &str), fix: &str) -> Value {
+pub fn expect_root(port: u16, path: &str, root: (&str, &str), fix: &str) -> Value {
+    expect_root_of(path, || client::get(port, path, PROBLEM).problem(), root, fix)
+}
+
+/// The same of whatever is asked.
+pub fn expect_root_of(
+    path: &str,
+    ask: impl Fn() -> Value,
+    (root, certainty): (&str, &str),
+    fix: &str,
+) -> Value {
     let mut last = Value::Null;
     let seen = catch_unwind(AssertUnwindSafe(|| {
         eventually(&format!("{path} has the root {root}, {certainty}"), || {
-            last = client::get(port, path, PROBLEM).problem();
+            last = ask();
             let there = last["root"] == root && last["root_certainty"] == certainty;
             there.then(|| last.clone())
         })
