@@ -11,7 +11,7 @@ use rustix::fs::{major, minor, statvfs};
 use crate::diagnose::around::{Disk, Piece, is_read_only};
 
 use super::look::Question;
-use super::small;
+use super::read;
 
 /// Where distributions let programs write what a site cannot do without: sessions of PHP, logs,
 /// databases, mail queues and caches.
@@ -24,6 +24,8 @@ const PLACES: [&str; 7] = [
     "/var/cache",
     "/var/tmp",
 ];
+/// The table of mounts of a host that runs containers is long.
+const MOUNTS_BYTES_MAX: u64 = 256 << 10;
 /// File systems that are looked at.
 const DISKS_MAX: usize = 16;
 
@@ -37,10 +39,11 @@ pub fn lane(question: &Question) -> Piece {
 
 /// One row for each file system.
 fn disks(places: impl Iterator<Item = PathBuf>) -> Vec<Disk> {
-    let mounts = small::text("/proc/self/mountinfo");
+    let mounts = read::head(Path::new("/proc/self/mountinfo"), MOUNTS_BYTES_MAX);
+    let mounts = mounts.found().map(String::as_str).unwrap_or_default();
     let (mut devices, mut disks) = (Vec::new(), Vec::new());
     for path in places {
-        let Some((device, disk)) = disk(path, &mounts) else { continue };
+        let Some((device, disk)) = disk(path, mounts) else { continue };
         if !devices.contains(&device) {
             devices.push(device);
             disks.push(disk);

@@ -13,8 +13,10 @@ use crate::diagnose::around::{
 };
 
 use super::look::Question;
-use super::small;
+use super::read;
 
+/// What is read of a file: /proc/vmstat is the longest.
+const BYTES_MAX: u64 = 64 << 10;
 /// Processes that are looked at.
 const PROCESSES_MAX: usize = 8192;
 /// What workers of PHP are called; the kernel cuts names at 15 bytes.
@@ -38,16 +40,15 @@ const BEHIND_MIN: Duration = Duration::from_secs(3600);
 /// The lane of the look.
 pub fn lane(question: &Question) -> Piece {
     let processors = thread::available_parallelism().map_or(1, |count| count.get() as u32);
-    let pressure =
-        ["cpu", "memory", "io"].map(|what| small::text(&format!("/proc/pressure/{what}")));
+    let pressure = ["cpu", "memory", "io"].map(|what| text(&format!("/proc/pressure/{what}")));
     let [cpu, memory, io] = &pressure;
     let dated = is_about_time(question.code);
     Piece::Host(Host {
-        memory: Memory::of(&small::text("/proc/meminfo"), largest_worker()),
-        load: Load::of(&small::text("/proc/loadavg"), processors),
+        memory: Memory::of(&text("/proc/meminfo"), largest_worker()),
+        load: Load::of(&text("/proc/loadavg"), processors),
         pressure: Pressure::of(cpu, memory, io),
-        oom_kills: counter(&small::text("/proc/vmstat"), "oom_kill"),
-        uptime: uptime(&small::text("/proc/uptime")),
+        oom_kills: counter(&text("/proc/vmstat"), "oom_kill"),
+        uptime: uptime(&text("/proc/uptime")),
         synchronized: if dated { synchronized() } else { Seen::Unlooked },
         clock_behind: if dated { behind(SystemTime::now()) } else { None },
         ..Host::default()
@@ -80,6 +81,11 @@ fn behind(now: SystemTime) -> Option<Duration> {
 fn changed(file: &Path) -> Option<SystemTime> {
     let seconds = u64::try_from(fs::metadata(file).ok()?.ctime()).ok()?;
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// The text of a small file of the kernel; empty where it cannot be read.
+fn text(path: &str) -> String {
+    read::head(Path::new(path), BYTES_MAX).found().cloned().unwrap_or_default()
 }
 
 /// The private memory of the largest worker of PHP that runs here.

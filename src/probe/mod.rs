@@ -25,7 +25,6 @@ mod proxy_header;
 mod queue;
 mod read;
 mod routes;
-mod small;
 mod sockets;
 mod speaks;
 mod way;
