@@ -22,7 +22,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("demo", &["config", "diagnose"]),
     ("import", &["config"]),
     ("fuzzing", &["config", "files", "diagnose", "probe", "upstream", "page", "server", "import"]),
-    ("cli", &["config", "diagnose", "probe", "telemetry", "server", "service", "demo", "import"]),
+    (
+        "cli",
+        &[
+            "config",
+            "diagnose",
+            "probe",
+            "page",
+            "telemetry",
+            "server",
+            "service",
+            "demo",
+            "import",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 
@@ -108,6 +121,7 @@ const PURE: &[&str] = &[
     "diagnose/around/traffic.rs",
     "diagnose/around/units.rs",
     "diagnose/around/way.rs",
+    "diagnose/incident.rs",
     "diagnose/meaning.rs",
     "diagnose/root/busy.rs",
     "diagnose/root/fix.rs",
@@ -135,6 +149,7 @@ const PURE: &[&str] = &[
     "diagnose/text/languages.rs",
     "diagnose/text/own.rs",
     "page/html.rs",
+    "page/incidents.rs",
     "page/operator.rs",
     "page/values.rs",
     "page/items.rs",

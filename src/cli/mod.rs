@@ -1,4 +1,4 @@
-//! The command line: run, reload, check, explain, import, demo.
+//! The command line: run, reload, check, explain, incidents, import, demo.
 //!
 //! Exit codes are those of sysexits.h: 64 usage, 65 what is imported is in no known syntax, 66 no
 //! file to read, 69 cannot listen, 71 the system gives no thread, 73 cannot write a file, 77 not
@@ -11,6 +11,7 @@ mod completions;
 mod explain;
 mod generate;
 mod import;
+mod incidents;
 mod manual;
 mod messages;
 mod reload;
@@ -75,6 +76,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List the incidents that the service on this host has kept, or show one.
+    Incidents {
+        /// The id of an incident, or of any of its requests, as on the page and in the log.
+        id: Option<String>,
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Turn another program's configuration into ours.
     Import {
         #[command(subcommand)]
@@ -131,6 +140,7 @@ fn perform(command: Command) -> ExitCode {
         Command::Check { config, json } => check::check(&config.config, json),
         Command::Explain { cause: None, json } => explain::list(json),
         Command::Explain { cause: Some(name), json } => explain::explain(&name, json),
+        Command::Incidents { id, json } => incidents::incidents(id.as_deref(), json),
         Command::Import { from: ImportFrom::Nginx { file, output } } => {
             import::nginx(&file, output.as_deref())
         }

@@ -27,6 +27,7 @@ mod fixes;
 mod fpm;
 mod hop;
 mod http2;
+mod incident;
 mod layout;
 mod look;
 mod matching;
@@ -64,11 +65,14 @@ pub use fingerprint::{alert_name, protocol, says_port_is_tls};
 pub use fixes::{Audience, FixId, fix_ids};
 pub use hop::{Failed, Hop, Received};
 pub use http2::H2Fault;
+pub use incident::{
+    End, Incident, IncidentGroup, KeptAttempt, KeptFinding, KeptFix, KeptRoot, KeptStep, stray,
+};
 pub use layout::{Layout, MARKERS, OS_RELEASE, PHP_FOLDER};
 pub use matching::{Fix, Site, fixes};
 pub use meaning::Meaning;
 pub use message::{Event, MessageId};
-pub use print::{abridged, is_hidden, rcode_name, visible};
+pub use print::{abridged, is_hidden, rcode_name, rfc3339, visible};
 pub use reasons::{ReasonId, reasons};
 pub use report::{
     AddressSummary, AttemptStep, AttemptSummary, Certainty, Fate, IncidentId, Report, Standing,

@@ -136,7 +136,7 @@ pub struct AddressSummary {
 }
 
 /// A step of an attempt, in the order in which they are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum AttemptStep {
     Resolve,

@@ -6,7 +6,10 @@
 //! goes through `escape::html`. Pure.
 
 use super::values::{Value, Values};
-use super::{Own, View, address, assets, certainty, escape, expected_back, fate, operator, values};
+use super::{
+    INCIDENTS_PATH, Own, View, address, assets, certainty, escape, expected_back, fate, operator,
+    values,
+};
 use crate::diagnose::{
     Audience, Blame, Code, Entry, Fate, Fix, FixId, PageWords, Report, Standing, Step, Words,
 };
@@ -407,7 +410,17 @@ fn footer(out: &mut String, report: &Report, page: &PageWords, view: &View<'_>, 
     out.push_str("<footer>\n<dl>\n<dt>");
     text(out, &page.incident);
     out.push_str("</dt><dd class=\"id\" translate=\"no\">");
-    text(out, values.get(Value::Incident));
+    match view.discloses() && report.incident.group().is_some() {
+        true => {
+            let id = values.get(Value::Incident);
+            out.extend(["<a href=\"", INCIDENTS_PATH, "/"]);
+            text(out, id);
+            out.push_str("\">");
+            text(out, id);
+            out.push_str("</a>");
+        }
+        false => text(out, values.get(Value::Incident)),
+    }
     out.push_str("</dd>\n<dt>");
     text(out, &page.time);
     out.push_str("</dt><dd>");

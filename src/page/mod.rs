@@ -10,6 +10,7 @@ mod assets;
 mod coding;
 mod escape;
 mod html;
+mod incidents;
 mod items;
 mod json;
 pub mod language;
@@ -34,6 +35,10 @@ use http::header::{
 };
 
 pub use coding::Coding;
+pub use incidents::{
+    INCIDENTS_PATH, incident, incident_json, incident_text, incidents, incidents_json,
+    incidents_text,
+};
 pub use negotiate::{Format, negotiate};
 pub use own::{Fixed, Own, OwnFault, Part};
 pub use plates::{Kind, Plates};

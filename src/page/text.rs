@@ -161,16 +161,16 @@ fn strip(out: &mut String, attempt: &AttemptSummary, page: &PageWords) {
     }
 }
 
-fn heading(out: &mut String, text: &str) {
+pub fn heading(out: &mut String, text: &str) {
     out.push('\n');
     paragraph(out, text);
 }
 
-fn paragraph(out: &mut String, text: &str) {
+pub fn paragraph(out: &mut String, text: &str) {
     wrap(out, "", 0, 0, text);
 }
 
-fn labelled(out: &mut String, label: &str, value: &str) {
+pub fn labelled(out: &mut String, label: &str, value: &str) {
     let start = out.len();
     out.push_str(label);
     out.push_str(": ");

@@ -74,6 +74,24 @@ impl Known {
     }
 }
 
+/// A failure whose surroundings are looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject {
+    pub code: Code,
+    /// The server's position.
+    pub server: usize,
+    /// The address that was tried, if one was.
+    pub address: Option<SocketAddr>,
+    /// When its incident was opened, where one is open.
+    pub since: Option<SystemTime>,
+}
+
+impl Subject {
+    fn wanted(&self) -> Wanted {
+        Wanted { server: self.server, code: self.code }
+    }
+}
+
 /// One server, and how it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Wanted {
@@ -98,18 +116,15 @@ impl Surroundings {
         config.upstreams.iter().map(of).collect()
     }
 
-    /// What is known for a failure of this kind; `address` is what was tried. Looks, unless that
-    /// was done a moment ago.
+    /// What is known of a failure; looks, unless that was done a moment ago.
     pub async fn look(
         self: &Arc<Surroundings>,
-        code: Code,
-        server: usize,
-        address: Option<SocketAddr>,
+        subject: Subject,
         waits: bool,
     ) -> Option<Arc<Known>> {
         let mut news = waits.then(|| self.news.subscribe());
-        let wanted = Wanted { server, code };
-        self.begin(wanted, address, waits);
+        let wanted = subject.wanted();
+        self.begin(&subject, waits);
         if let Some(news) = &mut news
             && self.state().busy == Some(wanted)
         {
@@ -120,20 +135,15 @@ impl Surroundings {
     }
 
     /// The same for who does not wait.
-    pub fn glance(
-        self: &Arc<Surroundings>,
-        code: Code,
-        server: usize,
-        address: Option<SocketAddr>,
-    ) -> Option<Arc<Known>> {
-        let wanted = Wanted { server, code };
-        self.begin(wanted, address, false);
-        self.known(wanted)
+    pub fn glance(self: &Arc<Surroundings>, subject: Subject) -> Option<Arc<Known>> {
+        self.begin(&subject, false);
+        self.known(subject.wanted())
     }
 
-    fn begin(self: &Arc<Surroundings>, wanted: Wanted, address: Option<SocketAddr>, waits: bool) {
-        if entry(wanted.code).blame != Blame::Client && self.take_turn(wanted, waits) {
-            self.start(wanted, address);
+    fn begin(self: &Arc<Surroundings>, subject: &Subject, waits: bool) {
+        let is_ours = entry(subject.code).blame != Blame::Client;
+        if is_ours && self.take_turn(subject.wanted(), waits) {
+            self.start(subject);
         }
     }
 
@@ -168,19 +178,19 @@ impl Surroundings {
         true
     }
 
-    fn start(self: &Arc<Surroundings>, wanted: Wanted, address: Option<SocketAddr>) {
+    fn start(self: &Arc<Surroundings>, subject: &Subject) {
         let question = Arc::new(probe::Question {
             upstream: self.upstream.clone(),
-            server: wanted.server,
-            address,
-            is_here: is_here(&self.upstream.servers[wanted.server].address, address),
-            code: wanted.code,
-            since: SystemTime::now(),
+            server: subject.server,
+            address: subject.address,
+            is_here: is_here(&self.upstream.servers[subject.server].address, subject.address),
+            code: subject.code,
+            since: subject.since.unwrap_or_else(SystemTime::now),
             servers: self.servers.clone(),
             listeners: self.listeners.clone(),
             layout: probe::layout(),
         });
-        let turn = Turn { surroundings: self.clone(), wanted };
+        let turn = Turn { surroundings: self.clone(), wanted: subject.wanted() };
         let look = move || {
             probe::look(&question, probe::DEADLINE, |around| turn.note(around));
         };

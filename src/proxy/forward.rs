@@ -22,6 +22,7 @@ use crate::upstream::{
     UploadFraming,
 };
 
+use super::around::Subject;
 use super::client::{Client, Connection, Upgrade};
 use super::closed::Closure;
 use super::headers::{self, Fields, Forward};
@@ -97,7 +98,9 @@ async fn look_around(site: &Rc<Site>, record: &mut Record, cause: &Cause, asked:
         (None, Some((server, code))) => (server, None, code),
         (None, None) => (0, None, cause.code()),
     };
-    record.around = site.surroundings[number].look(code, server, address, waits).await;
+    let since = site.fingers[number].cases().since(code);
+    let subject = Subject { code, server, address, since };
+    record.around = site.surroundings[number].look(subject, waits).await;
 }
 
 /// What answers a request, or the diagnosis of why nothing does.

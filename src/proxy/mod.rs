@@ -7,6 +7,7 @@
 mod alarm;
 mod around;
 mod body;
+mod cases;
 mod cgi;
 mod challenges;
 mod client;
@@ -14,6 +15,7 @@ mod closed;
 mod forward;
 mod headers;
 mod https;
+mod incidents;
 mod local;
 mod look;
 mod pages;
@@ -44,11 +46,11 @@ pub use pulse::Pulse;
 pub use watch::Watch;
 
 use crate::config::{Config, Server};
-use crate::diagnose::{Cause, Certainty, IncidentId, Layout};
+use crate::diagnose::{Cause, Certainty, Layout};
 use crate::files::Root;
 use crate::page::Plates;
 use crate::probe;
-use crate::telemetry::{self, Counts, LineBuffer, Tally};
+use crate::telemetry::{self, Counts, Incidents, LineBuffer, Tally};
 use crate::upstream::{ClientBody, Pool, Resolver, Shared};
 
 use closed::Closure;
@@ -72,6 +74,7 @@ pub struct Common {
     pub pulses: Vec<Arc<Pulse>>,
     pub pages: Arc<Pages>,
     pub challenges: Arc<Challenges>,
+    pub incidents: Arc<Incidents>,
 }
 
 /// One generation of the configuration as one worker uses it. A reload makes a new one; requests in
@@ -106,13 +109,14 @@ pub struct Site {
     pages: Arc<Pages>,
     plates: RefCell<Plates>,
     challenges: Arc<Challenges>,
+    incidents: Arc<Incidents>,
     /// Room for a request head, handed from one request to the next.
     scratch: RefCell<Vec<u8>>,
 }
 
 impl Site {
     pub fn new(config: Arc<Config>, common: &Common, counts: Counts, log: Rc<LineBuffer>) -> Site {
-        let Common { shared, watches, surroundings, pulses, pages, challenges } = common;
+        let Common { shared, watches, surroundings, pulses, pages, challenges, incidents } = common;
         use std::hash::{BuildHasher, Hasher};
         let pools = shared.iter().map(|shared| Rc::new(Pool::new(shared.clone(), config.workers)));
         let names = |upstream: &Arc<crate::config::Upstream>| {
@@ -148,6 +152,7 @@ impl Site {
             pages: pages.clone(),
             plates: RefCell::default(),
             challenges: challenges.clone(),
+            incidents: incidents.clone(),
             scratch: RefCell::default(),
             config,
         };
@@ -175,7 +180,7 @@ impl Site {
         }
         let names = self.config.upstreams.iter().map(|block| block.name.as_str());
         for (finger, name) in self.fingers.iter().zip(names.chain([""])) {
-            finger.tick(name);
+            finger.tick(name, &self.incidents);
         }
         self.note_standing();
         self.log.flush();
@@ -195,14 +200,19 @@ impl Site {
         upstream.map_or(&self.counts.none, |number| &self.counts.upstreams[number])
     }
 
-    /// An id that none of this day's incidents has, as far as chance goes (xorshift64*).
-    fn incident_id(&self) -> IncidentId {
+    /// Where the failures of an upstream are noted, or those of requests that came to none.
+    fn finger(&self, upstream: Option<usize>) -> Option<&Finger> {
+        upstream.map_or(self.fingers.last(), |number| self.fingers.get(number))
+    }
+
+    /// A number for the ids of requests and incidents (xorshift64*).
+    fn random(&self) -> u64 {
         let mut state = self.random.get();
         state ^= state >> 12;
         state ^= state << 25;
         state ^= state >> 27;
         self.random.set(state);
-        IncidentId::new(state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 24)
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 24
     }
 }
 
@@ -257,6 +267,12 @@ pub fn handle(
                         connection.settle_upgrade(Upgrade::None);
                     }
                     challenges::respond(text, record, &parts.method)
+                }
+                None if incidents::are_asked_for(&parts) => {
+                    if fields.upgrade.is_some() {
+                        connection.settle_upgrade(Upgrade::None);
+                    }
+                    incidents::respond(&site, &connection, &parts, record)
                 }
                 None => {
                     forward::forward(&site, &connection, &parts, &fields, incoming, record).await

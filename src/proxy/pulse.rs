@@ -10,8 +10,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::clock;
 use crate::diagnose::{Code, Standing};
+use crate::telemetry::Incidents;
 
 use super::alarm::{Alarm, First, Moment};
+use super::cases::Cases;
 
 /// Between two failures with good answers in between: others are served.
 const MIXED_MS: u64 = 30_000;
@@ -29,6 +31,7 @@ pub struct Pulse {
     last_unreached: AtomicU64,
     last_failure: AtomicU64,
     alarm: Alarm,
+    cases: Cases,
     /// A server took a request, and failed with it.
     reached: AtomicU64,
     /// The first time that no server took one, since one last did; and the last.
@@ -79,19 +82,25 @@ impl Finger {
         self.pulse.alarm.count(code, first);
     }
 
-    /// Tells the operator what is due; `upstream` is the name of the block, empty for the requests
+    /// Its incidents that are open.
+    pub fn cases(&self) -> &Cases {
+        &self.pulse.cases
+    }
+
+    /// Tells the operator what is due, and closes incidents; `upstream` is the name of the block, empty for the requests
     /// that come to none.
-    pub fn tick(&self, upstream: &str) {
-        let worked = || time_of(self.pulse.worked.load(Ordering::Relaxed));
-        let worked = (!upstream.is_empty()).then(worked);
-        self.pulse.alarm.tick(upstream, moment, worked);
+    pub fn tick(&self, upstream: &str, incidents: &Incidents) {
+        let worked = (!upstream.is_empty()).then(|| self.pulse.worked.load(Ordering::Relaxed));
+        self.pulse.alarm.tick(upstream, moment, worked.map(time_of));
+        self.pulse.cases.tick(incidents, || milliseconds(SystemTime::now()), worked);
     }
 }
 
 impl Pulse {
     /// Tells the operator what is left to tell, at the end.
-    pub fn close(&self, upstream: &str) {
+    pub fn close(&self, upstream: &str, incidents: &Incidents) {
         self.alarm.close(upstream, moment());
+        self.cases.end(incidents, milliseconds(SystemTime::now()));
     }
 
     /// Since when no request has reached a server; `None` while the last one did, or none came.
@@ -144,7 +153,7 @@ impl Pulse {
     }
 }
 
-fn milliseconds(time: SystemTime) -> u64 {
+pub fn milliseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -15,14 +15,19 @@ use http::request::Parts;
 use http::{Method, Uri, Version};
 
 use crate::config::LogFormat;
-use crate::diagnose::{self, Cause, Certainty, Code, Facts, IncidentId, Root, Sent, Standing};
+use crate::diagnose::{
+    self, Cause, Certainty, Code, Facts, Incident, IncidentId, Root, Sent, Standing,
+};
 use crate::telemetry::{self, Failed, Line, Stages};
 use crate::upstream::{Attempt, Failure, Permit};
 
 use super::Site;
 use super::alarm::{self, First};
-use super::around::Known;
+use super::around::{Known, Subject};
 use super::client::Connection;
+use super::incidents::{self, Id};
+use super::pulse::milliseconds;
+use super::respond;
 
 /// The status that logs show for a client that left before an answer.
 const CLIENT_LEFT: u16 = 499;
@@ -134,7 +139,7 @@ impl Record {
 
     fn broke(&mut self, cause: &Cause, certainty: Certainty) {
         self.fail(cause, certainty);
-        self.incident = Some(self.site.incident_id());
+        self.incident = Some(self.case(cause.code()));
         self.connection.cut.set(true);
         self.finish();
     }
@@ -163,8 +168,10 @@ impl Record {
     /// due.
     pub fn glance_around(&mut self, code: Code) {
         if let (Some(number), Some(attempt)) = (self.upstream, &self.attempt) {
-            let surroundings = &self.site.surroundings[number];
-            self.around = surroundings.glance(code, attempt.server, attempt.address);
+            let since = self.site.fingers[number].cases().since(code);
+            let (server, address) = (attempt.server, attempt.address);
+            let subject = Subject { code, server, address, since };
+            self.around = self.site.surroundings[number].glance(subject);
         }
     }
 
@@ -212,16 +219,28 @@ impl Record {
 }
 
 impl Record {
+    /// The id of a failure without a report; opens its incident where it is the first.
+    fn case(&self, code: Code) -> IncidentId {
+        match incidents::id(&self.site, self.upstream, code, self.status) {
+            Id::Known(id) => id,
+            Id::Opens => incidents::open(&self.site, self.upstream, code, |opened| {
+                let attempts = respond::summaries(self, code);
+                let certainty = self.certainty.unwrap_or(Certainty::Likely);
+                let (name, status) = (self.upstream_name(), self.status);
+                Incident::bare(name, code, certainty, status, &attempts, opened)
+            }),
+        }
+    }
+
     /// Has the operator told of a failure that is his business.
     fn alarm(&self, code: Code, now: Instant) {
         if !alarm::concerns(code, self.status) {
             return;
         }
-        let fingers = &self.site.fingers;
-        let Some(finger) = self.upstream.map_or(fingers.last(), |number| fingers.get(number))
-        else {
-            return;
-        };
+        let Some(finger) = self.site.finger(self.upstream) else { return };
+        // The upstream's own page has no id, but its failures are an incident too.
+        let _ = self.case(code);
+        finger.cases().count(code, milliseconds(SystemTime::now()));
         finger.alarm(code, || First {
             at: now,
             incident: self.incident,

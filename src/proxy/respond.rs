@@ -10,8 +10,8 @@ use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::config::OperatorFixes;
 use crate::diagnose::{
-    self, AttemptSummary, Audience, Blame, Cause, Certainty, Code, Entry, Fate, IncidentId, Named,
-    Phase, Report, Rules, Standing,
+    self, AttemptSummary, Audience, Blame, Cause, Certainty, Code, Entry, Fate, Incident,
+    IncidentId, Named, Phase, Report, Rules, Standing, stray,
 };
 use crate::files;
 use crate::page::{self, View};
@@ -19,6 +19,7 @@ use crate::upstream::{self, Answer, AnswerBody, Attempt};
 
 use super::around;
 use super::client::{Client, Connection, Rejection, Upgrade};
+use super::incidents::{self, Id};
 use super::record::Record;
 use super::tunnel::Tunnel;
 use super::verdict::Replaced;
@@ -180,7 +181,6 @@ fn page_of(
     record.fail(&cause, certainty);
     let page = &site.config.page;
     let operator = asked.client.is_operator(&asked.parts.headers, page);
-    let incident = site.incident_id();
     let time = SystemTime::now();
     let entry = diagnose::entry_at(&cause, time);
     let status = match (received.map(|status| status.as_u16()), entry.timeout) {
@@ -196,9 +196,8 @@ fn page_of(
         Some(_) => Fate::MayHaveBeenProcessed,
         None => fate(&record, &entry),
     };
-    record.incident = Some(incident);
     record.status = Some(status);
-    note_root(site, &mut record, &cause);
+    let is_news = note_root(site, &mut record, &cause);
     let view = View {
         audience: if operator { Audience::Operator } else { Audience::Visitor },
         format: page::negotiate(&asked.parts.headers),
@@ -218,7 +217,11 @@ fn page_of(
         true => record.failed_site(time, hits_all(site, &record, &cause)),
         false => Standing::default(),
     };
+    let incident = stray(0);
     let failed = Failed { incident, time, certainty, fate, entry, status, standing };
+    let incident = identify(site, &record, failed, &cause, asked, is_news);
+    record.incident = Some(incident);
+    let failed = Failed { incident, ..failed };
     let allowed = match &cause {
         Cause::MethodNotAllowed { allowed } => Some(*allowed),
         _ => None,
@@ -268,10 +271,11 @@ fn fixed<'s>(site: &'s Site, record: &Record, cause: &Cause) -> Option<&'s page:
     closure.flatten()?.page()
 }
 
-/// Notes what lies behind the failure, as far as this host has shown it by now.
-fn note_root(site: &Site, record: &mut Record, cause: &Cause) {
-    let Some(known) = record.around.clone() else { return };
-    let (rooted, _) = known.root(|| {
+/// Notes what lies behind the failure, as far as this host has shown it by now;
+/// gives whether nobody knew before.
+fn note_root(site: &Site, record: &mut Record, cause: &Cause) -> bool {
+    let Some(known) = record.around.clone() else { return false };
+    let (rooted, is_news) = known.root(|| {
         let attempt = record.attempt.as_ref();
         let server_name = attempt.map(|last| upstream::server_name(&last.upstream, last.server()));
         let server_name = server_name.as_deref().unwrap_or_default();
@@ -279,6 +283,31 @@ fn note_root(site: &Site, record: &mut Record, cause: &Cause) {
         diagnose::root(cause, &matched(site, record, server_name, is_here))
     });
     record.root = rooted.map(|rooted| rooted.root);
+    is_news
+}
+
+/// The id of a request that failed: its incident is opened where it is the first, and takes over
+/// what has been found since.
+fn identify(
+    site: &Site,
+    record: &Record,
+    failed: Failed,
+    cause: &Cause,
+    asked: &Asked<'_>,
+    is_news: bool,
+) -> IncidentId {
+    let report = || report(site, record, failed, cause.clone(), asked, true);
+    match incidents::id(site, record.upstream, cause.code(), Some(failed.status)) {
+        Id::Known(id) => {
+            if is_news {
+                incidents::learn(site, record, &report());
+            }
+            id
+        }
+        Id::Opens => incidents::open(site, record.upstream, cause.code(), |opened| {
+            Incident::of(&report(), opened)
+        }),
+    }
 }
 
 /// Notes what lies behind an answer that names its own failure, for the log: its page is the
@@ -426,7 +455,7 @@ fn fate(record: &Record, entry: &Entry) -> Fate {
     }
 }
 
-fn summaries(record: &Record, last: Code) -> Vec<AttemptSummary> {
+pub fn summaries(record: &Record, last: Code) -> Vec<AttemptSummary> {
     let now = Instant::now();
     let earlier = record.earlier.iter().map(|(attempt, code)| (attempt, *code));
     let last = record.attempt.iter().map(|attempt| (attempt, last));

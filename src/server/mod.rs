@@ -39,7 +39,7 @@ use crate::clock::Ticker;
 use crate::config::{self, Config, ListenAddress, Objection};
 use crate::diagnose::{self, Code};
 use crate::proxy::{Challenges, Common, Pages, Pulse, Surroundings, Watch};
-use crate::telemetry::{AccessWriter, CauseLabels, Metrics};
+use crate::telemetry::{AccessWriter, CauseLabels, Incidents, Metrics};
 use crate::upstream::Shared;
 
 pub use sockets::{Changes, Handed};
@@ -135,6 +135,7 @@ pub struct Running {
     tls: Arc<Terminator>,
     /// What authorities of certificates are answered, while they ask.
     challenges: Arc<Challenges>,
+    incidents: Arc<Incidents>,
     #[cfg(feature = "acme")]
     keeper: Option<acme::Keeper>,
     /// Where there are certificates.
@@ -200,6 +201,7 @@ pub fn start_with(config: Config, handed: Vec<Handed>) -> Result<Running, StartE
         access: access.clone(),
         tls,
         challenges: Arc::default(),
+        incidents: Arc::new(Incidents::start()),
         #[cfg(feature = "acme")]
         keeper: None,
         renewal: None,
@@ -320,7 +322,8 @@ impl Running {
         let pulses = names.iter().map(pulse).collect();
         let challenges = self.challenges.clone();
         let surroundings = Surroundings::of(&config, &own);
-        let common = Common { shared, watches, surroundings, pulses, pages, challenges };
+        let incidents = self.incidents.clone();
+        let common = Common { shared, watches, surroundings, pulses, pages, challenges, incidents };
         let admin = match config.admin == self.admin.config {
             true => None,
             false => Some(Admin::start(&config.admin, &self.admin, &self.overview)?),
@@ -356,7 +359,7 @@ impl Running {
         }
         self.overview.applied(common.pulses.iter().zip(&common.shared));
         for (name, pulse) in self.pulses.iter().filter(|(name, _)| !names.contains(name)) {
-            pulse.close(name);
+            pulse.close(name, &self.incidents);
         }
         self.pulses = names.into_iter().zip(common.pulses).collect();
         (self.config, self.access) = (config, access);
@@ -448,8 +451,9 @@ impl Running {
             }
         }
         for (name, pulse) in &self.pulses {
-            pulse.close(name);
+            pulse.close(name, &self.incidents);
         }
+        self.incidents.flush();
         self.admin.give_way_to(Admin::default());
         self.access.close();
     }

@@ -2,14 +2,17 @@
 //! our own messages.
 //!
 //! `access` lays out the line, `writer` carries it off the request's path, `metrics` counts,
-//! `notice` is a message with its fields. Imports `config`, and of `diagnose` the ids of messages.
+//! `notice` is a message with its fields; `incidents` keeps those of upstreams that fail. Imports
+//! `config`, and of `diagnose` the ids of messages and what an incident is.
 
 mod access;
+mod incidents;
 mod metrics;
 mod notice;
 mod writer;
 
 pub use access::{Line, Stages, escaped};
+pub use incidents::{Incidents, Opened, kept_incidents};
 pub use metrics::{
     CauseLabels, Counts, Failed, Gauges, Metrics, Reloaded, Tally, UpstreamGauges, WorkerTally,
     plain,

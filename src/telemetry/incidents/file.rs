@@ -1,0 +1,182 @@
+//! Incidents on disk: a line of JSON each time that one opens, is understood better, or closes.
+//!
+//! Two segments of a bounded size: when the newer is full it takes the older's place, and what is
+//! open goes into the next. The last line of an incident counts; a line that is torn, foreign or
+//! too long counts for nothing.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::diagnose::{End, Incident};
+
+use super::{Entry, KEPT_MAX, List};
+
+const NAME: &str = "incidents.jsonl";
+const OLDER: &str = "incidents.1.jsonl";
+/// A segment is full at this size.
+const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
+/// No line of ours is as long.
+const LINE_BYTES: usize = 256 * 1024;
+/// For the owner, and for the group to read.
+const MODE: u32 = 0o640;
+/// Lines that wait for the disk; beyond, they are dropped.
+const QUEUE: usize = 256;
+/// How long the end of the program waits for the last of them.
+const FLUSH_WAIT: Duration = Duration::from_secs(2);
+
+enum Message {
+    Line(Vec<u8>),
+    Flush(mpsc::Sender<()>),
+}
+
+/// The handle to the thread that writes.
+#[derive(Debug)]
+pub struct Writer(SyncSender<Message>);
+
+impl Writer {
+    /// # Errors
+    /// When the file cannot be opened, or there is no thread to be had.
+    pub fn start(folder: PathBuf, list: Arc<Mutex<List>>) -> io::Result<Writer> {
+        let mut file = open(&folder)?;
+        // Behind a line that was torn the next begins on its own.
+        file.write_all(b"\n")?;
+        let (queue, messages) = mpsc::sync_channel(QUEUE);
+        let write = move || write_all(&messages, &folder, file, &list);
+        thread::Builder::new().name("incidents".to_owned()).spawn(write)?;
+        Ok(Writer(queue))
+    }
+
+    pub fn write(&self, entry: &Entry) {
+        if let Ok(mut line) = serde_json::to_vec(entry) {
+            line.push(b'\n');
+            // Full: the disk is what fails, and the next line of the incident says more.
+            let _ = self.0.try_send(Message::Line(line));
+        }
+    }
+
+    pub fn flush(&self) {
+        let (done, flushed) = mpsc::channel();
+        if self.0.try_send(Message::Flush(done)).is_ok() {
+            let _ = flushed.recv_timeout(FLUSH_WAIT);
+        }
+    }
+}
+
+fn open(folder: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(MODE).open(path(folder))
+}
+
+fn write_all(messages: &Receiver<Message>, folder: &Path, mut file: File, list: &Mutex<List>) {
+    let mut told = false;
+    for message in messages {
+        let line = match message {
+            Message::Flush(done) => {
+                let _ = done.send(());
+                continue;
+            }
+            Message::Line(line) => line,
+        };
+        let written = file.write_all(&line).and_then(|()| rotated(folder, &file, list));
+        match written {
+            Ok(None) => {}
+            Ok(Some(next)) => file = next,
+            Err(error) if !told => {
+                tracing::warn!(%error, "incidents cannot be written");
+                told = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// The next segment where this one is full, with what is open in it.
+fn rotated(folder: &Path, file: &File, list: &Mutex<List>) -> io::Result<Option<File>> {
+    if file.metadata()?.len() < SEGMENT_BYTES {
+        return Ok(None);
+    }
+    std::fs::rename(path(folder), folder.join(OLDER))?;
+    let mut next = open(folder)?;
+    let open: Vec<Incident> = {
+        let list = list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.0.iter().filter(|incident| incident.closed.is_none()).cloned().collect()
+    };
+    for incident in open {
+        let mut line = serde_json::to_vec(&Entry::Incident(Box::new(incident)))?;
+        line.push(b'\n');
+        next.write_all(&line)?;
+    }
+    Ok(Some(next))
+}
+
+/// Where they are kept.
+pub fn path(folder: &Path) -> PathBuf {
+    folder.join(NAME)
+}
+
+/// What was kept before this process: what was open then ended with the process before it.
+pub fn read(folder: &Path) -> VecDeque<Incident> {
+    let mut list = read_as_is(folder);
+    for incident in list.iter_mut().filter(|incident| incident.closed.is_none()) {
+        (incident.closed, incident.end) = (Some(incident.last), Some(End::Stopped));
+    }
+    list
+}
+
+/// What is kept, the oldest in front.
+pub fn read_as_is(folder: &Path) -> VecDeque<Incident> {
+    let mut list: VecDeque<Incident> = VecDeque::new();
+    for segment in [folder.join(OLDER), path(folder)] {
+        for line in bytes(&segment).split(|&byte| byte == b'\n') {
+            if let Some(entry) = entry(line) {
+                take(&mut list, entry);
+            }
+        }
+    }
+    while list.len() > KEPT_MAX {
+        list.pop_front();
+    }
+    list
+}
+
+/// A segment, as much of it as we would have written.
+fn bytes(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let is_file = std::fs::metadata(path).is_ok_and(|meta| meta.is_file());
+    if let Some(file) = is_file.then(|| File::open(path).ok()).flatten() {
+        // What could not be read is not there.
+        let _ = file.take(SEGMENT_BYTES + LINE_BYTES as u64).read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+fn entry(line: &[u8]) -> Option<Entry> {
+    let fits = !line.is_empty() && line.len() <= LINE_BYTES;
+    fits.then(|| serde_json::from_slice(line).ok()).flatten()
+}
+
+fn take(list: &mut VecDeque<Incident>, entry: Entry) {
+    match entry {
+        Entry::Incident(incident) => {
+            if incident.group().is_none() {
+                return;
+            }
+            match list.iter_mut().find(|kept| kept.id == incident.id) {
+                Some(kept) => *kept = *incident,
+                None => list.push_back(*incident),
+            }
+        }
+        Entry::Closed { id, failures, last, closed, end } => {
+            if let Some(kept) = list.iter_mut().find(|kept| kept.id == id) {
+                (kept.failures, kept.last) = (failures, last);
+                (kept.closed, kept.end) = (Some(closed), Some(end));
+            }
+        }
+    }
+}
