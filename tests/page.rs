@@ -16,8 +16,8 @@ use causeway::diagnose::{
 };
 use causeway::page::{Coding, Format, Kind, Page, Plates, View, render};
 use samples::{
-    CANARIES, FAILING, INCIDENT, TIME, TIME_READ, WORKED, hostile, hostile_report, mild_report,
-    plausible,
+    CANARIES, FAILING, INCIDENT, TIME, TIME_READ, WORKED, hostile, hostile_report, looked,
+    mild_report, plausible,
 };
 
 const FORMATS: [(Format, &str); 3] =
@@ -501,6 +501,10 @@ fn goldens_of_representative_causes() {
     for cause in plausible() {
         let report = mild_report(cause);
         let code = report.cause.code();
+        let report = match code == Code::ConnectionRefused {
+            true => looked(report),
+            false => report,
+        };
         for (format, extension) in FORMATS {
             for (view, reader) in [(visitor(format), "visitor"), (operator(format), "operator")] {
                 let page =

@@ -343,6 +343,62 @@ mod tests {
     }
 
     #[test]
+    fn an_attempt_tells_how_far_it_got() {
+        use AttemptStep as S;
+        let time = Duration::from_millis;
+        let attempt = |server: &str, phase, stages: &[(Phase, u64)], first: Option<u64>| {
+            AttemptSummary {
+                server: server.to_owned(),
+                address: None,
+                code: Code::ClosedBeforeResponse,
+                phase,
+                reused: false,
+                addresses: Vec::new(),
+                stages: stages.iter().map(|(phase, ms)| (*phase, time(*ms))).collect(),
+                first_byte: first.map(time),
+                bytes_sent: 0,
+                bytes_received: 0,
+            }
+            .steps()
+        };
+        let (done, failed) =
+            (|ms| StepState::Done(time(ms)), |ms| StepState::Failed(Some(time(ms))));
+        let none = StepState::NotReached;
+        let stages = [(Phase::Resolve, 1), (Phase::Connect, 2)];
+        assert_eq!(
+            attempt("https://a", Phase::Connect, &stages, None),
+            [
+                (S::Resolve, done(1)),
+                (S::Connect, failed(2)),
+                (S::Tls, none),
+                (S::Send, none),
+                (S::FirstByte, none),
+                (S::Head, none)
+            ]
+        );
+        // On a connection that was there, without a name and without TLS.
+        let stages = [(Phase::Send, 3), (Phase::Head, 10)];
+        assert_eq!(
+            attempt("http://a", Phase::Head, &stages, None),
+            [(S::Send, done(3)), (S::FirstByte, failed(10)), (S::Head, none)]
+        );
+        assert_eq!(
+            attempt("http://a", Phase::Head, &stages, Some(4)),
+            [(S::Send, done(3)), (S::FirstByte, done(4)), (S::Head, failed(6))]
+        );
+        let stages = [(Phase::Send, 3), (Phase::Head, 10), (Phase::Body, 20)];
+        assert_eq!(
+            attempt("http://a", Phase::Body, &stages, Some(4)),
+            [
+                (S::Send, done(3)),
+                (S::FirstByte, done(4)),
+                (S::Head, done(6)),
+                (S::Body, failed(20))
+            ]
+        );
+    }
+
+    #[test]
     fn a_site_is_shown_by_its_name_alone() {
         for (host, site) in [
             ("shop.example", Some("shop.example")),

@@ -375,6 +375,22 @@ pub fn mild_report(cause: Cause) -> Report {
     }
 }
 
+/// The same once the host was looked at.
+pub fn looked(report: Report) -> Report {
+    let at = report.time - Duration::from_secs(42);
+    let what = "apache2.service".to_owned();
+    let changes = Changes { list: vec![Change { at, kind: Changed::UnitStopped, what }] };
+    Report {
+        root: Some(Rooted {
+            root: Root::ServiceStopped,
+            certainty: Certainty::Certain,
+            because: vec![("unit", "apache2.service inactive".to_owned())],
+        }),
+        around: Some(Arc::new(Around { changes, late: vec!["logs"], ..Around::default() })),
+        ..report
+    }
+}
+
 pub fn fix(id: FixId, command: Option<String>) -> Fix {
     let row = |(kind, line)| Command { kind, line, elsewhere: kind == CommandKind::Run };
     let commands = command.map(|look| {

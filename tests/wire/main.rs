@@ -19,6 +19,7 @@ mod forwarding;
 mod host;
 mod http2;
 mod hygiene;
+mod incidents;
 mod languages;
 mod looks;
 mod maintenance;

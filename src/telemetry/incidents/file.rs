@@ -70,6 +70,10 @@ impl Writer {
 }
 
 fn open(folder: &Path) -> io::Result<File> {
+    // Opening a pipe would wait for a reader.
+    if std::fs::symlink_metadata(path(folder)).is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is no regular file"));
+    }
     OpenOptions::new().create(true).append(true).mode(MODE).open(path(folder))
 }
 

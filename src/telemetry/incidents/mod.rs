@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     fn open(incidents: &Incidents, cause: &str, now: u64) -> Opened {
-        incidents.open("shop", cause, now, 7, || Incident {
+        incidents.open("shop", cause, now, now, || Incident {
             upstream: "shop".to_owned(),
             cause: cause.to_owned(),
             opened: now,
