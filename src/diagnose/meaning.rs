@@ -30,11 +30,23 @@ pub enum Meaning {
     // Units.
 
     // PHP.
+    PoolElsewhere,
+    PoolTimeLimit,
+    SlowLog,
+    StatusUnanswered,
+    PoolIsFull,
+    LongestScript,
+    SessionIsLocked,
+    FileIsLocked,
+    WorkersStopped,
 
     // Logs.
 
     // Helpers.
-
+    HelperGone,
+    HelperSilent,
+    HelperFull,
+    HelperFrozen,
     // Network.
     NoRoute,
     RouteClosed,

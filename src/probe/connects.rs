@@ -5,9 +5,11 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::TcpStream;
 
 use crate::clock;
+use crate::config::ServerAddress;
 use crate::diagnose::Port;
 
 /// This host answers itself at once.
@@ -15,6 +17,26 @@ const LIMIT: Duration = Duration::from_millis(100);
 /// Another host has a second SYN before it is called silent: the first may be lost, and the next
 /// goes out after a second (RFC 6298 section 2).
 const SILENCE: Duration = Duration::from_millis(1500);
+
+/// A connection for a question of a lane's own, within the limit; one to a Unix socket is had at
+/// once or not at all, since a full queue would keep us.
+pub(super) fn connect_now(address: &ServerAddress, limit: Duration) -> Option<Socket> {
+    match address {
+        ServerAddress::Unix(path) => {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None).ok()?;
+            socket.set_nonblocking(true).ok()?;
+            socket.connect(&SockAddr::unix(path).ok()?).ok()?;
+            socket.set_nonblocking(false).ok()?;
+            Some(socket)
+        }
+        ServerAddress::Ip(address) => {
+            let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None).ok()?;
+            socket.connect_timeout(&(*address).into(), limit).ok()?;
+            Some(socket)
+        }
+        ServerAddress::Name { .. } => None,
+    }
+}
 
 /// Whether a connection is taken.
 pub async fn connects(address: SocketAddr) -> bool {

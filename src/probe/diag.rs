@@ -24,7 +24,7 @@ use super::netlink::{self, Answers};
 use super::owner::Sought;
 
 /// 2 MiB of listeners: more than 20 000.
-const DATAGRAMS_MAX: usize = 64;
+pub(super) const DATAGRAMS_MAX: usize = 64;
 /// 8 MiB of connections: more than there are ports towards one address.
 const CONNECTIONS_DATAGRAMS_MAX: usize = 256;
 /// The cookie of no socket in particular.
@@ -214,7 +214,7 @@ fn value<const SIZE: usize>(attribute: &impl netlink_packet_core::Nla) -> Option
 ///
 /// # Errors
 /// No netlink socket could be had (a sandbox may forbid it), or no answer came in time.
-fn dump(
+pub(super) fn dump(
     request: SockDiagMessage,
     datagrams_max: usize,
     row: impl FnMut(SockDiagMessage),

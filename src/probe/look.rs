@@ -15,7 +15,7 @@ use crate::diagnose::around::{Around, Piece};
 use crate::diagnose::{Code, Layout};
 use crate::upstream;
 
-use super::{bounds, disks, host, network, sockets};
+use super::{bounds, disks, helpers, host, network, php, sockets};
 
 /// What a page waits for a look at most; the questions to the server before it take 100 ms more, so
 /// that both are there within 250 ms.
@@ -61,12 +61,14 @@ const fn lane(name: &'static str, run: fn(&Question) -> Piece) -> Lane {
 }
 
 /// Every lane.
-static LANES: [Lane; 5] = [
+static LANES: [Lane; 7] = [
     lane("sockets", sockets::lane),
     lane("bounds", bounds::lane),
     lane("host", host::lane),
     lane("disks", disks::lane),
     lane("network", network::lane),
+    lane("php", php::lane),
+    lane("helpers", helpers::lane),
 ];
 
 /// Looks at this host, and gives what has come by the deadline to `tell`; and once more, when the

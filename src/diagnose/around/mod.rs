@@ -3,6 +3,7 @@
 //! None of it decides the cause; `root` goes by it, it ranks the fixes and enters their commands.
 //! One file a part, each with the data, its rows and what they mean; `probe` gathers it. Pure.
 
+mod backing;
 mod bounds;
 mod changes;
 mod disks;
@@ -12,23 +13,28 @@ mod lines;
 mod near;
 mod network;
 mod php;
+mod pools;
 mod seen;
 mod sockets;
+mod status;
 mod traffic;
 mod units;
 mod way;
 
+pub use backing::{Named, Place, dotenv, wordpress};
 pub use bounds::{Bounds, Use};
 pub use changes::{Change, Changed, Changes};
 pub use disks::{Disk, is_read_only};
-pub use helpers::{Helper, HelperKind, HelperState, Helpers};
+pub use helpers::{Clients, Helper, HelperKind, HelperState, Helpers};
 pub use host::{Host, Load, Memory, Pressure, counter, kilobytes, uptime};
 pub use lines::{Line, Lines, LogSource, Sign};
 pub use near::{kin_listeners, kin_sockets};
 pub use network::{Network, Ping, Route, RouteKind};
-pub use php::{Limits, Php, PoolSettings, PoolStatus, SessionLock, Worker};
+pub use php::{Limits, OtherPool, Php, PoolSettings, PoolStatus, SessionLock, Worker};
+pub use pools::{FILE_MAX, INI_MAX, Listen, Pool, TREES, Tree, leads_to, limits, listen, pools};
 pub use seen::{Finding, Need, Seen};
 pub use sockets::{Listener, Miss, Sockets};
+pub use status::{FileLock, status, waited_for};
 pub use traffic::{InFlight, Share, Traffic};
 pub use units::{Cgroup, State, Unit, UnitResult, Units, Workers};
 pub use way::{Component, Kind, SocketPath, Stop};
