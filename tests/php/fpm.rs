@@ -109,6 +109,11 @@ impl Fpm {
         self.path("php8.2-fpm.sock")
     }
 
+    /// What it is configured by.
+    pub fn file(&self) -> PathBuf {
+        self.path("fpm.conf")
+    }
+
     /// Its own log, as far as it is written.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("error.log")).unwrap_or_default()

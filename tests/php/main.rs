@@ -7,6 +7,8 @@
 
 mod attacks;
 mod connections;
+#[path = "../wordpress/database.rs"]
+mod database;
 mod deaths;
 mod disk;
 mod errors;
@@ -15,6 +17,8 @@ mod fpm;
 mod operations;
 mod pages;
 mod reach;
+mod redis;
+mod roots;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
