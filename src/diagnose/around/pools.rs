@@ -1,9 +1,9 @@
 //! PHP-FPM's pools and PHP's limits, as their files say: INI in, values out.
 //!
 //! Only what a failure can be explained with is read: where a pool listens, how many workers it
-//! has, what it ends scripts for, and where it tells of itself. `probe` brings the files of the places
-//! named here, which are all that a distribution or a panel puts them in; an `include` leads to
-//! nothing else there, and none is followed. Pure.
+//! has, what it ends scripts for, and where it tells of itself. `probe` brings the files of the
+//! places named here, which are all that a distribution or a panel puts them in; an `include` leads
+//! to nothing else there, and none is followed. Pure.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
