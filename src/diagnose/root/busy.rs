@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::diagnose::around::{Changed, HelperState, Sign, State};
+use crate::diagnose::around::{Changed, Helper, HelperState, Sign, State};
 use crate::diagnose::cause::{Cause, Code};
 use crate::diagnose::report::Certainty::{Certain, Likely};
 
@@ -70,6 +70,8 @@ pub const HELD: &[Row] = &[
         HELPER,
     )
     .said(&[Sign::HelperUnreachable]),
+    // Scripts that try again and again, with nothing in a log.
+    row(Root::HelperDown, &[SLOW], has_lost_a_named_helper, Likely, HELPER),
     row(
         Root::HelperFull,
         &[HELPERS, FAULTY, SLOW],
@@ -205,6 +207,12 @@ impl Scene<'_> {
 fn most_are_blocked(scene: &Scene<'_>) -> bool {
     let Some(workers) = scene.workers() else { return false };
     workers.blocked > 0 && workers.blocked >= workers.running + workers.sleeping
+}
+
+/// The site's own settings name it, and nobody listens there.
+fn has_lost_a_named_helper(scene: &Scene<'_>) -> bool {
+    let is_lost = |helper: &Helper| helper.named && helper.state == HelperState::Gone;
+    scene.is_here() && scene.around.helpers.list.iter().any(is_lost)
 }
 
 fn a_helper_has_a_queue(scene: &Scene<'_>) -> bool {

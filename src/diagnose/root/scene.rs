@@ -122,7 +122,9 @@ impl<'a> Scene<'a> {
 
     /// The unit's processes, or the pool's.
     pub fn workers(&self) -> Option<Workers> {
-        self.unit()?.workers.found().copied()
+        // The unit's are those of other pools too.
+        let of_pool = self.around.php.workers.found();
+        of_pool.or_else(|| self.unit()?.workers.found()).copied()
     }
 
     /// A log has a line of this kind in the failure's seconds.

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 
 use crate::config::{Scheme, Server, ServerAddress};
 use crate::diagnose::around::{
-    Around, Cgroup, Change, Changed, Changes, Component, Disk, Helper, HelperKind, HelperState,
-    Host, Kind, Line, Lines, Listener, Load, LogSource, Memory, Network, Php, Ping, PoolSettings,
-    PoolStatus, Pressure, Route, RouteKind, Seen, SessionLock, Sign, SocketPath, Sockets, State,
-    Stop, Unit, UnitResult, Units, Worker, Workers,
+    Around, Cgroup, Change, Changed, Changes, Clients, Component, Disk, Helper, HelperKind,
+    HelperState, Host, Kind, Line, Lines, Listener, Load, LogSource, Memory, Network, Php, Ping,
+    PoolSettings, PoolStatus, Pressure, Route, RouteKind, Seen, SessionLock, Sign, SocketPath,
+    Sockets, State, Stop, Unit, UnitResult, Units, Worker, Workers,
 };
 use crate::diagnose::cause::Cause as C;
 use crate::diagnose::dns::{Authority, Before, Lookup, Named};
@@ -237,11 +237,26 @@ fn helper(state: HelperState) -> Around {
         kind: HelperKind::Mysql,
         at: "/run/mysqld/mysqld.sock".to_owned(),
         state,
+        named: false,
         unit: Some("mariadb.service".to_owned()),
+        clients: Clients::default(),
     };
     let mut around = nothing();
     around.helpers.list.push(helper);
     around
+}
+
+/// One that the site's settings name, and that is gone.
+fn lost() -> Around {
+    let mut around = helper(HelperState::Gone);
+    around.helpers.list[0].named = true;
+    around
+}
+
+/// A pool whose own processes are stopped; no unit is known.
+fn stopped_pool() -> Around {
+    let workers = Seen::Found(Workers { stopped: 2, ..Workers::default() });
+    php(Php { workers, ..Php::default() })
 }
 
 fn host(host: Host) -> Around {
@@ -497,6 +512,9 @@ fn busy_rows() -> Vec<Row> {
         (slow(), helper(HelperState::Silent), is(R::WaitingForHelper, Certain)),
         // One that is installed and not used is no root.
         (slow(), helper(HelperState::Gone), None),
+        (slow(), lost(), is(R::HelperDown, Likely)),
+        (error(), lost(), None),
+        (saturated(), stopped_pool(), is(R::WorkersFrozen, Certain)),
         (error(), helper(HelperState::Gone), None),
         (
             error(),
