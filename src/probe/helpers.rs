@@ -24,7 +24,8 @@ use crate::diagnose::{Phase, Queue, entry, visible};
 
 use super::connects::connect_now;
 use super::look::Question;
-use super::{diag, processes, queue, read};
+use super::processes::{self, Process};
+use super::{diag, queue, read};
 
 /// For one helper; Redis and memcached answer within a millisecond.
 const ANSWER_LIMIT: Duration = Duration::from_millis(50);
@@ -56,9 +57,11 @@ pub fn lane(question: &Question) -> Piece {
     let (named, site) = named_by_the_site(question);
     helpers.site = site;
     let may_ask = question.upstream.probe != Probe::Never;
+    let programs: Vec<&str> = HelperKind::iter().flat_map(HelperKind::programs).copied().collect();
+    let processes = processes::named(&programs);
     let until = Instant::now() + ANSWERS_LIMIT;
     for candidate in candidates(named) {
-        let helper = candidate.look(may_ask, until);
+        let helper = candidate.look(&processes, may_ask, until);
         helpers.list.push(helper);
     }
     Piece::Helpers(helpers)
@@ -155,9 +158,9 @@ fn reachable(ip: IpAddr) -> IpAddr {
 }
 
 impl Candidate {
-    fn look(self, may_ask: bool, until: Instant) -> Helper {
+    fn look(self, processes: &[Process], may_ask: bool, until: Instant) -> Helper {
         let clients = self.clients();
-        let state = self.state(may_ask, until);
+        let state = self.state(processes, may_ask, until);
         let at = match &self.place {
             Place::Ip(ip, port) => SocketAddr::new(*ip, *port).to_string(),
             Place::Name(host, port) => visible(&format!("{host}:{port}")),
@@ -168,7 +171,7 @@ impl Candidate {
         Helper { kind: self.kind, at, state, named: self.named, unit, clients }
     }
 
-    fn state(&self, may_ask: bool, until: Instant) -> HelperState {
+    fn state(&self, processes: &[Process], may_ask: bool, until: Instant) -> HelperState {
         let Some(address) = self.address() else {
             return match self.place {
                 Place::Name(..) | Place::Ip(..) => HelperState::Away,
@@ -176,9 +179,10 @@ impl Candidate {
             };
         };
         let Some(before) = queue::accept_queue(&address, None) else { return HelperState::Gone };
-        let processes = processes::named(self.kind.programs());
-        let stopped = processes.iter().filter(|found| matches!(found.state, 'T' | 't')).count();
-        if stopped > 0 && (stopped == processes.len() || before.pending > 0) {
+        let own = processes.iter().filter(|one| processes::is_named(one, self.kind.programs()));
+        let (stopped, others): (Vec<_>, Vec<_>) =
+            own.partition(|one| matches!(one.state, 'T' | 't'));
+        if !stopped.is_empty() && (others.is_empty() || before.pending > 0) {
             return HelperState::Frozen;
         }
         let asked = if may_ask { ask(self.kind, &address, until) } else { None };
@@ -345,14 +349,17 @@ mod tests {
     #[test]
     fn a_helper_is_known_by_its_answer() {
         let (_listener, candidate) = redis(Some(b"+PONG\r\n"));
-        assert!(matches!(candidate.state(true, soon()), HelperState::Listening(_)));
+        assert!(matches!(candidate.state(&[], true, soon()), HelperState::Listening(_)));
         let (_listener, candidate) = redis(Some(b"-ERR max number of clients reached\r\n"));
-        assert_eq!(candidate.state(true, soon()), HelperState::Full);
+        assert_eq!(candidate.state(&[], true, soon()), HelperState::Full);
         let (listener, candidate) = redis(None);
-        assert_eq!(candidate.clone().look(true, soon()).state, HelperState::Silent);
-        assert!(matches!(candidate.state(false, soon()), HelperState::Listening(_)), "not asked");
+        assert_eq!(candidate.clone().look(&[], true, soon()).state, HelperState::Silent);
+        assert!(
+            matches!(candidate.state(&[], false, soon()), HelperState::Listening(_)),
+            "not asked"
+        );
         drop(listener);
-        let gone = candidate.look(true, soon());
+        let gone = candidate.look(&[], true, soon());
         assert_eq!((gone.state, gone.named), (HelperState::Gone, true));
     }
 
@@ -374,10 +381,10 @@ mod tests {
         let path = dir.path().join("mariadb.sock");
         let place = Place::Unix(path.clone());
         let candidate = Candidate { kind: HelperKind::Mysql, place, named: true, unit: None };
-        assert_eq!(candidate.state(true, soon()), HelperState::Gone);
+        assert_eq!(candidate.state(&[], true, soon()), HelperState::Gone);
         let listener = UnixListener::bind(&path).unwrap();
         listener.set_nonblocking(true).unwrap();
-        assert!(matches!(candidate.state(true, soon()), HelperState::Listening(_)));
+        assert!(matches!(candidate.state(&[], true, soon()), HelperState::Listening(_)));
         assert!(listener.accept().is_err(), "somebody connected");
     }
 
