@@ -112,8 +112,12 @@ fn an_apache_on_another_port() {
     let told = Told::root(&proxy, "connection_refused", "wrong_port");
     told.expect("match_port", "listening", &format!("127.0.0.1:{ACTUAL}"));
     assert_eq!(told.finding("listener"), ("nobody", true));
-    let (owner, _) = told.finding("listening_as");
-    assert!(owner.contains("root, ") && owner.contains("apache2 ("), "{owner}");
+    assert!(told.finding("listening_as").0.contains("8081 root"), "{:#}", told.0);
+    // Root sees the processes of all; on a busy host one look may not get to each.
+    eventually("its process is named", || {
+        let told = Told(client::get(proxy.port, "/hello.php", PROBLEM).problem());
+        told.finding("listening_as").0.contains(", apache2 (").then_some(())
+    });
 }
 
 #[test]
