@@ -21,10 +21,14 @@ const LIMITS: &str = "-p MemoryMax -p MemoryCurrent -p CPUQuotaPerSecUSec -p Tas
                       -p TasksCurrent -p LimitNOFILE";
 
 impl List<'_> {
-    /// The server's unit as a word of a shell; in capitals where it is not known, or another host's.
+    /// The server's unit as a word of a shell; capitals where it is not known, or another host's.
     pub fn unit(&self) -> String {
-        let found = self.here_around().and_then(|around| around.units.server.found());
-        found.map_or("UNIT".to_owned(), |unit| quote(&unit.name))
+        self.known_unit().unwrap_or_else(|| "UNIT".to_owned())
+    }
+
+    pub fn known_unit(&self) -> Option<String> {
+        let found = self.here_around()?.units.server.found()?;
+        Some(quote(&found.name))
     }
 
     pub fn journal(&mut self, lines: u32) {

@@ -29,9 +29,8 @@ const WORDLESS: &[Code] = &[Code::UpstreamErrorStatus, Code::FcgiNoOutput, Code:
 const UNANSWERED: &[Code] =
     &[Code::FirstByteTimeout, Code::HeaderStallTimeout, Code::BodyStallTimeout];
 
-/// A limit and the time after which a worker ended may lie so far apart: PHP-FPM looks at its
-/// workers once in a while.
-const SLACK: Duration = Duration::from_secs(3);
+/// Times that are taken at two ends of a connection lie so far apart.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// Something outside of the workers holds them.
 pub const HELD: &[Row] = &[
@@ -108,6 +107,7 @@ pub const SCRIPTS: &[Row] = &[
         SCRIPT,
     )
     .said(&[Sign::TimeLimit, Sign::ExecutionTime]),
+    row(Root::TimeLimit, &[&[Code::FcgiWorkerDied]], ends_at_limit, Likely, SCRIPT),
     row(
         Root::MemoryLimit,
         &[OUT_OF_MEMORY],
@@ -233,14 +233,24 @@ fn waits_for_lock(scene: &Scene<'_>, is_session: bool) -> bool {
 
 /// PHP says so, or the limit in its settings is the time after which the worker ended.
 fn is_out_of_time(scene: &Scene<'_>) -> bool {
-    let limit = scene.around.php.settings.found().and_then(|pool| pool.request_terminate_timeout);
-    let Cause::FcgiTimeLimitKill { after, .. } = scene.cause else {
-        return scene.code == Code::PhpExecutionTimeout;
+    scene.code == Code::PhpExecutionTimeout
+        || ends_at_limit(scene)
+        || scene.says(Sign::TimeLimit)
+        || scene.says(Sign::ExecutionTime)
+}
+
+/// The worker ended when the pool's limit for a request was over. PHP-FPM looks at its workers
+/// three times in that span, and so ends them up to a third later.
+fn ends_at_limit(scene: &Scene<'_>) -> bool {
+    let (Cause::FcgiTimeLimitKill { after, .. } | Cause::FcgiWorkerDied { after, .. }) =
+        scene.cause
+    else {
+        return false;
     };
-    let agree = limit.is_some_and(|limit| {
-        !limit.is_zero() && *after + SLACK >= limit && *after <= limit + SLACK
-    });
-    agree || scene.says(Sign::TimeLimit) || scene.says(Sign::ExecutionTime)
+    let limit = scene.around.php.settings.found().and_then(|pool| pool.request_terminate_timeout);
+    limit.is_some_and(|limit| {
+        !limit.is_zero() && *after + SLACK >= limit && *after <= limit * 4 / 3 + SLACK
+    })
 }
 
 /// What the site is made of changed shortly before the first failure.

@@ -10,15 +10,12 @@ use super::{Root, Row, row};
 
 const OWN_DISK: &[Code] = &[Code::LocalStorageFailed];
 const CERTIFICATE: &[Code] = &[Code::TlsCertExpired, Code::TlsCertNotYetValid];
-const DISKS: &[&str] = &["errno", "disk", "disk_free", "disk_inodes", "disk_full"];
+const DISKS: &[&str] = &["errno", "disk"];
 const CLOCK: &[&str] =
-    &["not_after", "not_before", "clock", "clock_synchronized", "clock_offset", "also"];
-const MEMORY: &[&str] =
-    &["memory_available", "memory_total", "largest_worker", "swap_free", "pressure", "psi"];
-const PROCESSOR: &[&str] = &["load", "processors", "pressure", "psi", "unit", "unit_throttled"];
+    &["not_after", "not_before", "clock", "clock_synchronized", "clock_behind", "also"];
+const MEMORY: &[&str] = &["memory_available", "memory_total", "largest_worker", "swap", "pressure"];
+const PROCESSOR: &[&str] = &["load", "pressure", "unit", "unit_throttled"];
 
-/// Less than a program writes at once.
-const NO_SPACE_BYTES: u64 = 1 << 20;
 /// Processes that want to run, to each processor.
 const LOAD: f64 = 4.0;
 /// The same where programs are seen to wait for it.
@@ -42,7 +39,7 @@ pub const DECISIVE: &[Row] = &[
         &[OWN_DISK],
         |scene| matches!(scene.cause, Cause::LocalStorageFailed { errno: Some(30) }),
         Certain,
-        &["errno", "disk", "disk_read_only"],
+        &["errno", "disk"],
     ),
     row(
         Root::FdLimit,
@@ -56,7 +53,15 @@ pub const DECISIVE: &[Row] = &[
         &[&[Code::LocalPortsExhausted]],
         |_| true,
         Certain,
-        &["address", "ports", "local_ports"],
+        &["address", "local_ports"],
+    ),
+    // A clock that is behind makes none expire.
+    row(
+        Root::ClockWrong,
+        &[&[Code::TlsCertNotYetValid]],
+        |scene| scene.around.host.clock_behind.is_some(),
+        Certain,
+        CLOCK,
     ),
     row(
         Root::ClockWrong,
@@ -161,8 +166,8 @@ fn is_synchronized(scene: &Scene<'_>) -> Option<bool> {
 }
 
 fn is_full(disk: &Disk) -> bool {
-    let no_inode = disk.total_inodes > 0 && disk.free_inodes == 0;
-    !disk.read_only && disk.total_bytes > 0 && (disk.free_bytes < NO_SPACE_BYTES || no_inode)
+    // A read-only one may be full by its nature.
+    !disk.read_only && disk.is_full()
 }
 
 fn has_no_task_left(scene: &Scene<'_>) -> bool {
@@ -175,9 +180,7 @@ fn waits_for_memory(scene: &Scene<'_>) -> bool {
     let host = &scene.around.host;
     let Some(memory) = host.memory else { return false };
     let felt = host.pressure.is_some_and(|pressure| pressure.memory >= WAITING_MEMORY);
-    let swap = memory.swap_total_bytes;
-    let swapped = swap > 0 && memory.swap_free_bytes < swap / 10;
-    memory.available_bytes < memory.total_bytes / 10 && (felt || swapped)
+    memory.available_bytes < memory.total_bytes / 10 && (felt || memory.swap_is_full())
 }
 
 fn is_overloaded(scene: &Scene<'_>) -> bool {

@@ -160,6 +160,7 @@ const TABLE: &[&[Row]] = &[
     network::SILENT,
     busy::SCRIPTS,
     busy::FULL,
+    service::COUNTED,
     machine::SCARCE,
 ];
 
@@ -170,5 +171,9 @@ pub fn root(cause: &Cause, site: &Site<'_>) -> Option<Rooted> {
     Some(row.rooted(&scene))
 }
 
+#[cfg(test)]
+mod made;
+#[cfg(test)]
+mod rows;
 #[cfg(test)]
 mod tests;

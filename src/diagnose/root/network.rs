@@ -136,13 +136,15 @@ pub const SILENT: &[Row] = &[
         Certain,
         WAY,
     ),
-    // Somebody listens here, his queue has room, and no packet comes to him.
+    // Somebody listens here, his queue has room, and no packet comes to him, nor back.
     row(
         Root::FirewallLocal,
         &[TIMEOUT],
         |scene| {
             let listens = scene.around.sockets.listener.found().is_some();
-            scene.is_own() && listens && !scene.has_waiting() && is_silent(scene)
+            let again = scene.around.network.port == Seen::Found(Port::Silent);
+            let is_open = listens || again;
+            scene.is_own() && is_open && !scene.has_waiting() && is_silent(scene)
         },
         Certain,
         WAY,
@@ -184,15 +186,16 @@ impl Scene<'_> {
 
 /// The port has not been heard of since.
 fn is_silent(scene: &Scene<'_>) -> bool {
-    matches!(
-        scene.cause,
-        Cause::ConnectTimeout { queue: None, port: None | Some(Port::Silent), .. }
-    )
+    let heard = scene.around.network.port.found().is_some_and(|port| *port != Port::Silent);
+    !heard
+        && matches!(
+            scene.cause,
+            Cause::ConnectTimeout { queue: None, port: None | Some(Port::Silent), .. }
+        )
 }
 
 fn host_answers(scene: &Scene<'_>) -> bool {
-    let network = &scene.around.network;
-    matches!(network.ping, Seen::Found(Ping::Answered(_))) || !network.answers_at.is_empty()
+    scene.around.network.host_answers()
 }
 
 fn has_alias(scene: &Scene<'_>) -> bool {

@@ -38,6 +38,20 @@ pub const DECISIVE: &[Row] = &[
 
 /// Somebody is near who may be the server.
 pub const NEAR: &[Row] = &[
+    // It is the server's own unit that listens there.
+    row(
+        Root::WrongPort,
+        &[DOWN],
+        |scene| {
+            let near = &scene.around.sockets.near;
+            let unit = scene.unit().map(|unit| unit.name.as_str());
+            scene.around.sockets.owners.iter().any(|(at, owner)| {
+                near.contains(at) && unit.is_some() && owner.unit.as_deref() == unit
+            })
+        },
+        Certain,
+        &["address", "path", "listening", "listening_as", "unit", "unit_state"],
+    ),
     row(
         Root::WrongPort,
         &[REFUSED],

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::diagnose::around::{Sign, State, UnitResult};
 use crate::diagnose::cause::Code;
-use crate::diagnose::report::Certainty::{Certain, Likely};
+use crate::diagnose::report::Certainty::{Certain, Likely, Possible};
 
 use super::scene::{DOWN, ENDED as GONE, Scene};
 use super::{Root, Row, row};
@@ -146,11 +146,15 @@ pub const STATE: &[Row] = &[
             scene.is_off() && fresh && scene.unit().is_some_and(|unit| unit.since.is_none())
         },
         Certain,
-        &["unit", "unit_state", "unit_file", "uptime", "changed"],
+        &["unit", "unit_state", "unit_file", "host_up_for", "changed"],
     ),
     row(Root::ServiceStopped, &[DOWN], |scene| scene.is_off(), Certain, UNIT)
         .said(&[Sign::Stopped]),
 ];
+
+/// It counts since the unit's start, and not what it counted just now.
+pub const COUNTED: &[Row] =
+    &[row(Root::OomKilled, &[GONE], |scene| scene.has_killed_for_memory(), Possible, UNIT)];
 
 /// No unit, and nobody in its place.
 pub const MISSING: &[Row] = &[row(

@@ -1,4 +1,5 @@
-//! Where each cause, fix, reason and root comes from: documents and specifications, for `explain`. Pure.
+//! Where each cause, fix, reason and root comes from: documents and specifications, for `explain`.
+//! Pure.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
