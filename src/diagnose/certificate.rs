@@ -9,7 +9,7 @@ use rustls::client::verify_server_name;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
-use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, Pem, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use crate::upstream::Presented;
@@ -165,6 +165,12 @@ fn parsed(der: &[u8]) -> Option<X509Certificate<'_>> {
 
 fn ends(certificate: &X509Certificate<'_>) -> Option<u64> {
     u64::try_from(certificate.validity().not_after.timestamp()).ok()
+}
+
+/// When the first certificate of a file in PEM ends, Unix seconds.
+pub fn certificate_ends(pem: &[u8]) -> Option<u64> {
+    let first = Pem::iter_from_buffer(pem).next()?.ok()?;
+    parsed(&first.contents).as_ref().and_then(ends)
 }
 
 fn begins(certificate: &X509Certificate<'_>) -> Option<u64> {

@@ -59,6 +59,8 @@ pub enum Meaning {
     PortAcceptsNow,
     PortRefusesNow,
     PortSilentHere,
+    CertificateNotLoaded,
+    CertificateNotRenewed,
 
     // Host.
     MemoryIsShort,

@@ -48,6 +48,7 @@ pub use answer::{Question, answered, by_status};
 pub use around::Around;
 pub use catalog::{Blame, Entry, Phase, entry, entry_at, is_received};
 pub use cause::{Cause, Code};
+pub use certificate::certificate_ends;
 pub use classify::{classify, is_stale, uploaded};
 pub use commands::{Command, Kind as CommandKind, commands};
 pub use connect::own_limit;

@@ -10,6 +10,7 @@
 
 mod allowed;
 mod bounds;
+mod certificates;
 mod connects;
 mod diag;
 mod disks;

@@ -15,6 +15,7 @@ use crate::diagnose::around::{Network, Piece, Seen};
 use crate::diagnose::{Code, Port};
 
 use super::allowed::may_be_asked;
+use super::certificates;
 use super::look::Question;
 use super::ping::ping;
 use super::routes;
@@ -28,6 +29,10 @@ const TRIED_MAX: usize = 2;
 
 /// The lane of the look.
 pub fn lane(question: &Question) -> Piece {
+    if question.code == Code::TlsCertExpired {
+        let certificate = certificates::file(question);
+        return Piece::Network(Network { certificate, ..Network::default() });
+    }
     let address = question.address.filter(|_| concerns(question.code));
     Piece::Network(address.map(|address| network(question, address)).unwrap_or_default())
 }

@@ -29,7 +29,7 @@ pub use helpers::{Clients, Helper, HelperKind, HelperState, Helpers};
 pub use host::{Host, Load, Memory, Pressure, counter, kilobytes, uptime};
 pub use lines::{Line, Lines, LogSource, Sign};
 pub use near::{kin_listeners, kin_sockets};
-pub use network::{Network, Ping, Route, RouteKind};
+pub use network::{CertificateFile, Network, Ping, Route, RouteKind};
 pub use php::{Limits, OtherPool, Php, PoolSettings, PoolStatus, SessionLock, Worker};
 pub use pools::{FILE_MAX, INI_MAX, Listen, Pool, TREES, Tree, leads_to, limits, listen, pools};
 pub use seen::{Finding, Need, Seen};

@@ -1,12 +1,13 @@
 //! The way to the server's host, and whether it is there. Pure.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::seen::{Finding, Seen};
 use crate::diagnose::facts::Port;
 use crate::diagnose::meaning::Meaning;
-use crate::diagnose::print::visible;
+use crate::diagnose::print::{rfc3339, visible};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Network {
@@ -19,6 +20,19 @@ pub struct Network {
     pub answers_at: Vec<u16>,
     /// How the server's own port takes one more connect; asked where it is on this host.
     pub port: Seen<Port>,
+    /// The file of the certificate that the server should present; looked for where it is on this
+    /// host and presents one that has expired.
+    pub certificate: Seen<CertificateFile>,
+}
+
+/// A certificate as it lies on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFile {
+    pub path: PathBuf,
+    /// Unix seconds.
+    pub ends: u64,
+    /// It has not expired.
+    pub is_valid: bool,
 }
 
 /// The way that the kernel would take.
@@ -96,6 +110,16 @@ impl Network {
                 Port::Refused | Port::Unreachable => Meaning::PortRefusesNow,
             };
             out.push(Finding::new("port_now", word).means(meaning));
+        }
+        self.certificate.missing("certificate_file", out);
+        if let Some(CertificateFile { path, ends, is_valid }) = self.certificate.found() {
+            let path = visible(&path.to_string_lossy());
+            let meaning = match is_valid {
+                true => Meaning::CertificateNotLoaded,
+                false => Meaning::CertificateNotRenewed,
+            };
+            let value = format!("{path}, valid until {}", rfc3339(*ends));
+            out.push(Finding::new("certificate_file", value).means(meaning));
         }
     }
 }
@@ -221,6 +245,21 @@ mod tests {
                     ("host_answers_at", "22, 443", Some(Meaning::HostIsThere)),
                     ("port_now", "no", Some(Meaning::PortSilentHere)),
                 ],
+            ),
+            (
+                Network {
+                    certificate: Seen::Found(CertificateFile {
+                        path: "/etc/a.pem".into(),
+                        ends: 0,
+                        is_valid: false,
+                    }),
+                    ..Network::default()
+                },
+                vec![(
+                    "certificate_file",
+                    "/etc/a.pem, valid until 1970-01-01T00:00:00Z",
+                    Some(Meaning::CertificateNotRenewed),
+                )],
             ),
         ] {
             let mut found = Vec::new();
