@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use crate::diagnose::around::{
-    Around, Cgroup, Change, Changed, Changes, Clients, Component, Disk, Helper, HelperKind,
-    HelperState, Host, Kind, Line, Lines, Load, LogSource, Memory, Network, Php, Ping, PoolStatus,
-    Pressure, Route, RouteKind, Seen, SessionLock, Sign, SocketPath, Sockets, State, Stop, Unit,
-    UnitResult, Units, Worker, Workers,
+    Around, CertificateFile, Cgroup, Change, Changed, Changes, Clients, Component, Disk, Helper,
+    HelperKind, HelperState, Host, Kind, Line, Lines, Load, LogSource, Memory, Network, Php, Ping,
+    PoolStatus, Pressure, Route, RouteKind, Seen, SessionLock, Sign, SocketPath, Sockets, State,
+    Stop, Unit, UnitResult, Units, Worker, Workers,
 };
 use crate::diagnose::cause::Cause as C;
 use crate::diagnose::dns::{Authority, Lookup};
@@ -314,4 +314,11 @@ pub fn route(is_up: bool) -> Around {
     let interface = "eth0".to_owned();
     let route = Route { kind: RouteKind::Away, interface, gateway: None, source: None, is_up };
     network(Network { route: Seen::Found(route), ..Network::default() })
+}
+
+/// A certificate that was renewed in its file.
+pub fn renewed() -> Around {
+    let path = PathBuf::from("/etc/letsencrypt/live/shop.test/fullchain.pem");
+    let file = CertificateFile { path, ends: 1 << 40, is_valid: true };
+    network(Network { certificate: Seen::Found(file), ..Network::default() })
 }

@@ -101,6 +101,17 @@ pub const DECISIVE: &[Row] = &[
         Certain,
         WAY,
     ),
+    // It was renewed here, by the same clock, and the server has not loaded it.
+    row(
+        Root::CertificateRenewalMissed,
+        &[EXPIRED],
+        |scene| {
+            let file = scene.around.network.certificate.found();
+            is_expired(scene) && file.is_some_and(|file| file.is_valid)
+        },
+        Certain,
+        &["not_after", "clock", "certificate_file", "names"],
+    ),
     row(
         Root::CertificateRenewalMissed,
         &[EXPIRED],

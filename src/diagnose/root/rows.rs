@@ -387,6 +387,8 @@ pub fn network_rows() -> Vec<Row> {
         (expired(&[]), clock(true), is(R::CertificateRenewalMissed, Certain)),
         (expired(&[]), nothing(), is(R::CertificateRenewalMissed, Likely)),
         (expired(&[]), clock(false), is(R::CertificateRenewalMissed, Possible)),
+        (expired(&[]), renewed(), is(R::CertificateRenewalMissed, Certain)),
+        (expired(&[CertFault::WrongHost]), renewed(), None),
         (expired(&[CertFault::WrongHost]), clock(true), None),
     ]
 }
