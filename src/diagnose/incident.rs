@@ -191,6 +191,7 @@ impl Incident {
             status: Some(report.status),
             opened,
             last: opened,
+            failures: 1,
             evidence,
             attempts: report.attempts.iter().take(ATTEMPTS_KEPT).map(attempt).collect(),
             ..Incident::default()
@@ -218,6 +219,7 @@ impl Incident {
             status,
             opened,
             last: opened,
+            failures: 1,
             attempts: attempts.iter().take(ATTEMPTS_KEPT).map(attempt).collect(),
             ..Incident::default()
         }

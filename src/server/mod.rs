@@ -337,13 +337,13 @@ impl Running {
         let shares = std::mem::take(&mut plan.workers);
         for (((orders, _), listeners), counts) in self.workers.iter().zip(shares).zip(counts) {
             let (tell, told) = oneshot::channel();
-            let generation = Generation {
+            let generation = Box::new(Generation {
                 config: config.clone(),
                 common: common.clone(),
                 counts,
                 listeners,
                 access: access.clone(),
-            };
+            });
             let _ = orders.send(Order::Apply { generation, applied: tell });
             applied.push(told);
         }

@@ -43,7 +43,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub enum Order {
     /// Serve by this configuration from now on.
-    Apply { generation: Generation, applied: oneshot::Sender<()> },
+    Apply { generation: Box<Generation>, applied: oneshot::Sender<()> },
     /// Accept nothing more, finish what is under way, and end. Any order after it: end at once.
     Stop { deadline: Duration, afterwards: Afterwards },
 }
@@ -262,7 +262,7 @@ async fn work(
     while let Some(order) = orders.recv().await {
         match order {
             Order::Apply { generation, applied } => {
-                apply(&worker, &mut listeners, &mut log, generation);
+                apply(&worker, &mut listeners, &mut log, *generation);
                 let _ = applied.send(());
             }
             Order::Stop { deadline, afterwards } => {
