@@ -134,6 +134,7 @@ const PURE: &[&str] = &[
     "diagnose/root/place.rs",
     "diagnose/root/scene.rs",
     "diagnose/root/service.rs",
+    "diagnose/root/traffic.rs",
     "diagnose/commands/list.rs",
     "diagnose/commands/mod.rs",
     "diagnose/commands/roots.rs",

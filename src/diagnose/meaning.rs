@@ -80,6 +80,8 @@ pub enum Meaning {
     // Changes.
 
     // Traffic.
+    TrafficJump,
+    OneAsksMost,
 }
 
 impl Meaning {

@@ -102,7 +102,6 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::time::{Duration, Instant};
 
-    use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
     use socket2::{Domain, SockAddr, Type};
 
     use super::*;

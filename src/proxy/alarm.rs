@@ -154,6 +154,12 @@ impl Alarm {
         }
     }
 
+    /// Failures since the upstream last recovered.
+    pub fn failures(&self) -> u64 {
+        let untold: u64 = self.untold.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        untold + self.book().outage.as_ref().map_or(0, |outage| outage.told)
+    }
+
     /// Tells all that is left, due or not: the program ends.
     pub fn close(&self, upstream: &str, moment: Moment) {
         for told in self.book().due(&self.untold, moment, Duration::ZERO, None) {

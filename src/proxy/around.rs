@@ -14,8 +14,13 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::config::{Config, ServerAddress, Upstream};
-use crate::diagnose::{Around, Blame, Code, Rooted, entry};
+use crate::diagnose::around::Traffic;
+use crate::diagnose::{self, Around, Blame, Code, Rooted, entry};
 use crate::probe;
+use crate::upstream::Shared;
+
+use super::pulse::Pulse;
+use super::traffic::Witness;
 
 /// From the end of one look to the beginning of the next: at first, and at last for requests that
 /// nobody waits for.
@@ -32,6 +37,11 @@ const FOUND_MAX: usize = 16;
 #[derive(Debug)]
 pub struct Surroundings {
     upstream: Arc<Upstream>,
+    /// Its position in the configuration.
+    number: usize,
+    shared: Arc<Shared>,
+    pulse: Arc<Pulse>,
+    witness: Arc<Witness>,
     /// The servers of every block.
     servers: Arc<[ServerAddress]>,
     /// Where we listen ourselves.
@@ -100,20 +110,30 @@ struct Wanted {
 }
 
 impl Surroundings {
-    /// Those of each upstream; `listeners` are our own.
-    pub fn of(config: &Config, listeners: &Arc<[SocketAddr]>) -> Vec<Arc<Surroundings>> {
+    /// Those of each upstream; `listeners` are our own, `known` what else is known of each.
+    pub fn of<'k>(
+        config: &Config,
+        listeners: &Arc<[SocketAddr]>,
+        known: impl Iterator<Item = (&'k Arc<Shared>, &'k Arc<Pulse>)>,
+        witness: &Arc<Witness>,
+    ) -> Vec<Arc<Surroundings>> {
         let servers = config.upstreams.iter().flat_map(|block| &block.servers);
         let servers: Arc<[ServerAddress]> = servers.map(|server| server.address.clone()).collect();
-        let of = |upstream: &Arc<Upstream>| {
+        type Known<'k> = (&'k Arc<Shared>, &'k Arc<Pulse>);
+        let of = |(number, (upstream, (shared, pulse))): (usize, (&Arc<Upstream>, Known<'_>))| {
             Arc::new(Surroundings {
                 upstream: upstream.clone(),
+                number,
+                shared: shared.clone(),
+                pulse: pulse.clone(),
+                witness: witness.clone(),
                 servers: servers.clone(),
                 listeners: listeners.clone(),
                 state: Mutex::new(State { busy: None, last: None, rest: REST, found: Vec::new() }),
                 news: watch::Sender::new(0),
             })
         };
-        config.upstreams.iter().map(of).collect()
+        config.upstreams.iter().zip(known).enumerate().map(of).collect()
     }
 
     /// What is known of a failure; looks, unless that was done a moment ago.
@@ -191,11 +211,26 @@ impl Surroundings {
             layout: probe::layout(),
         });
         let turn = Turn { surroundings: self.clone(), wanted: subject.wanted() };
+        if diagnose::is_of_load(subject.code) {
+            self.witness.call();
+        }
         let look = move || {
             probe::look(&question, probe::DEADLINE, |around| turn.note(around));
         };
         // Without a thread to be had, the turn is given back as it is dropped.
         let _ = thread::Builder::new().name("look".to_owned()).spawn(look);
+    }
+
+    /// What we know ourselves; blocks while the roll is called.
+    fn traffic(&self, code: Code) -> Traffic {
+        let mut traffic = self.witness.traffic(&self.upstream.name);
+        traffic.in_flight_total = self.shared.in_flight() as u64 + self.shared.waiting() as u64;
+        let (last_success, failures) = self.pulse.record();
+        (traffic.last_success, traffic.failures) = (last_success, Some(failures));
+        if diagnose::is_of_load(code) {
+            traffic.take_in_flight(self.witness.gather(self.number));
+        }
+        traffic
     }
 
     /// A panic of one that held it leaves it whole: each change is one assignment.
@@ -212,7 +247,8 @@ struct Turn {
 }
 
 impl Turn {
-    fn note(&self, around: Around) {
+    fn note(&self, mut around: Around) {
+        around.traffic = self.surroundings.traffic(self.wanted.code);
         let mut state = self.surroundings.state();
         state.found.retain(|(_, of, _)| *of != self.wanted);
         if state.found.len() == FOUND_MAX {
@@ -243,7 +279,8 @@ pub fn is_here(server: &ServerAddress, address: Option<SocketAddr>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Scheme, Server};
+    use crate::config::{AccessLog, Scheme, Server};
+    use crate::telemetry::{AccessWriter, Metrics};
 
     use super::*;
 
@@ -254,7 +291,14 @@ mod tests {
         let server = Server { scheme: Scheme::Http, address };
         let block = Arc::new(Upstream::new("shop", vec![server]));
         let config = Config { upstreams: vec![block], ..Config::default() };
-        Surroundings::of(&config, &Arc::default()).remove(0)
+        let shared =
+            Arc::new(Shared::new(config.upstreams[0].clone(), Arc::default(), Arc::default()));
+        let metrics = Arc::new(Metrics::new(Vec::new(), 1));
+        let writer = AccessWriter::start(&AccessLog::Off, Arc::default()).unwrap();
+        let witness = Arc::new(Witness::new(&config, metrics, writer));
+        let pulse = Arc::default();
+        let known = [(&shared, &pulse)];
+        Surroundings::of(&config, &Arc::default(), known.into_iter(), &witness).remove(0)
     }
 
     fn ended_before(surroundings: &Surroundings, ago: Duration) {

@@ -49,6 +49,7 @@ pub async fn forward(
         record.client = client.address;
     }
     let asked = Asked { parts, client };
+    let started = record.started;
     let outcome: Outcome = {
         let answer = answer(site, connection, parts, fields, &client, incoming, &mut record);
         let mut answer = std::pin::pin!(answer);
@@ -56,6 +57,10 @@ pub async fn forward(
         // it.
         std::future::poll_fn(|cx| {
             let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)));
+            if site.roll_is_on.get() {
+                let host = fields.host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+                site.answer_roll(parts, host, &client, connection, started);
+            }
             polled.unwrap_or(Poll::Ready(Err((Cause::ProxyInternalError, Certainty::Certain))))
         })
         .await
@@ -70,13 +75,14 @@ pub async fn forward(
             respond::answered(answer, connection, record, &parts.method)
         }
         Ok(Served::Replaced(replaced)) => {
-            look_around(site, &mut record, &replaced.cause, &asked).await;
+            Box::pin(look_around(site, &mut record, &replaced.cause, &asked)).await;
             respond::replaced(site, record, *replaced, &asked)
         }
         Ok(Served::File(answer)) => respond::file(*answer, record),
         Ok(Served::Moved(status, location)) => respond::moved(status, location, record),
         Err((cause, certainty)) => {
-            look_around(site, &mut record, &cause, &asked).await;
+            // Boxed, since every request would carry its size.
+            Box::pin(look_around(site, &mut record, &cause, &asked)).await;
             let closes = diagnose::entry(cause.code()).phase == diagnose::Phase::Request;
             let mut response = respond::failed(site, record, cause, certainty, &asked);
             if closes {
@@ -166,13 +172,13 @@ async fn answer(
             }
         };
     }
+    let asked = Asked { parts, client: *client };
     permit(site, pool, record).await?;
     if pool.upstream.rehearse == Some(Rehearsal::Panic) {
         panic!("rehearsed");
     }
     let scratch = site.scratch.take();
     let (request, upload) = outgoing(pool, parts, fields, client, connection, incoming, scratch);
-    let asked = Asked { parts, client: *client };
     let outcome = attempts(site, connection, pool, &request, upload, &asked, record).await;
     site.scratch.replace(request.head);
     outcome.map(|answer| served(answer, parts, record, None))

@@ -23,6 +23,7 @@ mod pulse;
 mod record;
 mod respond;
 mod route;
+mod traffic;
 mod tunnel;
 mod verdict;
 mod watch;
@@ -43,6 +44,7 @@ pub use challenges::Pending;
 pub use client::{Connection, Introduction, Rejection, Upgrade};
 pub use pages::Pages;
 pub use pulse::Pulse;
+pub use traffic::Witness;
 pub use watch::Watch;
 
 use crate::config::{Config, Server};
@@ -70,6 +72,7 @@ pub struct Common {
     pub watches: Vec<Arc<Watch>>,
     /// In the same order.
     pub surroundings: Vec<Arc<Surroundings>>,
+    pub witness: Arc<Witness>,
     /// In the same order, and one for the requests that come to none.
     pub pulses: Vec<Arc<Pulse>>,
     pub pages: Arc<Pages>,
@@ -90,6 +93,10 @@ pub struct Site {
     /// One an upstream, and a last one for the requests that come to none.
     fingers: Vec<Finger>,
     surroundings: Vec<Arc<Surroundings>>,
+    witness: Arc<Witness>,
+    /// The last call of the roll that was heard, and whether it is on.
+    heard: Cell<u64>,
+    roll_is_on: Cell<bool>,
     /// How this host is laid out.
     layout: &'static Layout,
     /// The configuration's file, for commands that are shown.
@@ -116,7 +123,8 @@ pub struct Site {
 
 impl Site {
     pub fn new(config: Arc<Config>, common: &Common, counts: Counts, log: Rc<LineBuffer>) -> Site {
-        let Common { shared, watches, surroundings, pulses, pages, challenges, incidents } = common;
+        let Common { shared, watches, surroundings, witness, pulses, pages, challenges, incidents } =
+            common;
         use std::hash::{BuildHasher, Hasher};
         let pools = shared.iter().map(|shared| Rc::new(Pool::new(shared.clone(), config.workers)));
         let names = |upstream: &Arc<crate::config::Upstream>| {
@@ -135,6 +143,9 @@ impl Site {
             layout: probe::layout(),
             config_file: config.path.as_ref().and_then(|path| std::path::absolute(path).ok()),
             surroundings: surroundings.clone(),
+            witness: witness.clone(),
+            heard: Cell::new(0),
+            roll_is_on: Cell::new(false),
             looks: watches.iter().map(|watch| Looks::new(watch.clone())).collect(),
             fingers: pulses.iter().map(|pulse| Finger::new(pulse.clone())).collect(),
             closures: config
@@ -183,6 +194,7 @@ impl Site {
             finger.tick(name, &self.incidents);
         }
         self.note_standing();
+        self.witness.tick();
         self.log.flush();
     }
 

@@ -112,6 +112,12 @@ impl Pulse {
         fails.then(|| time(since))
     }
 
+    /// When it last gave a good answer, if it has; and failures since it last recovered.
+    pub fn record(&self) -> (Option<SystemTime>, u64) {
+        let worked = self.worked.load(Ordering::Relaxed);
+        ((worked != 0).then(|| time(worked)), self.alarm.failures())
+    }
+
     fn last_reached(&self) -> u64 {
         self.worked.load(Ordering::Relaxed).max(self.reached.load(Ordering::Relaxed))
     }

@@ -38,7 +38,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Ticker;
 use crate::config::{self, Config, ListenAddress, Objection};
 use crate::diagnose::{self, Code};
-use crate::proxy::{Challenges, Common, Pages, Pulse, Surroundings, Watch};
+use crate::proxy::{Challenges, Common, Pages, Pulse, Surroundings, Watch, Witness};
 use crate::telemetry::{AccessWriter, CauseLabels, Incidents, Metrics};
 use crate::upstream::Shared;
 
@@ -319,11 +319,15 @@ impl Running {
         let pulse = |name: &String| self.pulses.get(name).cloned().unwrap_or_default();
         let names = config.upstreams.iter().map(|block| block.name.clone());
         let names: Vec<String> = names.chain([String::new()]).collect();
-        let pulses = names.iter().map(pulse).collect();
+        let pulses: Vec<_> = names.iter().map(pulse).collect();
         let challenges = self.challenges.clone();
-        let surroundings = Surroundings::of(&config, &own);
+        let metrics = self.overview.metrics.clone();
+        let witness = Arc::new(Witness::new(&config, metrics, access.clone()));
+        let known = shared.iter().zip(&pulses);
+        let surroundings = Surroundings::of(&config, &own, known, &witness);
         let incidents = self.incidents.clone();
-        let common = Common { shared, watches, surroundings, pulses, pages, challenges, incidents };
+        let common =
+            Common { shared, watches, surroundings, witness, pulses, pages, challenges, incidents };
         let admin = match config.admin == self.admin.config {
             true => None,
             false => Some(Admin::start(&config.admin, &self.admin, &self.overview)?),

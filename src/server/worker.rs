@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
@@ -72,6 +72,8 @@ pub struct Worker {
     own: Cell<usize>,
     /// Its sockets that are accepted from.
     accepting: Cell<usize>,
+    /// Its listeners, to wake their connections.
+    listenings: RefCell<Vec<Weak<Listening>>>,
     emptied: Notify,
     tally: Arc<WorkerTally>,
 }
@@ -108,6 +110,17 @@ impl Worker {
             false => self.site.borrow().clone(),
         };
         site.expect("listeners start after the first configuration")
+    }
+
+    /// Has every connection polled once more.
+    fn wake(&self) {
+        self.listenings.borrow_mut().retain(|listening| match listening.upgrade() {
+            Some(listening) => {
+                listening.wake();
+                true
+            }
+            None => false,
+        });
     }
 
     fn left(&self, one: &Cell<usize>) {
@@ -170,6 +183,10 @@ impl Listening {
         let lives_on = self.elsewhere || afterwards == Afterwards::Kept;
         self.phase.set(if lives_on { Phase::Ended } else { Phase::LastCall });
         self.last.replace(site);
+        self.wake();
+    }
+
+    fn wake(&self) {
         // Woken outside the borrow: a task that ends at once takes itself out.
         let tasks: Vec<Waker> = self.tasks.borrow().values().cloned().collect();
         for task in tasks {
@@ -246,6 +263,7 @@ async fn work(
         tls,
         own: Cell::new(0),
         accepting: Cell::new(0),
+        listenings: RefCell::default(),
         emptied: Notify::new(),
         tally: tally.clone(),
     });
@@ -255,6 +273,11 @@ async fn work(
         let site = ticking.site.borrow().clone();
         if let Some(site) = site {
             site.tick();
+            if site.hears_roll() {
+                ticking.wake();
+                // Comes after those that were woken.
+                tokio::task::spawn_local(async move { site.end_roll() });
+            }
         }
     }));
     let mut listeners: HashMap<ListenAddress, Rc<Listening>> = HashMap::new();
@@ -322,6 +345,7 @@ fn apply(
             worker.accepting.set(worker.accepting.get() + 1);
             tokio::task::spawn_local(listen(worker.clone(), listening.clone(), socket));
         }
+        worker.listenings.borrow_mut().push(Rc::downgrade(&listening));
         listeners.insert(address, listening);
     }
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::config::{AccessLog, LogFormat};
 
 use super::access::{Line, write_line};
+use super::recent::{Recent, Request};
 
 /// A worker hands its lines over at this size, or at the next tick.
 const HAND_OVER: usize = 60 * 1024;
@@ -39,6 +40,7 @@ pub struct AccessWriter {
     /// All that were ever dropped, by whichever writer.
     dropped: Arc<AtomicU64>,
     spare: Spare,
+    recent: Recent,
 }
 
 /// Buffers that were written out, for the next lines: fresh memory each time would fall out of the
@@ -82,19 +84,21 @@ impl AccessWriter {
     /// When the file cannot be opened.
     pub fn start(access: &AccessLog, dropped: Arc<AtomicU64>) -> io::Result<AccessWriter> {
         let lost = Arc::new(AtomicU64::new(0));
-        let spare = Spare::default();
+        let (spare, recent) = (Spare::default(), Recent::default());
         let target = match access {
-            AccessLog::Off => return Ok(AccessWriter { queue: None, lost, dropped, spare }),
+            AccessLog::Off => {
+                return Ok(AccessWriter { queue: None, lost, dropped, spare, recent });
+            }
             AccessLog::Stdout => Target::Stdout,
             AccessLog::File(path) => Target::File(path.clone(), open(path)?),
         };
         let (queue, messages) = mpsc::sync_channel(QUEUE);
-        let (counter, written) = (lost.clone(), spare.clone());
+        let (counter, written) = (lost.clone(), (spare.clone(), recent.clone()));
         let _detached: JoinHandle<()> =
             std::thread::Builder::new()
                 .name("access-log".to_owned())
                 .spawn(move || write_all(&messages, target, &counter, &written))?;
-        Ok(AccessWriter { queue: Some(queue), lost, dropped, spare })
+        Ok(AccessWriter { queue: Some(queue), lost, dropped, spare, recent })
     }
 
     /// A buffer for one worker.
@@ -105,6 +109,11 @@ impl AccessWriter {
             lines: RefCell::default(),
             clock: RefCell::default(),
         }
+    }
+
+    /// The requests of the last minute that are kept; `None` with the log off. Not for a worker.
+    pub fn recent(&self, format: LogFormat) -> Option<Vec<Request>> {
+        self.queue.as_ref().map(|_| self.recent.requests(format, Instant::now()))
     }
 
     /// Opens the file anew, after logrotate has moved it (SIGUSR1).
@@ -254,7 +263,12 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-fn write_all(messages: &Receiver<Message>, mut target: Target, lost: &AtomicU64, written: &Spare) {
+fn write_all(
+    messages: &Receiver<Message>,
+    mut target: Target,
+    lost: &AtomicU64,
+    (spare, recent): &(Spare, Recent),
+) {
     let mut failing = false;
     while let Ok(message) = messages.recv() {
         match message {
@@ -264,7 +278,9 @@ fn write_all(messages: &Receiver<Message>, mut target: Target, lost: &AtomicU64,
             }
             Message::Lines(lines) => {
                 let outcome = target.write(&lines);
-                written.give(lines);
+                if let Some(lines) = recent.keep(lines, Instant::now()) {
+                    spare.give(lines);
+                }
                 // Said once, not once a write: the disk is full already.
                 if let Err(error) = &outcome
                     && !failing

@@ -33,6 +33,7 @@ mod routing;
 mod service;
 mod standing;
 mod status;
+mod traffic;
 mod tunnels;
 
 use std::time::{Duration, Instant};

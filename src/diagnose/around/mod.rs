@@ -35,7 +35,7 @@ pub use pools::{FILE_MAX, INI_MAX, Listen, Pool, TREES, Tree, leads_to, limits, 
 pub use seen::{Finding, Need, Seen};
 pub use sockets::{Listener, Miss, Sockets};
 pub use status::{FileLock, status, waited_for};
-pub use traffic::{InFlight, Share, Traffic};
+pub use traffic::{Asked, InFlight, Share, Traffic};
 pub use units::{Cgroup, State, Unit, UnitResult, Units, Workers};
 pub use way::{Component, Kind, SocketPath, Stop};
 

@@ -16,7 +16,11 @@ mod place;
 mod scene;
 mod service;
 
+mod traffic;
+
 use strum::{EnumIter, EnumString, IntoStaticStr};
+
+pub use traffic::is_of_load;
 
 use super::around::Sign;
 use super::cause::{Cause, Code};
@@ -159,16 +163,21 @@ const TABLE: &[&[Row]] = &[
     busy::HELD,
     network::SILENT,
     busy::SCRIPTS,
-    busy::FULL,
-    service::COUNTED,
-    machine::SCARCE,
 ];
+
+/// What is scarce, where nobody in particular takes it.
+const SCARCE: &[&[Row]] = &[busy::FULL, service::COUNTED, machine::SCARCE];
 
 /// What lies behind a cause on this host, as far as it was looked at.
 pub fn root(cause: &Cause, site: &Site<'_>) -> Option<Rooted> {
     let scene = Scene::of(cause, site)?;
-    let row = TABLE.iter().copied().flatten().find(|row| row.applies(&scene))?;
-    Some(row.rooted(&scene))
+    let first = |rows: &[&[Row]]| {
+        let row = rows.iter().copied().flatten().find(|row| row.applies(&scene))?;
+        Some(row.rooted(&scene))
+    };
+    // Who asks explains a pool that is full, and not one that waits for something.
+    let asked = || traffic::traffic(scene.code, &scene.around.traffic);
+    first(TABLE).or_else(asked).or_else(|| first(SCARCE))
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@
 //! dropped, as Prometheus expects of what is no more; should it come back, it begins at nothing.
 //!
 //! `tally` is what workers write to, `families` what is shown of it, `plain` the older format,
-//! `process` what the kernel knows.
+//! `process` what the kernel knows, `rates` how much was asked an hour ago.
 
 mod families;
 mod plain;
 mod process;
+mod rates;
 mod tally;
 
 use std::ops::Range;
@@ -21,10 +22,12 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 pub use plain::plain;
+pub use rates::Rates;
 pub use tally::{Failed, Tally, WorkerTally};
 
 use families::Families;
 use process::Process;
+use rates::Samples;
 
 /// The name of what no upstream was chosen for. A block of that name shares its counts.
 const NONE: &str = "none";
@@ -50,6 +53,8 @@ pub struct Metrics {
     workers: Vec<Arc<WorkerTally>>,
     /// Never locked on a request's path.
     blocks: Mutex<Vec<Block>>,
+    /// Milliseconds from the beginning to the next sample of what is asked.
+    sample_at: AtomicU64,
     /// Lines of the access log that found no room.
     pub lines_dropped: Arc<AtomicU64>,
 }
@@ -62,6 +67,7 @@ struct Block {
     tallies: Vec<Arc<Tally>>,
     /// Whether the configuration in force has it.
     present: bool,
+    samples: Samples,
 }
 
 /// Where one worker counts.
@@ -117,6 +123,7 @@ impl Metrics {
             causes,
             workers: (0..workers).map(|_| Arc::new(WorkerTally::new(now))).collect(),
             blocks: Mutex::default(),
+            sample_at: AtomicU64::new(0),
             lines_dropped: Arc::default(),
         }
     }
@@ -148,7 +155,12 @@ impl Metrics {
         let known = blocks.iter().position(|block| block.name == name);
         let position = known.unwrap_or_else(|| {
             let tallies = self.workers.iter().map(|_| Arc::new(Tally::new(self.causes.len())));
-            blocks.push(Block { name: name.to_owned(), tallies: tallies.collect(), present: true });
+            blocks.push(Block {
+                name: name.to_owned(),
+                tallies: tallies.collect(),
+                present: true,
+                samples: Samples::default(),
+            });
             blocks.len() - 1
         });
         blocks[position].present = true;
@@ -183,6 +195,28 @@ impl Metrics {
         blocks.iter().find(|block| block.name == name).is_some_and(Block::is_closed)
     }
 
+    /// Notes how much was asked so far, when that is due; each worker asks at each of its ticks.
+    pub fn sample(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.began.0).as_millis();
+        let since = u64::try_from(since).unwrap_or(u64::MAX);
+        let due = self.sample_at.load(Relaxed);
+        let next = since + u64::try_from(rates::APART.as_millis()).unwrap_or(u64::MAX);
+        let taken = |due| self.sample_at.compare_exchange(due, next, Relaxed, Relaxed).is_ok();
+        if since >= due && taken(due) {
+            for block in self.blocks().iter_mut() {
+                let total = block.requests();
+                block.samples.note(now, total);
+            }
+        }
+    }
+
+    /// How often an upstream is asked.
+    pub fn rates(&self, name: &str, now: Instant) -> Rates {
+        let blocks = self.blocks();
+        let block = blocks.iter().find(|block| block.name == name);
+        block.map(|block| block.samples.rates(now, block.requests())).unwrap_or_default()
+    }
+
     /// Everything as OpenMetrics 1.0.0 writes it.
     pub fn open_metrics(self: &Arc<Metrics>, gauges: Gauges) -> String {
         let families = Families { metrics: self.clone(), gauges, process: Process::read() };
@@ -204,6 +238,12 @@ impl Metrics {
 impl Block {
     fn sum<'b>(&'b self, count: impl Fn(&'b Tally) -> &'b AtomicU64) -> u64 {
         self.tallies.iter().map(|tally| count(tally).load(Relaxed)).sum()
+    }
+
+    /// Requests that came to their end.
+    fn requests(&self) -> u64 {
+        let of = |tally: &Arc<Tally>| tally.requests();
+        self.tallies.iter().map(of).fold(0, u64::wrapping_add)
     }
 
     fn is_closed(&self) -> bool {

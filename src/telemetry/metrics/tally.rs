@@ -116,6 +116,12 @@ impl Tally {
         add(&self.body_bytes, body_bytes);
     }
 
+    /// How many are over.
+    pub fn requests(&self) -> u64 {
+        let statuses = self.statuses.iter().chain([&self.other_statuses]);
+        statuses.map(|count| count.load(Relaxed)).fold(0, u64::wrapping_add)
+    }
+
     /// And it failed.
     pub fn failure(&self, failed: Failed) {
         let Some(failures) = self.failures.get(failed.cause) else { return };
