@@ -24,7 +24,7 @@
 //! | `service` | what systemd gives a service and hears from it: sockets, states, the watchdog |
 //! | [`import`] | other programs' configurations as ours: nginx's |
 //! | [`demo`] | backends that fail in every way, and the table of scenarios |
-//! | [`cli`] | run, reload, check, explain, import, demo |
+//! | [`cli`] | run, reload, check, doctor, explain, import, demo |
 //!
 //! # The path of a request
 //!

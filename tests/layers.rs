@@ -93,6 +93,7 @@ const PURE: &[&str] = &[
     "config/keys_page.rs",
     "config/keys_upstream.rs",
     "cli/catalog.rs",
+    "diagnose/ailment.rs",
     "diagnose/catalog.rs",
     "diagnose/cause.rs",
     "diagnose/certificate.rs",

@@ -50,14 +50,18 @@ const SIGNALS: [(&str, &str); 5] = [
 
 const EXITS: [(u8, &str); 10] = [
     (0, "All is well."),
-    (INCOMPLETE, "Something was not carried over by an import, and the rest was."),
+    (
+        INCOMPLETE,
+        "Something was not carried over by an import, and the rest was; or `doctor` found nothing \
+         worse than warnings.",
+    ),
     (EX_USAGE, "Wrong usage, or no such cause."),
     (EX_DATAERR, "What is to be imported is not in its program's syntax."),
     (EX_NOINPUT, "The configuration file, or the one to import, cannot be read."),
     (
         EX_UNAVAILABLE,
         "Cannot listen, cannot open the access log or the state of ACME; a reload finds no service \
-         that answers.",
+         that answers; `doctor` found that requests fail, or that the service cannot start.",
     ),
     (EX_OSERR, "The system denies a thread, or passed a socket that cannot be used."),
     (EX_CANTCREAT, "A file cannot be written."),
@@ -65,7 +69,8 @@ const EXITS: [(u8, &str); 10] = [
     (EX_CONFIG, "The configuration is wrong."),
 ];
 
-const ENVIRONMENT: [(&str, &str); 3] = [
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("LC_ALL, LC_MESSAGES, LANG", "The language of what `doctor` tells."),
     (
         "SSL_CERT_FILE, SSL_CERT_DIR",
         "Certificate authorities to trust, in place of the system's store, for upstreams that \

@@ -1,13 +1,14 @@
-//! The command line: run, reload, check, explain, incidents, import, demo.
+//! The command line: run, reload, check, doctor, explain, incidents, import, demo.
 //!
 //! Exit codes are those of sysexits.h: 64 usage, 65 what is imported is in no known syntax, 66 no
 //! file to read, 69 cannot listen, 71 the system gives no thread, 73 cannot write a file, 77 not
-//! permitted, 78 configuration; and 1 for an import that left something out. Everything that is
-//! decided is decided in the rooms.
+//! permitted, 78 configuration; and 1 for an import that left something out, or a doctor that warns.
+//! Everything that is decided is decided in the rooms.
 
 mod catalog;
 mod check;
 mod completions;
+mod doctor;
 mod explain;
 mod generate;
 mod import;
@@ -35,6 +36,8 @@ use trace::trace;
 
 /// An import left something out.
 const INCOMPLETE: u8 = 1;
+/// The doctor found nothing worse than warnings.
+const WARNED: u8 = 1;
 const EX_USAGE: u8 = 64;
 const EX_DATAERR: u8 = 65;
 const EX_NOINPUT: u8 = 66;
@@ -66,6 +69,20 @@ enum Command {
         /// Print the problems as JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Ask every server of every upstream, look at this host, and tell what is wrong, with causes
+    /// and fixes; exit status 0, 1 for warnings, 69 for failures, 78 for a wrong configuration.
+    Doctor {
+        #[command(flatten)]
+        config: ConfigArgument,
+        /// Print every check as JSON.
+        #[arg(long)]
+        json: bool,
+        /// The language of what is told: en, ru, zh or vi; by default that of the environment.
+        #[arg(long, value_name = "TAG")]
+        language: Option<String>,
+        /// Ask the servers of this upstream alone.
+        upstream: Option<String>,
     },
     /// Explain a cause: meaning, how it is recognised, fixes, sources. Without CAUSE, list them
     /// all.
@@ -138,6 +155,9 @@ fn perform(command: Command) -> ExitCode {
         Command::Run(argument) => run::run(&argument.config),
         Command::Reload => reload::reload(),
         Command::Check { config, json } => check::check(&config.config, json),
+        Command::Doctor { config, json, language, upstream } => {
+            doctor::doctor(&config.config, &doctor::Wanted { json, language, upstream })
+        }
         Command::Explain { cause: None, json } => explain::list(json),
         Command::Explain { cause: Some(name), json } => explain::explain(&name, json),
         Command::Incidents { id, json } => incidents::incidents(id.as_deref(), json),

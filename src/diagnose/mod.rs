@@ -9,6 +9,7 @@
 //! `around` are what was found on this host, `meaning` what that means, and `root` decides from it
 //! what lies behind the cause. Pure: nothing here opens anything, waits, or reads a clock.
 
+mod ailment;
 mod answer;
 pub mod around;
 mod catalog;
@@ -44,6 +45,7 @@ mod text;
 mod tls;
 mod unreached;
 
+pub use ailment::Ailment;
 pub use answer::{Question, answered, by_status};
 pub use around::Around;
 pub use catalog::{Blame, Entry, Phase, entry, entry_at, is_received};
@@ -83,9 +85,9 @@ pub use root::{Root, Rooted, is_of_load, root};
 pub use rules::Rules;
 pub use said::{Sent, is_quiet, said};
 pub use text::{
-    CauseWords, Counted, FixWords, Languages, MeaningWords, MessageWords, PageWords, Partial,
-    ReasonWords, RootWords, Step, System, Words, cause_sources, english, fix_sources, languages,
-    messages, reason_sources, root_sources, source,
+    CauseWords, Counted, DoctorWords, FixWords, Languages, MeaningWords, MessageWords, PageWords,
+    Partial, ReasonWords, RootWords, Step, System, Words, cause_sources, english, fix_sources,
+    languages, messages, reason_sources, root_sources, source,
 };
 pub use unreached::{
     ConnectFault, IcmpError, IcmpMessage, IcmpSender, ProhibitedReason, UnreachableReason,

@@ -10,6 +10,7 @@
 
 mod allowed;
 mod bounds;
+mod certificate;
 mod certificates;
 mod connects;
 mod diag;
@@ -35,6 +36,7 @@ mod speaks;
 mod way;
 
 pub use allowed::may_be_asked;
+pub use certificate::certificate_end;
 pub use connects::{connects, other_loopback, port};
 #[cfg(any(fuzzing, test))]
 pub use diag::rows;

@@ -11,6 +11,7 @@ mod connections;
 mod database;
 mod deaths;
 mod disk;
+mod doctor;
 mod errors;
 mod files;
 mod fpm;

@@ -12,6 +12,7 @@ mod balancers;
 mod bodies;
 mod client;
 mod commands;
+mod doctor;
 mod doubled;
 mod fallback;
 mod fields;

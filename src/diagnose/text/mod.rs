@@ -5,6 +5,7 @@
 //! which `own` lays over them; `languages` are those of one site, `messages` those of a journal's
 //! catalogue. `plural` puts a number into words, `sources` says where each entry comes from. Pure.
 
+mod doctor;
 mod languages;
 mod messages;
 mod own;
@@ -26,6 +27,7 @@ use super::reasons::ReasonId;
 use super::report::AttemptStep;
 use super::root::Root;
 
+pub use doctor::DoctorWords;
 pub use languages::{Languages, Partial};
 pub use messages::{MessageWords, messages};
 pub use plural::Counted;
@@ -233,6 +235,8 @@ struct Source {
     roots: &'static str,
     /// Of a journal's catalogue; no part of [`Words`].
     messages: &'static str,
+    /// Of `causeway doctor`; no part of it either.
+    doctor: &'static str,
 }
 
 macro_rules! sources {
@@ -246,6 +250,7 @@ macro_rules! sources {
             meanings: include_str!(concat!($language, "/meanings.toml")),
             roots: include_str!(concat!($language, "/roots.toml")),
             messages: include_str!(concat!($language, "/messages.toml")),
+            doctor: include_str!(concat!($language, "/doctor.toml")),
         }),*]
     };
 }

@@ -1,0 +1,67 @@
+//! `causeway doctor` before a real PHP-FPM: silent when it serves, with the cause when it does not.
+
+use std::fs;
+use std::process::{Command, Output};
+use std::thread;
+
+use serde_json::Value;
+
+use super::support::tools::eventually;
+use super::{Fpm, Listen, ONE, PROBLEM, Site, both, client, serve};
+
+fn doctor(fpm: &Fpm, site: &Site, more: &str, arguments: &[&str]) -> Output {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("causeway.toml");
+    let text = format!(
+        "listen = [\"127.0.0.1:0\"]\n[upstream.shop]\nservers = [\"{}\"]\n{}",
+        fpm.server(),
+        site.block(more)
+    );
+    fs::write(&file, text).expect("a file");
+    Command::new(env!("CARGO_BIN_EXE_causeway"))
+        .args(["doctor", "--config"])
+        .arg(file)
+        .args(arguments)
+        .arg("shop")
+        .env_clear()
+        .output()
+        .expect("the program runs")
+}
+
+fn found(output: &Output) -> Value {
+    let whole: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    whole["checks"][0].clone()
+}
+
+#[test]
+fn a_pool_that_serves_is_well_and_one_that_is_stopped_is_not() {
+    for listen in both() {
+        let site = Site::new();
+        let mut fpm = Fpm::start(&site, listen, &[]);
+        let output = doctor(&fpm, &site, "", &[]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said, "Checks: 1, all well.\n", "{output:?}");
+        assert_eq!(output.status.code(), Some(0));
+        fpm.stop("QUIT");
+        let output = doctor(&fpm, &site, "", &["--json"]);
+        assert_eq!(output.status.code(), Some(69), "{output:?}");
+        let cause = match listen {
+            Listen::Unix => "unix_socket_missing",
+            Listen::Tcp(_) => "connection_refused",
+        };
+        assert_eq!(found(&output)["problem"]["cause"], cause);
+    }
+}
+
+#[test]
+fn a_pool_without_a_free_worker_is_told_as_such() {
+    let (site, fpm, proxy) = serve(Site::new(), Listen::Unix, &[ONE], "");
+    let port = proxy.port;
+    let busy = thread::spawn(move || client::get(port, "/wait.php", PROBLEM));
+    eventually("the worker is busy", || (site.runs() == ["wait.php"]).then_some(()));
+    let output = doctor(&fpm, &site, "timeouts.first_byte = \"1s\"\n", &["--json"]);
+    let check = found(&output);
+    assert_eq!(check["problem"]["cause"], "fcgi_pool_saturated", "{check}");
+    assert_eq!(output.status.code(), Some(69));
+    assert_eq!(busy.join().expect("an answer").status, 200);
+}
