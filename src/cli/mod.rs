@@ -2,7 +2,8 @@
 //!
 //! Exit codes are those of sysexits.h: 64 usage, 65 what is imported is in no known syntax, 66 no
 //! file to read, 69 cannot listen, 71 the system gives no thread, 73 cannot write a file, 77 not
-//! permitted, 78 configuration; and 1 for an import that left something out, or a doctor that warns.
+//! permitted, 78 configuration; and 1 for an import that left something out, or a doctor that
+//! warns.
 //! Everything that is decided is decided in the rooms.
 
 mod catalog;

@@ -132,7 +132,7 @@ impl Site {
         fresh
     }
 
-    /// All requests of this worker were polled.
+    /// All requests of this worker were polled: this comes after those that were woken.
     pub fn end_roll(&self) {
         self.roll_is_on.set(false);
         self.witness.roll().workers_done += 1;

@@ -114,13 +114,8 @@ impl Worker {
 
     /// Has every connection polled once more.
     fn wake(&self) {
-        self.listenings.borrow_mut().retain(|listening| match listening.upgrade() {
-            Some(listening) => {
-                listening.wake();
-                true
-            }
-            None => false,
-        });
+        let mut listenings = self.listenings.borrow_mut();
+        listenings.retain(|listening| listening.upgrade().map(|of| of.wake()).is_some());
     }
 
     fn left(&self, one: &Cell<usize>) {
@@ -189,9 +184,7 @@ impl Listening {
     fn wake(&self) {
         // Woken outside the borrow: a task that ends at once takes itself out.
         let tasks: Vec<Waker> = self.tasks.borrow().values().cloned().collect();
-        for task in tasks {
-            task.wake();
-        }
+        tasks.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -275,7 +268,6 @@ async fn work(
             site.tick();
             if site.hears_roll() {
                 ticking.wake();
-                // Comes after those that were woken.
                 tokio::task::spawn_local(async move { site.end_roll() });
             }
         }

@@ -1,5 +1,5 @@
-//! What the doctor checks that belongs to no request: certificates, time-outs against PHP's, limits,
-//! the unit, disks, the clock, the log, and the addresses to listen at.
+//! What the doctor checks that belongs to no request: certificates, time-outs against PHP's,
+//! limits, the unit, disks, the clock, the log, and the addresses to listen at.
 
 use std::fs;
 use std::io;

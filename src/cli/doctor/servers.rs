@@ -21,7 +21,8 @@ use crate::config::{
     ServerAddress, Upstream,
 };
 use crate::diagnose::{Ailment, Code};
-use crate::{probe, server};
+use crate::probe;
+use crate::server;
 
 use super::{Check, Found, Speech, host, progress};
 
