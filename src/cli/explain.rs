@@ -1,4 +1,4 @@
-//! `causeway explain`: the catalogue of causes in print and as JSON.
+//! `causeway explain`: the catalogue of causes in print and as JSON. Lines of logs are `line`'s.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::config;
 use crate::demo;
-use crate::diagnose::{self, Audience, Code, Step};
+use crate::diagnose::{self, Audience, Code, FixId, Step, Words};
 
-use super::{EX_USAGE, say};
+use super::{EX_USAGE, line, say};
 
 pub fn list(json: bool) -> ExitCode {
     let words = diagnose::english();
@@ -28,6 +28,13 @@ pub fn list(json: bool) -> ExitCode {
 }
 
 pub fn explain(name: &str, json: bool) -> ExitCode {
+    // No cause has a blank in its name, and every line has.
+    if name == "-" {
+        return line::explain_input(json);
+    } else if name.trim().contains(char::is_whitespace) {
+        let lines: Vec<&str> = name.lines().filter(|line| !line.trim().is_empty()).collect();
+        return line::explain_lines(&lines, json);
+    }
     let Ok(code) = name.parse::<Code>() else {
         let mut message = format!("causeway: no cause is called `{name}`\n");
         let names = Code::all().map(Code::name);
@@ -73,17 +80,8 @@ fn explanation(code: Code) -> String {
         (Audience::Operator, "What the operator can do"),
     ] {
         text.push_str(&format!("\n{heading}:\n"));
-        for fix in diagnose::fix_ids(code).filter(|fix| fix.audience() == audience) {
-            let fix_words = words.fix(fix);
-            text.push_str(&format!("  {} ({})\n", fix_words.title, fix.name()));
-            text.push_str(&format!("    {}\n", fix_words.why));
-            for step in &fix_words.steps {
-                text.push_str(&format!("    - {}\n", step.for_any()));
-            }
-            if let Some(check) = &fix_words.check {
-                text.push_str(&format!("    {}: {check}\n", words.page.check));
-            }
-        }
+        let fixes = diagnose::fix_ids(code).filter(|fix| fix.audience() == audience);
+        text.push_str(&fixes_text(words, fixes));
     }
     text.push_str("\nTo see it happen, run `causeway demo` and open:\n");
     for row in rows(code) {
@@ -91,6 +89,40 @@ fn explanation(code: Code) -> String {
     }
     text.push_str(&format!("\nSources: {}\n", diagnose::cause_sources(code).join(", ")));
     text
+}
+
+/// Fixes with their steps.
+pub(super) fn fixes_text(words: &Words, fixes: impl IntoIterator<Item = FixId>) -> String {
+    let mut text = String::new();
+    for fix in fixes {
+        let fix_words = words.fix(fix);
+        text.push_str(&format!("  {} ({})\n", fix_words.title, fix.name()));
+        text.push_str(&format!("    {}\n", fix_words.why));
+        for step in &fix_words.steps {
+            text.push_str(&format!("    - {}\n", step.for_any()));
+        }
+        if let Some(check) = &fix_words.check {
+            text.push_str(&format!("    {}: {check}\n", words.page.check));
+        }
+    }
+    text
+}
+
+pub(super) fn fixes_json(
+    words: &Words,
+    fixes: impl IntoIterator<Item = FixId>,
+) -> Vec<serde_json::Value> {
+    let row = |fix: FixId| {
+        let audience: &str = fix.audience().into();
+        let text = words.fix(fix);
+        let steps: Vec<_> = text.steps.iter().map(Step::for_any).collect();
+        json!({
+            "id": fix.name(), "audience": audience, "title": text.title, "why": text.why,
+            "steps": steps, "check": text.check,
+            "sources": diagnose::fix_sources(fix),
+        })
+    };
+    fixes.into_iter().map(row).collect()
 }
 
 /// The rows of the demonstration that bring a cause about.
@@ -107,18 +139,7 @@ fn cause_json(code: Code) -> serde_json::Value {
     let row = |row: &demo::Scenario| json!({"row": row.name, "what": row.what});
     let reproduce: Vec<_> = rows(code).map(row).collect();
     let (status, error) = of_our_own.then_some((entry.status, entry.proxy_error)).unzip();
-    let fixes: Vec<_> = diagnose::fix_ids(code)
-        .map(|fix| {
-            let audience: &str = fix.audience().into();
-            let text = words.fix(fix);
-            let steps: Vec<_> = text.steps.iter().map(Step::for_any).collect();
-            json!({
-                "id": fix.name(), "audience": audience, "title": text.title, "why": text.why,
-                "steps": steps, "check": text.check,
-                "sources": diagnose::fix_sources(fix),
-            })
-        })
-        .collect();
+    let fixes = fixes_json(words, diagnose::fix_ids(code));
     let reasons: Vec<_> = diagnose::reasons(code)
         .iter()
         .map(|id| {

@@ -14,6 +14,7 @@ mod explain;
 mod generate;
 mod import;
 mod incidents;
+mod line;
 mod manual;
 mod messages;
 mod reload;
@@ -85,10 +86,11 @@ enum Command {
         /// Ask the servers of this upstream alone.
         upstream: Option<String>,
     },
-    /// Explain a cause: meaning, how it is recognised, fixes, sources. Without CAUSE, list them
-    /// all.
+    /// Explain a cause: meaning, how it is recognised, fixes, sources. Or a line of an error log of
+    /// nginx, Apache or PHP-FPM: what it means, and what to do. Without CAUSE, list all causes.
     Explain {
-        /// The name of a cause, as in the page, the log and Proxy-Status.
+        /// The name of a cause, as in the page, the log and Proxy-Status; or a line of a log, in
+        /// quotes; or `-`: lines from the standard input.
         cause: Option<String>,
         /// Print as JSON.
         #[arg(long)]

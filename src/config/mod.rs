@@ -1,7 +1,6 @@
 //! ROOM 1: what the operator wrote, proven.
 //!
-//! `file` reads the TOML and reports every mistake at once; what comes out is a [`Config`] in which
-//! nothing is optional that the rest of the program would have to default. Imports no other room.
+//! `file` reads the TOML, every mistake at once, into a [`Config`] that is whole. Imports no room.
 
 mod acme;
 mod address;
@@ -106,6 +105,8 @@ pub struct Upstream {
     pub files: Option<Files>,
     /// Statuses of complete answers whose page ours replaces: 400 to 599.
     pub replace_status: Vec<u16>,
+    /// Error logs of the servers on this host, absolute, beside those at their usual places.
+    pub logs: Vec<PathBuf>,
     /// Requests that came without TLS are sent to the same address with it.
     pub redirect_to_https: bool,
     pub probe: Probe,
@@ -199,8 +200,7 @@ pub struct Limits {
     /// Requests that may wait for a connection; more are declined.
     pub queue: usize,
     pub queue_timeout: Duration,
-    /// Connections kept alive for later requests, over all workers. 0 unless set where the servers
-    /// speak FastCGI: PHP-FPM gives a worker to each connection, used or not.
+    /// Kept alive, over all workers; by default none to PHP-FPM, where each holds a worker.
     pub idle_connections: usize,
     /// FastCGI: bytes of a request body, which is gathered before its script is run.
     pub spool_bytes: u64,
@@ -275,8 +275,7 @@ pub struct Client {
 /// `[tls]`: HTTPS for clients; nothing in it where every listener is plain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls {
-    /// The first is for clients that name no host, or an unknown one. Those that are got by ACME
-    /// stand last.
+    /// The first is for clients that name no known host. Those that are got by ACME stand last.
     pub certificates: Vec<Certificate>,
     pub acme: Option<Acme>,
     pub offer: Offer,
@@ -508,6 +507,7 @@ impl Upstream {
             tls: UpstreamTls::default(),
             files: None,
             replace_status: Vec::new(),
+            logs: Vec::new(),
             redirect_to_https: false,
             probe: Probe::Private,
             maintenance: None,

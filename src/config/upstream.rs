@@ -88,6 +88,7 @@ fn read(mut table: Table<'_>, name: &str, name_span: Range<usize>, secure: &tls:
     upstream.limits = limits_for(fastcgi);
     upstream.files = site::files(&mut table, name, fastcgi);
     table.numbers("replace_status", ERROR_STATUSES, &mut upstream.replace_status);
+    upstream.logs = table.filled_list("logs", absolute_path).unwrap_or_default();
     upstream.redirect_to_https = redirect(&mut table, listen.is_some(), secure);
     let words = [("private", Probe::Private), ("always", Probe::Always), ("never", Probe::Never)];
     table.choice("probe", &words, &mut upstream.probe);

@@ -87,6 +87,18 @@ pub struct Service {
     pub test: String,
 }
 
+impl Service {
+    /// The files of its log, with patterns of a shell; none where a program shows it.
+    pub fn log_files(&self) -> impl Iterator<Item = &str> {
+        self.log.split(' ').filter(|word| word.starts_with('/'))
+    }
+
+    /// Its unit, where systemd keeps it and its name is known.
+    pub fn unit(&self) -> Option<&str> {
+        self.status.strip_prefix("systemctl status --no-pager ")
+    }
+}
+
 impl Layout {
     /// That of a host of which nothing is known.
     pub const UNKNOWN: Layout = Layout {

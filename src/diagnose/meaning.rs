@@ -41,7 +41,11 @@ pub enum Meaning {
     WorkersStopped,
 
     // Logs.
-
+    LogWorkersBusy,
+    LogTooSlow,
+    LogProcessEnded,
+    LogHelper,
+    LogScriptEnded,
     // Helpers.
     HelperGone,
     HelperSilent,

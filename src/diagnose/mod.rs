@@ -30,6 +30,7 @@ mod hop;
 mod http2;
 mod incident;
 mod layout;
+pub mod log;
 mod look;
 mod matching;
 mod meaning;
@@ -71,7 +72,7 @@ pub use http2::H2Fault;
 pub use incident::{
     End, Incident, IncidentGroup, KeptAttempt, KeptFinding, KeptFix, KeptRoot, KeptStep, stray,
 };
-pub use layout::{Layout, MARKERS, OS_RELEASE, PHP_FOLDER};
+pub use layout::{Layout, MARKERS, OS_RELEASE, PHP_FOLDER, Service};
 pub use matching::{Fix, Site, fixes};
 pub use meaning::Meaning;
 pub use message::{Event, MessageId};

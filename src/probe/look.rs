@@ -15,7 +15,7 @@ use crate::diagnose::around::{Around, Piece};
 use crate::diagnose::{Code, Layout};
 use crate::upstream;
 
-use super::{bounds, disks, helpers, host, network, php, sockets};
+use super::{bounds, disks, helpers, host, logs, network, php, sockets};
 
 /// What a page waits for a look at most; the questions to the server before it take 100 ms more, so
 /// that both are there within 250 ms.
@@ -61,7 +61,7 @@ const fn lane(name: &'static str, run: fn(&Question) -> Piece) -> Lane {
 }
 
 /// Every lane.
-static LANES: [Lane; 7] = [
+static LANES: [Lane; 8] = [
     lane("sockets", sockets::lane),
     lane("bounds", bounds::lane),
     lane("host", host::lane),
@@ -69,6 +69,7 @@ static LANES: [Lane; 7] = [
     lane("network", network::lane),
     lane("php", php::lane),
     lane("helpers", helpers::lane),
+    lane("logs", logs::lane),
 ];
 
 /// Looks at this host, and gives what has come by the deadline to `tell`; and once more, when the

@@ -19,6 +19,7 @@ mod fastcgi;
 mod helpers;
 mod host;
 mod layout;
+mod logs;
 mod look;
 mod netlink;
 mod network;

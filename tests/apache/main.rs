@@ -129,9 +129,15 @@ fn an_apache_whose_backend_fails_is_named() {
     let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let mute_port = mute.local_addr().expect("its address").port();
     thread::spawn(move || mute.incoming().for_each(|stream| drop(stream.map(hear))));
-    for (backend, status, cause, said) in [
-        (free_port(), 503, "upstream_unavailable", "503 Service Unavailable"),
-        (mute_port, 502, "upstream_gateway_error", "Error reading from remote server"),
+    for (backend, status, cause, said, own) in [
+        (free_port(), 503, "upstream_unavailable", "503 Service Unavailable", "connection_refused"),
+        (
+            mute_port,
+            502,
+            "upstream_gateway_error",
+            "Error reading from remote server",
+            "closed_before_response",
+        ),
     ] {
         let site = Site::new();
         site.forward_to(backend);
@@ -146,8 +152,23 @@ fn an_apache_whose_backend_fails_is_named() {
         assert_eq!((answer.status, &problem["cause"]), (status, &cause.into()), "{problem:#}");
         assert_eq!(problem["evidence"]["hop"], "apache", "{problem:#}");
         assert_eq!(problem["evidence"]["said"], said, "{problem:#}");
+        assert_explained(&site, own);
         expect_forwarding(&replacing);
     }
+}
+
+/// What Apache itself has written of it is explained to the cause that we would name before it.
+fn assert_explained(site: &Site, cause: &str) {
+    let log = std::fs::File::open(site.path("run/error.log")).expect("Apache's log");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"));
+    let said = support::tools::run(command.args(["explain", "--json", "-"]).stdin(log));
+    let told: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let lines = told["lines"].as_array().expect("lines");
+    let named = lines.iter().find(|line| line["cause"] == cause).unwrap_or_else(|| {
+        panic!("none is {cause}: {told:#}");
+    });
+    assert_eq!(named["program"], "Apache", "{named:#}");
+    assert!(!named["fixes"].as_array().expect("fixes").is_empty(), "{named:#}");
 }
 
 /// Reads a request and gives no answer.

@@ -214,6 +214,21 @@ fn a_nginx_whose_backend_is_down_is_named() {
     assert_named(&nginx, &replacing, "/closed", 503, "upstream_unavailable");
 }
 
+/// The line that nginx itself writes of it is explained to the cause that we would name.
+#[test]
+fn the_own_line_of_a_nginx_is_explained() {
+    let nginx = nginx();
+    assert_eq!(client::get(nginx.port, "/cart", "*/*").status, 502);
+    let line = eventually("nginx has written of it", || {
+        let log = fs::read_to_string(nginx.dir.path().join("log")).unwrap_or_default();
+        log.lines().find(|line| line.contains("connect()")).map(str::to_owned)
+    });
+    let said = run(Command::new(env!("CARGO_BIN_EXE_causeway")).args(["explain", "--json", &line]));
+    let told: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(told["lines"][0]["cause"], "connection_refused", "{line}: {told:#}");
+    assert_eq!(told["lines"][0]["program"], "nginx", "{line}: {told:#}");
+}
+
 #[test]
 fn a_nginx_that_takes_no_such_cookies_is_named() {
     let nginx = nginx();

@@ -116,7 +116,11 @@ impl Fpm {
 
     /// Its own log, as far as it is written.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.path("error.log")).unwrap_or_default()
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    pub fn log_file(&self) -> PathBuf {
+        self.path("error.log")
     }
 
     /// The workers that live, by their master's list.

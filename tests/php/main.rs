@@ -15,6 +15,7 @@ mod doctor;
 mod errors;
 mod files;
 mod fpm;
+mod logs;
 mod operations;
 mod pages;
 mod reach;

@@ -85,6 +85,44 @@ fn a_check_tells_programs_every_problem() {
 }
 
 #[test]
+fn lines_of_logs_are_explained() {
+    let line = "2026/11/22 01:02:03 [error] 7#7: *45 connect() failed (111: Connection refused) while \
+                connecting to upstream, client: 192.0.2.7, server: shop.example, request: \"GET \
+                /?token=abc HTTP/1.1\", upstream: \"http://127.0.0.1:8080/?token=abc\"";
+    let said = text(&causeway(&["explain", line]).stdout);
+    for part in ["connection_refused", "nginx", "upstream: http://127.0.0.1:8080/?***", "    - "] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    assert!(!said.contains("token=abc"), "{said}");
+    let output = causeway(&["explain", "--json", line]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["lines"][0]["cause"], "connection_refused", "{told}");
+
+    let full = "[22-Nov-2026 01:02:03] WARNING: [pool www] server reached pm.max_children setting \
+                (5), consider raising it";
+    let mut russian = Command::new(env!("CARGO_BIN_EXE_causeway"));
+    let output = russian.args(["explain", full]).env("LC_ALL", "ru_RU.UTF-8").output().unwrap();
+    let said = text(&output.stdout);
+    assert!(said.contains("pool_exhausted") && said.contains("оператор"), "{said}");
+
+    // Several at once, of which one is known.
+    let dir = tempfile::tempdir().unwrap();
+    let log = file(dir.path(), "log", &format!("some other line\n{full}\n"));
+    let mut from_input = Command::new(env!("CARGO_BIN_EXE_causeway"));
+    from_input.args(["explain", "-", "--json"]).stdin(std::fs::File::open(log).unwrap());
+    let output = from_input.output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["lines"][1]["root"], "pool_exhausted", "{told}");
+    assert_eq!(told["lines"][0].get("root"), None, "{told}");
+
+    let output = causeway(&["explain", "[22-Nov-2026 01:02:03] WARNING: server reached the moon"]);
+    assert_eq!(output.status.code(), Some(64));
+    let said = text(&output.stderr);
+    assert!(said.contains("is not known") && said.contains("reached the moon"), "{said}");
+}
+
+#[test]
 fn causes_are_explained() {
     let said = text(&causeway(&["explain", "connection_refused"]).stdout);
     for part in ["connection_refused", "What it means", "Status 502", "see it happen", "Sources"] {
