@@ -170,8 +170,7 @@ impl Search {
     fn said(&self, message: &str) -> Option<Sign> {
         let clock = Clock { zone: self.zone.clone(), named: &|_| None };
         let shape = log::shape(message, &clock);
-        let own =
-            shape.program.filter(|program| !matches!(program, Program::Kernel | Program::Systemd));
+        let own = shape.program.filter(|program| is_of_a_file(*program));
         own.and_then(|program| sign(program, &shape.message))
     }
 
