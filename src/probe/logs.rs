@@ -63,13 +63,30 @@ pub fn lane(question: &Question) -> Piece {
     Piece::Lines(lines)
 }
 
-/// The logs of the server, by where its packages put them, and those that the operator names.
+/// The logs of the server, by where its packages put them, and those that the operator names first.
 fn files(question: &Question) -> Vec<PathBuf> {
-    let named = question.upstream.logs.iter().cloned();
-    let of_layout = service(question)
-        .into_iter()
-        .flat_map(|service| service.log_files().flat_map(places).collect::<Vec<_>>());
-    named.chain(of_layout).take(FILES_MAX).collect()
+    let mut files = question.upstream.logs.clone();
+    let service = service(question);
+    let patterns = service.iter().flat_map(|service| service.log_files());
+    for path in patterns.flat_map(|pattern| beside(pattern, question)).flat_map(|at| places(&at)) {
+        if !files.contains(&path) {
+            files.push(path);
+        }
+    }
+    files.truncate(FILES_MAX);
+    files
+}
+
+/// Apache's sites often have logs of their own beside its own.
+fn beside(pattern: &str, question: &Question) -> Vec<String> {
+    let folder = pattern.rsplit_once('/').map(|(folder, _)| folder);
+    match (question.server().scheme, folder) {
+        (Scheme::Http | Scheme::Https | Scheme::H2c, Some(folder)) => {
+            let ends = ["*error.log", "*error_log"];
+            ends.map(|end| format!("{folder}/{end}")).into()
+        }
+        (Scheme::FastCgi, _) | (_, None) => vec![pattern.to_owned()],
+    }
 }
 
 fn unit(question: &Question) -> Option<String> {

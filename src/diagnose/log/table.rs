@@ -130,6 +130,13 @@ mod tests {
     }
 
     #[test]
+    fn every_sign_has_a_row() {
+        for sign in <Sign as strum::IntoEnumIterator>::iter() {
+            assert!(rows().any(|(_, _, says, _)| *says == Says::Of(sign)), "{sign:?}");
+        }
+    }
+
+    #[test]
     fn a_pattern_is_the_whole_text() {
         for (pattern, text, expected) in [
             ("a", "a", true),
