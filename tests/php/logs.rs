@@ -41,11 +41,20 @@ fn expect_line(proxy: &Proxy, path: &str, words: &str) -> Value {
     })
 }
 
+/// What lies behind a failure, and the operator's first fix.
+fn assert_root(problem: &Value, root: &str, fix: &str) {
+    assert_eq!(problem["root"], root, "{problem:#}");
+    let fixes = problem["fixes"].as_array().expect("fixes");
+    let first = fixes.iter().find(|fix| fix["audience"] == "operator").expect("a fix");
+    assert_eq!(first["id"], fix, "{problem:#}");
+}
+
 #[test]
 fn a_crash_is_found_in_the_log_of_the_pool() {
     let (_site, _fpm, proxy) = logged(&[ONE], "");
     let problem = expect_line(&proxy, "/die.php?by=11", "exited on signal 11 (SIGSEGV");
     assert_eq!(problem["cause"], "fcgi_worker_died", "{problem:#}");
+    assert_root(&problem, "segfault", "find_crash");
 }
 
 #[test]
@@ -56,6 +65,7 @@ fn a_time_limit_is_found_in_the_log_of_the_pool() {
     let problem = expect_line(&proxy, "/sleep.php?token=abc", "execution timed out");
     let lines = found(&problem, "log_line").join("\n");
     assert!(!lines.contains("token=abc"), "{lines}");
+    assert_root(&problem, "time_limit", "fpm_timeouts");
 }
 
 /// Whatever a site's own user puts in debug.log's place.
