@@ -78,7 +78,7 @@ pub const HELD: &[Row] = &[
         Certain,
         HELPER,
     )
-    .said(&[Sign::HelperUnreachable]),
+    .said(&[Sign::HelperFull, Sign::HelperUnreachable]),
     row(
         Root::WaitingForHelper,
         &[HELPERS, SLOW],
