@@ -97,7 +97,7 @@ pub const KEYS: &[Key] = &[
     key(
         UPSTREAM,
         "logs",
-        Texts(File),
+        FilledTexts(File),
         Without("none"),
         "Error logs of the upstream on this host beside those at their usual places: once a \
          request has failed, the lines of its seconds are shown to operators, without secrets.",
