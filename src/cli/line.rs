@@ -1,5 +1,5 @@
-//! `causeway explain 'LINE'`: what a line of nginx's, Apache's or PHP-FPM's error log means, and what
-//! to do, in the user's language.
+//! `causeway explain 'LINE'`: what a line of nginx's, Apache's or PHP-FPM's error log means, and
+//! what to do, in the user's language.
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;

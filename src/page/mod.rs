@@ -50,7 +50,7 @@ use values::Values;
 use crate::diagnose::around::Finding;
 use crate::diagnose::{
     Audience, Blame, Certainty, CommandKind, Fate, Fix, PageWords, Report, Rooted, StepState,
-    Words, named_rows, visible,
+    Words, abridged, named_rows, visible,
 };
 
 /// To whom a report is shown, and how.
@@ -220,7 +220,7 @@ impl View<'_> {
         let mut findings = around.findings();
         findings.truncate(FINDINGS_MAX);
         for finding in &mut findings {
-            finding.value = visible(&finding.value);
+            finding.value = abridged(&finding.value);
         }
         Some(findings)
     }

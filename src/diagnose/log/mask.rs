@@ -220,8 +220,8 @@ fn changes(word: &str) -> usize {
     pairs.filter(|(a, b)| a.is_some() && b.is_some() && a != b).count()
 }
 
-/// Puts `MASK` in the place of what `length` says at the beginning of each word of these characters;
-/// a word begins with a letter or a digit.
+/// Puts `MASK` in the place of what `length` says at the beginning of each word of these
+/// characters; a word begins with a letter or a digit.
 fn words(text: &str, of: impl Fn(char) -> bool, length: impl Fn(&str) -> Option<usize>) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;

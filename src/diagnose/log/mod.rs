@@ -1,8 +1,8 @@
 //! Lines of other programs' logs: whose they are, when they were written, what they say.
 //!
 //! `shape` takes a line apart, `time` reads its stamp; `nginx`, `apache`, `php` and `system` hold
-//! the words of each with a sample a row, by which `table` knows a message; `mask` takes out what is
-//! nobody's business. Visitors write into logs too: a row matches a program's own message from its
+//! the words of each with a sample a row, by which `table` knows a message; `mask` takes out what
+//! is nobody's business. Visitors write into logs too: a row matches a program's own message from its
 //! first character to its last, and only in lines of that program. Pure.
 
 mod apache;

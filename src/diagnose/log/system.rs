@@ -1,5 +1,5 @@
-//! What the kernel writes of processes that it ends (mm/oom_kill.c, arch/x86/mm/fault.c) and systemd
-//! of services (src/core/service.c), each with a sample. Pure.
+//! What the kernel writes of processes that it ends (mm/oom_kill.c, arch/x86/mm/fault.c) and
+//! systemd of services (src/core/service.c), each with a sample. Pure.
 
 use crate::diagnose::around::Sign;
 
