@@ -306,7 +306,8 @@ mod tests {
         let full = "server reached pm.max_children setting (5), consider raising it";
         let text = format!(
             "{old} WARNING: [pool www] child 1 {died}\n{minute} WARNING: [pool www] {full}\n\
-             {minute} WARNING: [pool www] child 2 {died}\n{now} WARNING: [pool www] child 3 {died}\n\
+             {minute} WARNING: [pool www] child 2 {died}\n\
+             {now} WARNING: [pool www] child 3 {died}\n\
              {now} NOTICE: [pool www] token=abc\n"
         );
         fs::write(&log, text).unwrap();

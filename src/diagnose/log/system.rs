@@ -47,7 +47,8 @@ pub(super) const ROWS: [Row; 14] = [
         Program::Kernel,
         "oom-kill:constraint=*",
         Of(Sign::OomKill),
-        "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=php8.2-fpm.service,mems_allowed=0,oom_memcg=/system.slice/php8.2-fpm.service,task=php-fpm8.2,pid=7,uid=33",
+        "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=php8.2-fpm.service,\
+         mems_allowed=0,oom_memcg=/system.slice/php8.2-fpm.service,task=php-fpm8.2,pid=7,uid=33",
     ),
     (
         Program::Systemd,
