@@ -2,8 +2,8 @@
 //!
 //! `shape` takes a line apart, `time` reads its stamp; `nginx`, `apache`, `php` and `system` hold
 //! the words of each with a sample a row, by which `table` knows a message; `mask` takes out what
-//! is nobody's business. Visitors write into logs too: a row matches a program's own message from its
-//! first character to its last, and only in lines of that program. Pure.
+//! is nobody's business. Visitors write into logs too: a row matches a program's own message from
+//! its first character to its last, and only in lines of that program. Pure.
 
 mod apache;
 mod journal;
