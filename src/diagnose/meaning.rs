@@ -28,6 +28,25 @@ pub enum Meaning {
     DescriptorsShort,
     PortsShort,
     // Units.
+    UnitGuessed,
+    UnitStopped,
+    UnitFailed,
+    UnitRestarting,
+    UnitBetween,
+    UnitNotFound,
+    UnitMasked,
+    UnitFrozen,
+    UnitCondition,
+    UnitDisabled,
+    UnitRestarted,
+    UnitOomKilled,
+    UnitStartLimit,
+    UnitMemoryFull,
+    UnitOomKills,
+    UnitTasksFull,
+    UnitThrottled,
+    ProcessesStopped,
+    ProcessesBlocked,
 
     // PHP.
     PoolElsewhere,
@@ -82,7 +101,8 @@ pub enum Meaning {
     ClockWentBack,
     HostJustStarted,
     // Changes.
-
+    ChangedBefore,
+    HostStarted,
     // Traffic.
     TrafficJump,
     OneAsksMost,

@@ -72,7 +72,9 @@ pub use http2::H2Fault;
 pub use incident::{
     End, Incident, IncidentGroup, KeptAttempt, KeptFinding, KeptFix, KeptRoot, KeptStep, stray,
 };
-pub use layout::{Layout, MARKERS, OS_RELEASE, PHP_FOLDER, Service};
+pub use layout::{
+    Family, Layout, MARKERS, OS_RELEASE, PHP_FOLDER, PhpVersion, Service, php_version,
+};
 pub use matching::{Fix, Site, fixes};
 pub use meaning::Meaning;
 pub use message::{Event, MessageId};

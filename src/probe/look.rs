@@ -15,7 +15,7 @@ use crate::diagnose::around::{Around, Piece};
 use crate::diagnose::{Code, Layout};
 use crate::upstream;
 
-use super::{bounds, disks, helpers, host, logs, network, php, sockets};
+use super::{bounds, changes, disks, helpers, host, logs, network, php, sockets, units};
 
 /// What a page waits for a look at most; the questions to the server before it take 100 ms more, so
 /// that both are there within 250 ms.
@@ -61,15 +61,17 @@ const fn lane(name: &'static str, run: fn(&Question) -> Piece) -> Lane {
 }
 
 /// Every lane.
-static LANES: [Lane; 8] = [
+static LANES: [Lane; 10] = [
     lane("sockets", sockets::lane),
     lane("bounds", bounds::lane),
     lane("host", host::lane),
     lane("disks", disks::lane),
     lane("network", network::lane),
+    lane("units", units::lane),
     lane("php", php::lane),
     lane("helpers", helpers::lane),
     lane("logs", logs::lane),
+    lane("changes", changes::lane),
 ];
 
 /// Looks at this host, and gives what has come by the deadline to `tell`; and once more, when the

@@ -12,6 +12,7 @@ mod allowed;
 mod bounds;
 mod certificate;
 mod certificates;
+mod changes;
 mod connects;
 mod diag;
 mod disks;
@@ -34,6 +35,7 @@ mod read;
 mod routes;
 mod sockets;
 mod speaks;
+mod units;
 mod way;
 
 pub use allowed::may_be_asked;

@@ -23,7 +23,7 @@ mod way;
 
 pub use backing::{Named, Place, dotenv, wordpress};
 pub use bounds::{Bounds, Use};
-pub use changes::{Change, Changed, Changes};
+pub use changes::{Change, Changed, Changes, SPAN, dpkg_line, rpm_line};
 pub use disks::{Disk, is_read_only};
 pub use helpers::{Clients, Helper, HelperKind, HelperState, Helpers};
 pub use host::{Host, Load, Memory, Pressure, counter, kilobytes, uptime};
@@ -36,7 +36,7 @@ pub use seen::{Finding, Need, Seen};
 pub use sockets::{Listener, Miss, Sockets};
 pub use status::{FileLock, status, waited_for};
 pub use traffic::{Asked, InFlight, Share, Traffic};
-pub use units::{Cgroup, State, Unit, UnitResult, Units, Workers};
+pub use units::{Cgroup, KnownBy, PROPERTIES, State, Unit, UnitResult, Units, Workers};
 pub use way::{Component, Kind, SocketPath, Stop};
 
 use super::meaning::Meaning;
