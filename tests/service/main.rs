@@ -10,6 +10,7 @@ mod activation;
 mod hardening;
 mod journal;
 mod restarts;
+mod roots;
 mod secure;
 mod unit;
 mod watchdog;

@@ -1,0 +1,143 @@
+//! Apache, PHP-FPM and a program of the administrator's own as services of a real systemd, each
+//! brought down in the ways it happens: what the page of the hardened service says lies behind it.
+
+use serde_json::Value;
+
+use super::support::sandbox::Sandbox;
+use super::unit::{FILE, drop_in, installed};
+
+/// A block for each server, told apart by the request's host.
+const CONFIG: &str = r#"
+listen = ["127.0.0.1:80"]
+
+[upstream.apache]
+servers = ["http://127.0.0.1:8081"]
+hosts = ["apache.test"]
+
+[upstream.php]
+servers = ["fastcgi+unix:PHP_SOCKET"]
+hosts = ["php.test"]
+root = "/var/www/html"
+timeouts.first_byte = "1s"
+
+[upstream.app]
+servers = ["http://127.0.0.1:3000"]
+hosts = ["app.test"]
+"#;
+
+/// A program of the administrator's own.
+const APP: &str = "[Service]\nExecStart=/usr/bin/perl -e 'exit 3' -- --port 3000\n\
+    Restart=on-failure\nRestartSec=100ms\n";
+
+/// Everything runs; the name of PHP-FPM's unit.
+fn running() -> (Sandbox, String) {
+    let sandbox = installed();
+    let php = sandbox.sh("basename /lib/systemd/system/php*-fpm.service");
+    let socket = format!("/run/php/{}.sock", php.trim_end_matches(".service"));
+    sandbox.write(FILE, &CONFIG.replace("PHP_SOCKET", &socket));
+    sandbox.write("/var/www/html/ok.php", "<?php echo 'ok';");
+    sandbox.sh("sed -i 's/^Listen 80$/Listen 8081/' /etc/apache2/ports.conf; \
+         sed -i 's/\\*:80>/*:8081>/' /etc/apache2/sites-enabled/*");
+    // Neither is to be started again by systemd before it was looked at.
+    drop_in(&sandbox, "apache2.service", "[Service]\nRestart=no\n");
+    sandbox.sh(&format!("systemctl start apache2 {php} causeway"));
+    for (host, says) in [("apache.test", "ok"), ("php.test", "ok")] {
+        let line = format!("curl -s -H 'Host: {host}' http://127.0.0.1/ok.php");
+        sandbox.until(&line, |said| said.contains(says));
+    }
+    (sandbox, php)
+}
+
+/// What an operator is told, once the page names this root.
+fn rooted(sandbox: &Sandbox, host: &str, root: &str) -> Value {
+    let ask = format!(
+        "curl -s -m 10 -H 'Host: {host}' -H 'Accept: application/problem+json' \
+         http://127.0.0.1/ok.php"
+    );
+    let said = sandbox.until(&ask, |said| {
+        let problem: Value = serde_json::from_str(said).unwrap_or_default();
+        problem["root"] == root
+    });
+    println!("{root}: {said}");
+    serde_json::from_str(&said).unwrap()
+}
+
+/// The value of a finding.
+fn finding<'a>(problem: &'a Value, key: &str) -> &'a str {
+    let found = problem["findings"].as_array().unwrap().iter().find(|found| found["key"] == key);
+    found.and_then(|found| found["value"].as_str()).unwrap_or_default()
+}
+
+/// The operator's first fix.
+fn first_fix(problem: &Value) -> &Value {
+    let mut fixes = problem["fixes"].as_array().unwrap().iter();
+    fixes.find(|fix| fix["audience"] == "operator").unwrap()
+}
+
+/// The first fix's id, and a command of it.
+fn is_fixed_by(problem: &Value, id: &str, command: &str) {
+    let fix = first_fix(problem);
+    assert_eq!(fix["id"], id, "{fix}");
+    assert!(fix.to_string().contains(command), "no {command:?} in {fix}");
+}
+
+#[test]
+fn a_service_that_was_stopped_is_named() {
+    let (sandbox, php) = running();
+    for (unit, host) in [("apache2.service", "apache.test"), (&php, "php.test")] {
+        sandbox.sh(&format!("systemctl stop {unit}"));
+        let problem = rooted(&sandbox, host, "service_stopped");
+        assert_eq!(finding(&problem, "unit"), unit);
+        assert_eq!(finding(&problem, "unit_state"), "inactive (dead)");
+        let name = unit.trim_end_matches(".service");
+        is_fixed_by(&problem, "start_service", &format!("systemctl start {name}"));
+    }
+    sandbox.sh(&format!("systemctl mask apache2 {php}"));
+    for host in ["apache.test", "php.test"] {
+        let problem = rooted(&sandbox, host, "service_masked");
+        assert_eq!(finding(&problem, "unit_state"), "masked (dead)");
+        is_fixed_by(&problem, "unmask_service", "systemctl unmask");
+    }
+}
+
+#[test]
+fn a_service_that_crashed_is_named() {
+    let (sandbox, php) = running();
+    for (unit, host) in [("apache2.service", "apache.test"), (&php, "php.test")] {
+        sandbox.sh(&format!("systemctl kill --signal=SEGV --kill-who=main {unit}"));
+        let problem = rooted(&sandbox, host, "service_crashed");
+        assert_eq!(finding(&problem, "unit"), unit);
+        assert_eq!(finding(&problem, "unit_state"), "failed (failed)");
+        assert_eq!(finding(&problem, "unit_exit"), "SIGSEGV (11)");
+        is_fixed_by(&problem, "service_crash", unit.trim_end_matches(".service"));
+    }
+    // It ends with an error at every start, until systemd has enough of it.
+    sandbox.write("/etc/systemd/system/app.service", APP);
+    sandbox.sh("systemctl daemon-reload; systemctl start app");
+    let problem = rooted(&sandbox, "app.test", "start_limit_hit");
+    assert_eq!(finding(&problem, "unit"), "app.service");
+    assert_eq!(finding(&problem, "unit_exit"), "status 3");
+}
+
+#[test]
+fn a_service_that_is_being_restarted_is_named() {
+    let (sandbox, php) = running();
+    drop_in(&sandbox, &php, "[Service]\nExecStartPre=/bin/sleep 30\n");
+    sandbox.sh(&format!("systemctl restart --no-block {php}"));
+    let problem = rooted(&sandbox, "php.test", "reload_or_restart");
+    assert_eq!(finding(&problem, "unit_state"), "activating (start-pre)");
+}
+
+/// Its main process and its workers take no notice of anybody: by a signal, and by the freezer.
+#[test]
+fn a_service_that_is_frozen_is_named() {
+    let (sandbox, php) = running();
+    sandbox.sh(&format!("systemctl kill --signal=STOP {php}"));
+    let problem = rooted(&sandbox, "php.test", "workers_frozen");
+    assert_eq!(finding(&problem, "unit"), php);
+    assert!(finding(&problem, "unit_processes").ends_with("stopped"), "{problem}");
+    is_fixed_by(&problem, "resume_workers", "systemctl kill --signal=SIGCONT");
+    sandbox.sh(&format!("systemctl kill --signal=CONT {php}"));
+    let line = "curl -s -H 'Host: php.test' http://127.0.0.1/ok.php";
+    sandbox.until(line, |said| said == "ok");
+}
