@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::config::Scheme;
 use crate::diagnose::Family;
 use crate::diagnose::around::{Change, Changed, Changes, Piece, SPAN, dpkg_line, rpm_line};
 
@@ -27,15 +28,10 @@ const LIMIT: Duration = Duration::from_millis(60);
 
 /// Below a site's root: where WordPress's code is, each with what is in it.
 const CODE: [&str; 3] = ["wp-content/plugins", "wp-content/themes", "wp-content/mu-plugins"];
-/// Configurations of servers that stand behind us, with their folders' folders.
-const CONFIGURATIONS: [(&str, u32); 6] = [
-    ("/etc/php", 4),
-    ("/etc/php.d", 1),
-    ("/etc/php-fpm.d", 1),
-    ("/etc/apache2", 2),
-    ("/etc/httpd", 2),
-    ("/etc/nginx", 2),
-];
+/// Configurations, and how deep their folders go: our own, PHP's, and web servers'.
+const OWN: [(&str, u32); 1] = [("/etc/causeway", 1)];
+const PHP: [(&str, u32); 3] = [("/etc/php", 4), ("/etc/php.d", 1), ("/etc/php-fpm.d", 1)];
+const WEB: [(&str, u32); 3] = [("/etc/apache2", 2), ("/etc/httpd", 2), ("/etc/nginx", 2)];
 
 /// The lane of the look.
 pub fn lane(question: &Question) -> Piece {
@@ -48,8 +44,12 @@ pub fn lane(question: &Question) -> Piece {
         if let Some(site) = &question.upstream.files {
             files.site(&site.root);
         }
-        for (folder, depth) in CONFIGURATIONS {
-            files.folder(Path::new(folder), depth, Changed::Configuration);
+        let servers: &[(&str, u32)] = match question.server().scheme {
+            Scheme::FastCgi => &PHP,
+            Scheme::Http | Scheme::Https | Scheme::H2c => &WEB,
+        };
+        for (folder, depth) in OWN.iter().chain(servers) {
+            files.folder(Path::new(folder), *depth, Changed::Configuration);
         }
     }
     Piece::Changes(Changes::of(files.list, question.since))
@@ -72,7 +72,8 @@ impl Files {
             let folder = root.join(code);
             // Whoever may write to the site may have put a link there, but not above the root.
             let way = folder.ancestors().take_while(|part| *part != root);
-            let is_folder = |part: &Path| fs::symlink_metadata(part).is_ok_and(|part| part.is_dir());
+            let is_folder =
+                |part: &Path| fs::symlink_metadata(part).is_ok_and(|part| part.is_dir());
             if way.into_iter().all(is_folder) {
                 self.folder(&folder, 1, Changed::SiteFile);
             }
