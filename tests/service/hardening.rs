@@ -3,7 +3,7 @@
 use super::unit::{configure, installed};
 
 /// What the service is to read, each by a command that fails if it cannot.
-const READ: [(&str, &str); 17] = [
+const READ: [(&str, &str); 21] = [
     ("TCP sockets", "grep -q . /proc/net/tcp && grep -q . /proc/net/tcp6"),
     ("Unix sockets", "grep -q . /proc/net/unix"),
     ("listen queues", "ss --tcp --listening --no-header | grep -q ."),
@@ -18,6 +18,13 @@ const READ: [(&str, &str); 17] = [
         "grep -q usage_usec \
         /sys/fs/cgroup/system.slice/php-fpm-of-this-host.service/cpu.stat",
     ),
+    (
+        "the numbers of a unit's processes",
+        "grep -q . /sys/fs/cgroup/system.slice/php-fpm-of-this-host.service/cgroup.procs",
+    ),
+    ("units' files", "grep -q . /etc/systemd/system/probe.service"),
+    ("what packages were changed", "grep -q . /var/log/dpkg.log"),
+    ("the pools of PHP-FPM", "grep -q ^listen /etc/php/*/fpm/pool.d/www.conf"),
     ("the journal", "journalctl --no-pager -u apache2 | grep -q 'Apache HTTP Server'"),
     ("Apache's log", "test -r /var/log/apache2/error.log && grep -q . /var/log/apache2/error.log"),
     ("PHP-FPM's socket", "test -w /run/php/php-fpm-of-this-host.sock"),

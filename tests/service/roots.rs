@@ -90,7 +90,7 @@ fn a_service_that_was_stopped_is_named() {
         assert_eq!(finding(&problem, "unit"), unit);
         assert_eq!(finding(&problem, "unit_state"), "inactive (dead)");
         let name = unit.trim_end_matches(".service");
-        is_fixed_by(&problem, "start_service", &format!("systemctl start {name}"));
+        is_fixed_by(&problem, "start_backend", &format!("systemctl start {name}"));
     }
     sandbox.sh(&format!("systemctl mask apache2 {php}"));
     for host in ["apache.test", "php.test"] {
@@ -104,12 +104,18 @@ fn a_service_that_was_stopped_is_named() {
 fn a_service_that_crashed_is_named() {
     let (sandbox, php) = running();
     for (unit, host) in [("apache2.service", "apache.test"), (&php, "php.test")] {
-        sandbox.sh(&format!("systemctl kill --signal=SEGV --kill-who=main {unit}"));
-        let problem = rooted(&sandbox, host, "service_crashed");
-        assert_eq!(finding(&problem, "unit"), unit);
-        assert_eq!(finding(&problem, "unit_state"), "failed (failed)");
-        assert_eq!(finding(&problem, "unit_exit"), "SIGSEGV (11)");
-        is_fixed_by(&problem, "service_crash", unit.trim_end_matches(".service"));
+        for (signal, exit, root, fix) in [
+            ("KILL", "SIGKILL (9)", "service_crashed", "start_backend"),
+            ("SEGV", "SIGSEGV (11)", "segfault", "find_crash"),
+        ] {
+            sandbox.sh(&format!("systemctl start {unit}"));
+            sandbox.sh(&format!("systemctl kill --signal={signal} --kill-who=main {unit}"));
+            let problem = rooted(&sandbox, host, root);
+            assert_eq!(finding(&problem, "unit"), unit);
+            assert_eq!(finding(&problem, "unit_state"), "failed (failed)");
+            assert_eq!(finding(&problem, "unit_exit"), exit);
+            is_fixed_by(&problem, fix, unit.trim_end_matches(".service"));
+        }
     }
     // It ends with an error at every start, until systemd has enough of it.
     sandbox.write("/etc/systemd/system/app.service", APP);
@@ -117,6 +123,7 @@ fn a_service_that_crashed_is_named() {
     let problem = rooted(&sandbox, "app.test", "start_limit_hit");
     assert_eq!(finding(&problem, "unit"), "app.service");
     assert_eq!(finding(&problem, "unit_exit"), "status 3");
+    is_fixed_by(&problem, "clear_start_limit", "systemctl reset-failed app");
 }
 
 #[test]
@@ -126,18 +133,34 @@ fn a_service_that_is_being_restarted_is_named() {
     sandbox.sh(&format!("systemctl restart --no-block {php}"));
     let problem = rooted(&sandbox, "php.test", "reload_or_restart");
     assert_eq!(finding(&problem, "unit_state"), "activating (start-pre)");
+    assert_eq!(first_fix(&problem)["id"], "wait_for_start");
 }
 
-/// Its main process and its workers take no notice of anybody: by a signal, and by the freezer.
+/// By the freezer, which systemd tells of; and by a signal, of which /proc alone does: a service
+/// that is to see it is allowed to.
 #[test]
 fn a_service_that_is_frozen_is_named() {
     let (sandbox, php) = running();
-    sandbox.sh(&format!("systemctl kill --signal=STOP {php}"));
+    sandbox.sh(&format!("systemctl freeze {php}"));
     let problem = rooted(&sandbox, "php.test", "workers_frozen");
     assert_eq!(finding(&problem, "unit"), php);
+    assert_eq!(finding(&problem, "unit_state"), "frozen (running)");
+    assert_eq!(finding(&problem, "unit_processes"), "not allowed: set ProtectProc=default");
+    assert_eq!(first_fix(&problem)["id"], "resume_workers");
+    sandbox.sh(&format!("systemctl thaw {php}"));
+    let works = || {
+        let line = "curl -s -H 'Host: php.test' http://127.0.0.1/ok.php";
+        sandbox.until(line, |said| said == "ok");
+    };
+    works();
+
+    drop_in(&sandbox, "causeway.service", "[Service]\nProtectProc=default\n");
+    sandbox.sh("systemctl restart causeway");
+    works();
+    sandbox.sh(&format!("systemctl kill --signal=STOP {php}"));
+    let problem = rooted(&sandbox, "php.test", "workers_frozen");
     assert!(finding(&problem, "unit_processes").ends_with("stopped"), "{problem}");
-    is_fixed_by(&problem, "resume_workers", "systemctl kill --signal=SIGCONT");
+    is_fixed_by(&problem, "resume_workers", "SIGCONT");
     sandbox.sh(&format!("systemctl kill --signal=CONT {php}"));
-    let line = "curl -s -H 'Host: php.test' http://127.0.0.1/ok.php";
-    sandbox.until(line, |said| said == "ok");
+    works();
 }
