@@ -249,6 +249,9 @@ struct Turn {
 impl Turn {
     fn note(&self, mut around: Around) {
         around.traffic = self.surroundings.traffic(self.wanted.code);
+        if let Some(earlier) = self.surroundings.known(self.wanted) {
+            around.fill(&earlier.around);
+        }
         let mut state = self.surroundings.state();
         state.found.retain(|(_, of, _)| *of != self.wanted);
         if state.found.len() == FOUND_MAX {

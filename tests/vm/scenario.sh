@@ -23,7 +23,6 @@ until_killed() {
     for tries in $(seq 20); do
         said=$(page)
         [[ $said == *'"root":"oom_killed"'* ]] && break
-        sleep 1
     done
     echo "$1 $said"
 }

@@ -93,6 +93,28 @@ impl Around {
         }
     }
 
+    /// Takes from an earlier look what has not come back in time, by the lanes' names: a host that is
+    /// slow to answer because it fails would else be known for a moment alone.
+    pub fn fill(&mut self, earlier: &Around) {
+        self.late.retain(|lane| {
+            if earlier.late.contains(lane) {
+                return true;
+            }
+            match *lane {
+                "sockets" => self.sockets = earlier.sockets.clone(),
+                "host" => self.host = earlier.host.clone(),
+                "units" => self.units = earlier.units.clone(),
+                "logs" => self.lines = earlier.lines.clone(),
+                "php" => self.php = earlier.php.clone(),
+                "network" => self.network = earlier.network.clone(),
+                "changes" => self.changes = earlier.changes.clone(),
+                "helpers" => self.helpers = earlier.helpers.clone(),
+                _ => return true,
+            }
+            false
+        });
+    }
+
     /// All that was found, part by part.
     pub fn findings(&self) -> Vec<Finding> {
         let mut out = Vec::new();
@@ -116,5 +138,19 @@ impl Around {
     /// As rows of evidence.
     pub fn rows(&self) -> Vec<(&'static str, String)> {
         self.findings().into_iter().map(|found| (found.key, found.value)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_late_is_taken_from_the_look_before() {
+        let units = Units { server: Seen::Denied(Need::Bus) };
+        let earlier = Around { units: units.clone(), late: vec!["php"], ..Around::default() };
+        let mut around = Around { late: vec!["units", "php", "other"], ..Around::default() };
+        around.fill(&earlier);
+        assert_eq!((&around.units, around.late), (&units, vec!["php", "other"]));
     }
 }
