@@ -71,11 +71,9 @@ pub enum State {
     Activating,
     Deactivating,
     Maintenance,
-    /// The unit's file is not there.
+    /// The unit's file is not there, or cannot be used as it is.
     NotFound,
     Masked,
-    /// The unit's file cannot be used as it is.
-    BadSetting,
     /// Frozen by its control group.
     Frozen,
 }
@@ -199,11 +197,7 @@ impl Unit {
     /// It is not there to answer, and will not be without somebody's hand or another start.
     pub fn is_down(&self) -> bool {
         match self.state {
-            State::Inactive
-            | State::Failed
-            | State::NotFound
-            | State::Masked
-            | State::BadSetting => true,
+            State::Inactive | State::Failed | State::NotFound | State::Masked => true,
             State::Activating => self.sub_state.starts_with("auto-restart"),
             State::Active
             | State::Reloading
@@ -315,7 +309,7 @@ impl Unit {
             State::Activating | State::Reloading | State::Deactivating => {
                 Some(Meaning::UnitBetween)
             }
-            State::NotFound | State::BadSetting => Some(Meaning::UnitNotFound),
+            State::NotFound => Some(Meaning::UnitNotFound),
             State::Masked => Some(Meaning::UnitMasked),
             State::Frozen => Some(Meaning::UnitFrozen),
             State::Maintenance => None,
@@ -414,9 +408,8 @@ fn state(load: &str, active: &str, freezer: &str) -> Option<State> {
     // One whose file went or was masked while it ran goes on; its next start fails.
     if matches!(active, "inactive" | "failed") {
         match load {
-            "not-found" => return Some(State::NotFound),
+            "not-found" | "bad-setting" | "error" => return Some(State::NotFound),
             "masked" => return Some(State::Masked),
-            "bad-setting" | "error" => return Some(State::BadSetting),
             _ => {}
         }
     }
@@ -523,7 +516,7 @@ mod tests {
             ("loaded", "reloading", "reload", "", State::Reloading, false),
             ("not-found", "inactive", "dead", "", State::NotFound, true),
             ("masked", "inactive", "dead", "", State::Masked, true),
-            ("bad-setting", "inactive", "dead", "", State::BadSetting, true),
+            ("bad-setting", "inactive", "dead", "", State::NotFound, true),
             ("masked", "active", "running", "", State::Active, false),
             ("not-found", "active", "running", "", State::Active, false),
         ] {
