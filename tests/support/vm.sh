@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# A machine of its own, in software alone (where the processor could help, it may be half there and
-# end the emulator): what a container's systemd cannot show since it shares
-# this host's kernel, as a limit of memory and what the kernel does about it. tests/vm drives it.
-# Needs root.
+# A machine of its own, for what a container cannot show since it shares this host's kernel: a limit
+# of memory, and what the kernel does about it. In software alone, since the processor's help may be
+# offered here and half there, which ends the emulator. tests/vm drives it. Needs root.
 #
 #   vm.sh make                  makes kernel, first file system and disk once, and prints the folder
 #   vm.sh run FOLDER TAR OUT    boots with the files of TAR in place, whose /etc/vm-test is run; what
@@ -48,7 +47,10 @@ make() {
         mkdir -p "$folder.part" "$work/debs" "$work/first"/{bin,lib,dev,root}
         kernel=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends:/ { print $2; exit }')
         [[ -n $kernel ]] || die "no linux-image-cloud-amd64: apt-get update"
-        (cd "$work/debs" && apt-get download -q -o APT::Sandbox::User=root "$kernel" busybox-static) >&2
+        (
+            cd "$work/debs"
+            apt-get download -q -o APT::Sandbox::User=root "$kernel" busybox-static >&2
+        )
         for deb in "$work"/debs/*.deb; do
             dpkg-deb -x "$deb" "$work/debs"
         done

@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 use crate::config::{Scheme, ServerAddress};
 use crate::diagnose::around::KnownBy;
 use crate::diagnose::{PhpVersion, php_version};
-
-use super::super::look::Question;
-use super::super::read;
+use crate::probe::look::Question;
+use crate::probe::read;
 
 /// Files of one folder, and how much of each.
 const FILES_MAX: usize = 128;
