@@ -109,6 +109,7 @@ const PURE: &[&str] = &[
     "diagnose/look.rs",
     "diagnose/around/bounds.rs",
     "diagnose/around/backing.rs",
+    "diagnose/around/cgroup.rs",
     "diagnose/around/changes.rs",
     "diagnose/around/disks.rs",
     "diagnose/around/helpers.rs",

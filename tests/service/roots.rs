@@ -90,7 +90,7 @@ fn a_service_that_was_stopped_is_named() {
         assert_eq!(finding(&problem, "unit"), unit);
         assert_eq!(finding(&problem, "unit_state"), "inactive (dead)");
         let name = unit.trim_end_matches(".service");
-        is_fixed_by(&problem, "start_backend", &format!("systemctl start {name}"));
+        is_fixed_by(&problem, "start_backend", &format!("systemctl restart {name}"));
     }
     sandbox.sh(&format!("systemctl mask apache2 {php}"));
     for host in ["apache.test", "php.test"] {

@@ -5,6 +5,7 @@
 
 mod backing;
 mod bounds;
+mod cgroup;
 mod changes;
 mod disks;
 mod helpers;
@@ -23,6 +24,7 @@ mod way;
 
 pub use backing::{Named, Place, dotenv, wordpress};
 pub use bounds::{Bounds, Use};
+pub use cgroup::{Cgroup, Workers};
 pub use changes::{Change, Changed, Changes, SPAN, dpkg_line, rpm_line};
 pub use disks::{Disk, is_read_only};
 pub use helpers::{Clients, Helper, HelperKind, HelperState, Helpers};
@@ -36,7 +38,7 @@ pub use seen::{Finding, Need, Seen};
 pub use sockets::{Listener, Miss, Sockets};
 pub use status::{FileLock, status, waited_for};
 pub use traffic::{Asked, InFlight, Share, Traffic};
-pub use units::{Cgroup, KnownBy, PROPERTIES, State, Unit, UnitResult, Units, Workers};
+pub use units::{KnownBy, PROPERTIES, State, Unit, UnitResult, Units};
 pub use way::{Component, Kind, SocketPath, Stop};
 
 use super::meaning::Meaning;

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::cgroup::{Cgroup, Workers, mebibytes};
 use super::seen::{Finding, Seen};
 use crate::diagnose::meaning::Meaning;
 use crate::diagnose::print::{rfc3339, signal_name, visible};
@@ -97,35 +98,8 @@ pub enum UnitResult {
     Unknown,
 }
 
-/// What the control group counts (cgroup v2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Cgroup {
-    pub memory_bytes: Option<u64>,
-    pub memory_max_bytes: Option<u64>,
-    /// Times that the group's limit was hit, and processes killed for it (memory.events).
-    pub oom: u64,
-    pub oom_kills: u64,
-    /// Periods in which it had to wait for its share of the processor (cpu.stat).
-    pub throttled_periods: u64,
-    pub throttled_us: u64,
-    pub tasks: Option<u64>,
-    pub tasks_max: Option<u64>,
-}
-
-/// The unit's processes by what they do (proc_pid_stat(5)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Workers {
-    pub running: u32,
-    pub sleeping: u32,
-    /// Waiting for a disk or a network file system: state D.
-    pub blocked: u32,
-    /// SIGSTOP or a debugger: state T or t.
-    pub stopped: u32,
-    pub zombies: u32,
-}
-
 /// The properties of a unit that are asked for, of every kind of unit and of services.
-pub const PROPERTIES: [&str; 17] = [
+pub const PROPERTIES: [&str; 18] = [
     "LoadState",
     "ActiveState",
     "SubState",
@@ -140,6 +114,7 @@ pub const PROPERTIES: [&str; 17] = [
     "ExecMainCode",
     "ExecMainStatus",
     "NRestarts",
+    "StartLimitBurst",
     "MainPID",
     "ControlGroup",
     "MemoryMax",
@@ -171,16 +146,20 @@ impl Unit {
             "2" | "3" => (None, status),
             _ => (None, None),
         };
+        let restarts = word("NRestarts").parse().unwrap_or_default();
         let is_condition_checked = time(word("ConditionTimestamp")).is_some();
         Some(Unit {
             name: name.to_owned(),
             known_by,
             state: state(word("LoadState"), word("ActiveState"), word("FreezerState"))?,
             sub_state: visible(word("SubState")),
-            result: word("Result").parse().unwrap_or(UnitResult::Unknown),
+            result: match has_given_up(word("ActiveState"), restarts, number("StartLimitBurst")) {
+                true if word("Result") == "exit-code" => UnitResult::StartLimitHit,
+                _ => word("Result").parse().unwrap_or(UnitResult::Unknown),
+            },
             exit_status,
             exit_signal,
-            restarts: word("NRestarts").parse().unwrap_or_default(),
+            restarts,
             since: time(word("StateChangeTimestamp")),
             started: time(word("ActiveEnterTimestamp")),
             stopped: time(word("InactiveEnterTimestamp")),
@@ -317,90 +296,11 @@ impl Unit {
     }
 }
 
-impl Cgroup {
-    /// By the texts of its files; each may be missing.
-    pub fn of<'a>(file: impl Fn(&str) -> Option<&'a str>) -> Cgroup {
-        let number = |name: &str| file(name).and_then(|text| text.trim().parse::<u64>().ok());
-        let row = |name: &str, key: &str| file(name).and_then(|text| keyed(text, key));
-        Cgroup {
-            memory_bytes: number("memory.current"),
-            memory_max_bytes: number("memory.max"),
-            oom: row("memory.events", "oom").unwrap_or_default(),
-            oom_kills: row("memory.events", "oom_kill").unwrap_or_default(),
-            throttled_periods: row("cpu.stat", "nr_throttled").unwrap_or_default(),
-            throttled_us: row("cpu.stat", "throttled_usec").unwrap_or_default(),
-            tasks: number("pids.current"),
-            tasks_max: number("pids.max"),
-        }
-    }
-
-    /// No more processes or threads may be started in it.
-    pub fn is_full_of_tasks(&self) -> bool {
-        matches!((self.tasks, self.tasks_max), (Some(tasks), Some(most)) if tasks >= most)
-    }
-
-    fn findings(&self, out: &mut Vec<Finding>) {
-        if let (Some(bytes), Some(most)) = (self.memory_bytes, self.memory_max_bytes) {
-            let shown = format!("{} of {}", mebibytes(bytes), mebibytes(most));
-            let found = Finding::new("unit_memory", shown);
-            let is_full = bytes >= most - most / 20;
-            out.push(if is_full { found.means(Meaning::UnitMemoryFull) } else { found });
-        }
-        if self.oom_kills > 0 {
-            let found = Finding::new("unit_oom_kills", self.oom_kills.to_string());
-            out.push(found.means(Meaning::UnitOomKills));
-        }
-        if let (Some(tasks), Some(most)) = (self.tasks, self.tasks_max) {
-            let found = Finding::new("unit_tasks", format!("{tasks} of {most}"));
-            out.push(match self.is_full_of_tasks() {
-                true => found.means(Meaning::UnitTasksFull),
-                false => found,
-            });
-        }
-        if self.throttled_periods > 0 {
-            let waited = Duration::from_micros(self.throttled_us);
-            let shown = format!("{} times, {:.1} s", self.throttled_periods, waited.as_secs_f64());
-            out.push(Finding::new("unit_throttled", shown).means(Meaning::UnitThrottled));
-        }
-    }
-}
-
-impl Workers {
-    /// Counts a process by the text of its /proc/PID/stat: the state follows the name, which stands
-    /// in parentheses and may hold any (proc_pid_stat(5)).
-    pub fn count(&mut self, stat: &str) {
-        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
-        let count = match state {
-            Some('R') => &mut self.running,
-            Some('D') => &mut self.blocked,
-            Some('T' | 't') => &mut self.stopped,
-            Some('Z' | 'X') => &mut self.zombies,
-            Some(_) => &mut self.sleeping,
-            None => return,
-        };
-        *count += 1;
-    }
-
-    fn findings(&self, out: &mut Vec<Finding>) {
-        let counts = [
-            (self.running, "running"),
-            (self.sleeping, "sleeping"),
-            (self.blocked, "blocked"),
-            (self.stopped, "stopped"),
-            (self.zombies, "zombie"),
-        ];
-        let shown = counts.iter().filter(|(count, _)| *count > 0);
-        let shown: Vec<_> = shown.map(|(count, what)| format!("{count} {what}")).collect();
-        if shown.is_empty() {
-            return;
-        }
-        let found = Finding::new("unit_processes", shown.join(", "));
-        out.push(match (self.stopped, self.blocked) {
-            (1.., _) => found.means(Meaning::ProcessesStopped),
-            (0, 1..) => found.means(Meaning::ProcessesBlocked),
-            (0, 0) => found,
-        });
-    }
+/// Whether systemd starts it no more since it failed too often: what it keeps as the result is how
+/// the last start ended, and not that there is no further one.
+fn has_given_up(active: &str, restarts: u32, burst: Option<u64>) -> bool {
+    let last = burst.filter(|burst| *burst > 0).map(|burst| burst - 1);
+    active == "failed" && restarts > 0 && last.is_some_and(|last| u64::from(restarts) >= last)
 }
 
 /// Of what systemd calls LoadState, ActiveState and FreezerState.
@@ -427,16 +327,6 @@ fn time(text: &str) -> Option<SystemTime> {
         None => Duration::from_micros(text.parse().ok()?),
     };
     (!since.is_zero()).then(|| SystemTime::UNIX_EPOCH.checked_add(since)).flatten()
-}
-
-/// A row of a flat keyed file (the kernel's cgroup-v2.rst, "Format").
-fn keyed(text: &str, key: &str) -> Option<u64> {
-    let rows = text.lines().filter_map(|line| line.split_once(' '));
-    rows.into_iter().find(|(name, _)| *name == key)?.1.trim().parse().ok()
-}
-
-fn mebibytes(bytes: u64) -> String {
-    format!("{} MiB", bytes >> 20)
 }
 
 fn instant(at: SystemTime) -> String {
@@ -540,6 +430,24 @@ mod tests {
         assert!(unit.changed_within(Duration::from_secs(10), at(1010)));
         assert!(unit.changed_within(Duration::ZERO, at(999)));
         assert!(!unit.changed_within(Duration::from_secs(10), at(1011)));
+    }
+
+    #[test]
+    fn one_that_failed_too_often_is_not_started_again() {
+        for (restarts, result, seen) in [
+            ("5", "exit-code", UnitResult::StartLimitHit),
+            ("4", "exit-code", UnitResult::StartLimitHit),
+            ("3", "exit-code", UnitResult::ExitCode),
+            ("5", "oom-kill", UnitResult::OomKill),
+        ] {
+            let said = [
+                ("ActiveState", "failed"),
+                ("NRestarts", restarts),
+                ("StartLimitBurst", "5"),
+                ("Result", result),
+            ];
+            assert_eq!(unit(&said).unwrap().result, seen, "{restarts} {result}");
+        }
     }
 
     #[test]
