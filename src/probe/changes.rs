@@ -1,8 +1,8 @@
 //! What changed in the quarter of an hour before the first failure: packages, files of the site and
 //! of configurations, the host's start.
 //!
-//! Of files the times alone are read, of logs their ends. No link is followed, and no more is looked
-//! at than a site of usual size has at its top.
+//! Of files the times alone are read, of logs their ends. No link is followed, and no more is
+//! looked at than a site of usual size has at its top.
 
 use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};

@@ -65,8 +65,8 @@ impl Changes {
     }
 }
 
-/// A line of dpkg's log: `2026-11-20 08:12:04 upgrade php8.2-fpm:amd64 8.2.1 8.2.2`. The time is the
-/// host's own; `zone` says how that lies to UTC.
+/// A line of dpkg's log: `2026-11-20 08:12:04 upgrade php8.2-fpm:amd64 8.2.1 8.2.2`. The time is
+/// the host's own, which `instant` reads.
 pub fn dpkg_line(line: &str, instant: impl Fn(&str) -> Option<SystemTime>) -> Option<Change> {
     let (stamp, rest) = line.split_at_checked("2026-11-20 08:12:04".len())?;
     let mut words = rest.split_whitespace();

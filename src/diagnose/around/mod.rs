@@ -95,8 +95,8 @@ impl Around {
         }
     }
 
-    /// Takes from an earlier look what has not come back in time, by the lanes' names: a host that is
-    /// slow to answer because it fails would else be known for a moment alone.
+    /// Takes from an earlier look what has not come back in time, by the lanes' names: a host that
+    /// is slow to answer because it fails would else be known for a moment alone.
     pub fn fill(&mut self, earlier: &Around) {
         self.late.retain(|lane| {
             if earlier.late.contains(lane) {
