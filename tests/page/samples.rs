@@ -379,7 +379,7 @@ pub fn mild_report(cause: Cause) -> Report {
 pub fn looked(report: Report) -> Report {
     let at = report.time - Duration::from_secs(42);
     let what = "apache2.service".to_owned();
-    let changes = Changes { list: vec![Change { at, kind: Changed::UnitStopped, what }] };
+    let changes = Changes { list: vec![Change { at, kind: Changed::Configuration, what }] };
     Report {
         root: Some(Rooted {
             root: Root::ServiceStopped,

@@ -104,7 +104,12 @@ impl Around {
             }
             match *lane {
                 "sockets" => self.sockets = earlier.sockets.clone(),
-                "host" => self.host = earlier.host.clone(),
+                "bounds" => self.bounds = earlier.bounds.clone(),
+                "host" => {
+                    let disks = std::mem::take(&mut self.host.disks);
+                    self.host = Host { disks, ..earlier.host.clone() };
+                }
+                "disks" => self.host.disks = earlier.host.disks.clone(),
                 "units" => self.units = earlier.units.clone(),
                 "logs" => self.lines = earlier.lines.clone(),
                 "php" => self.php = earlier.php.clone(),

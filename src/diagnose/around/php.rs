@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::cgroup::Workers;
 use super::seen::{Finding, Seen};
-use super::units::Workers;
 use crate::diagnose::meaning::Meaning;
 use crate::diagnose::print::{seconds, visible};
 

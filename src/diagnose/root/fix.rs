@@ -71,8 +71,11 @@ impl Rooted {
 /// The unit may not have as much memory as the host has.
 fn has_memory_limit(site: &Site<'_>) -> bool {
     let unit = site.around.and_then(|around| around.units.server.found());
-    let cgroup = unit.and_then(|unit| unit.cgroup);
-    cgroup.is_some_and(|cgroup| cgroup.memory_max_bytes.is_some())
+    // The group's own file is gone once the unit is down.
+    unit.is_some_and(|unit| {
+        let of_group = unit.cgroup.and_then(|cgroup| cgroup.memory_max_bytes);
+        unit.memory_max_bytes.or(of_group).is_some()
+    })
 }
 
 fn has_frozen_helper(site: &Site<'_>) -> bool {

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::diagnose::around::{
     Around, CertificateFile, Cgroup, Change, Changed, Changes, Clients, Component, Disk, Helper,
-    HelperKind, HelperState, Host, Kind, Line, Lines, Load, LogSource, Memory, Network, Php, Ping,
-    PoolStatus, Pressure, Route, RouteKind, Seen, SessionLock, Sign, SocketPath, Sockets, State,
-    Stop, Unit, UnitResult, Units, Worker, Workers,
+    HelperKind, HelperState, Host, Kind, KnownBy, Line, Lines, Load, LogSource, Memory, Network,
+    Php, Ping, PoolStatus, Pressure, Route, RouteKind, Seen, SessionLock, Sign, SocketPath,
+    Sockets, State, Stop, Unit, UnitResult, Units, Worker, Workers,
 };
 use crate::diagnose::cause::Cause as C;
 use crate::diagnose::dns::{Authority, Lookup};
@@ -116,6 +116,12 @@ pub fn unit(state: State, result: UnitResult) -> Unit {
         main_pid: None,
         cgroup: None,
         workers: Seen::Unlooked,
+        known_by: KnownBy::Configured,
+        started: None,
+        stopped: None,
+        file_state: "enabled".to_owned(),
+        condition_failed: false,
+        memory_max_bytes: None,
     }
 }
 
