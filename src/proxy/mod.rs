@@ -123,7 +123,7 @@ pub struct Site {
 
 impl Site {
     pub fn new(config: Arc<Config>, common: &Common, counts: Counts, log: Rc<LineBuffer>) -> Site {
-        let Common { shared, watches, surroundings, witness, pulses, pages, challenges, incidents } =
+        let Common { shared, watches, surroundings, witness, pulses, pages, challenges, .. } =
             common;
         use std::hash::{BuildHasher, Hasher};
         let pools = shared.iter().map(|shared| Rc::new(Pool::new(shared.clone(), config.workers)));
@@ -163,7 +163,7 @@ impl Site {
             pages: pages.clone(),
             plates: RefCell::default(),
             challenges: challenges.clone(),
-            incidents: incidents.clone(),
+            incidents: common.incidents.clone(),
             scratch: RefCell::default(),
             config,
         };

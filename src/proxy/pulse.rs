@@ -87,8 +87,8 @@ impl Finger {
         &self.pulse.cases
     }
 
-    /// Tells the operator what is due, and closes incidents; `upstream` is the name of the block, empty for the requests
-    /// that come to none.
+    /// Tells the operator what is due, and closes incidents; `upstream` is the name of the block,
+    /// empty for the requests that come to none.
     pub fn tick(&self, upstream: &str, incidents: &Incidents) {
         let worked = (!upstream.is_empty()).then(|| self.pulse.worked.load(Ordering::Relaxed));
         self.pulse.alarm.tick(upstream, moment, worked.map(time_of));

@@ -3,8 +3,8 @@
 //!
 //! `access` lays out the line, `writer` carries it off the request's path, `recent` keeps some for
 //! a minute, `metrics` counts, `notice` is a message with its fields; `incidents` keeps those of
-//! upstreams that fail. Imports `config`, and of `diagnose` the ids of messages and what an incident
-//! is.
+//! upstreams that fail. Imports `config`, and of `diagnose` the ids of messages and what an
+//! incident is.
 
 mod access;
 mod incidents;

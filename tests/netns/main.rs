@@ -254,9 +254,13 @@ const ROWS: &[Row] = &[
     ),
 ];
 
-/// What lies behind some of the rows: the root, how sure that is, the operator's first fix, and a
-/// finding that shows it.
-const ROOTS: &[(&str, &str, &str, &str, (&str, &str))] = &[
+/// A row's name, and what lies behind it: the root, how sure that is, the operator's first fix, and
+/// a finding that shows it.
+type Rooted =
+    (&'static str, &'static str, &'static str, &'static str, (&'static str, &'static str));
+
+/// What lies behind some of the rows.
+const ROOTS: &[Rooted] = &[
     ("drop", "firewall_remote", "likely", "check_firewall", ("ping", "answered")),
     ("reject-admin", "firewall_remote", "certain", "check_firewall", ("ping", "answered")),
     ("router-port", "firewall_remote", "certain", "check_firewall", ("route", "via 10.66.0.254")),

@@ -378,7 +378,7 @@ pub fn mild_report(cause: Cause) -> Report {
 /// The same once the host was looked at.
 pub fn looked(report: Report) -> Report {
     let at = report.time - Duration::from_secs(42);
-    let what = "apache2.service".to_owned();
+    let what = "/etc/apache2/ports.conf".to_owned();
     let changes = Changes { list: vec![Change { at, kind: Changed::Configuration, what }] };
     Report {
         root: Some(Rooted {

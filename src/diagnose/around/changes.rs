@@ -43,7 +43,7 @@ impl Changes {
     pub fn of(mut list: Vec<Change>, since: SystemTime) -> Changes {
         let first = since.checked_sub(SPAN);
         list.retain(|change| first.is_none_or(|first| change.at >= first));
-        list.sort_by(|one, other| other.at.cmp(&one.at));
+        list.sort_by_key(|change| std::cmp::Reverse(change.at));
         list.dedup_by(|one, other| one.kind == other.kind && one.what == other.what);
         list.truncate(TOLD_MAX);
         Changes { list }
