@@ -14,7 +14,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_causeway");
 
 /// The files that the machine has beside its own.
 fn files(folder: &Path) {
-    let mut put = |from: &Path, to: &str| {
+    let put = |from: &Path, to: &str| {
         let to = folder.join(to);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::copy(from, &to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
