@@ -29,6 +29,26 @@ hosts = ["app.test"]
 const APP: &str = "[Service]\nExecStart=/usr/bin/perl -e 'exit 3' -- --port 3000\n\
     Restart=on-failure\nRestartSec=100ms\n";
 
+/// Keys that the hardened service shows.
+const SHOWN: [&str; 12] = [
+    "unit",
+    "unit_state",
+    "memory_available",
+    "load",
+    "pressure",
+    "disk",
+    "descriptors",
+    "listener",
+    "pool",
+    "php_limits",
+    "log_line",
+    "changed",
+];
+
+/// Those of which it says that it may not read them: PHP-FPM's log is root's, and processes are
+/// another user's.
+const DENIED: [&str; 2] = ["log_unread", "pool_processes"];
+
 /// Everything runs; the name of PHP-FPM's unit.
 fn running() -> (Sandbox, String) {
     let sandbox = installed();
@@ -163,4 +183,47 @@ fn a_service_that_is_frozen_is_named() {
     is_fixed_by(&problem, "resume_workers", "SIGCONT");
     sandbox.sh(&format!("systemctl kill --signal=CONT {php}"));
     works();
+}
+
+/// What the page of the hardened service shows of a script that is slow and of a service that is
+/// down, and what it says that it may not read: the table of the README.
+#[test]
+fn what_the_hardened_service_sees_is_what_the_readme_says() {
+    let (sandbox, _) = running();
+    sandbox.write("/var/www/html/slow.php", "<?php sleep(5); echo 'ok';");
+    let ask = |host: &str, path: &str| {
+        format!(
+            "curl -s -m 10 -H 'Host: {host}' -H 'Accept: application/problem+json' \
+             http://127.0.0.1{path}"
+        )
+    };
+    let seen = |said: &str, key: &str| {
+        let problem: Value = serde_json::from_str(said).unwrap_or_default();
+        finding(&problem, key).to_owned()
+    };
+    // The slowest of the looks has come by then.
+    let slow = sandbox.until(&ask("php.test", "/slow.php"), |said| {
+        !seen(said, "unit").is_empty() && !seen(said, "php_limits").is_empty()
+    });
+    sandbox.sh("systemctl stop apache2");
+    let down = sandbox.until(&ask("apache.test", "/"), |said| !seen(said, "unit").is_empty());
+    let mut shown = Vec::new();
+    let mut denied = Vec::new();
+    for said in [&slow, &down] {
+        let problem: Value = serde_json::from_str(said).unwrap();
+        for found in problem["findings"].as_array().unwrap() {
+            let (key, value) = (found["key"].as_str().unwrap(), found["value"].as_str().unwrap());
+            println!("{key}: {value}");
+            match value.contains("not allowed") {
+                true => denied.push(key.to_owned()),
+                false => shown.push(key.to_owned()),
+            }
+        }
+    }
+    for key in SHOWN {
+        assert!(shown.iter().any(|shown| shown == key), "{key} is not shown");
+    }
+    denied.sort();
+    denied.dedup();
+    assert_eq!(denied, DENIED);
 }
