@@ -54,8 +54,10 @@ pub async fn ask(row: &Scenario, proxy: SocketAddr, accept: Accept<'_>) -> io::R
                 exchange(proxy, &plain, 0).await?;
                 post(row, proxy, accept, 5).await
             }
-            Ask::Twice => {
-                exchange(proxy, &plain, 0).await?;
+            Ask::Times(times) => {
+                for _ in 1..times {
+                    exchange(proxy, &plain, 0).await?;
+                }
                 exchange(proxy, &plain, 0).await
             }
             Ask::UntilNamed => until_named(row, proxy, &plain).await,

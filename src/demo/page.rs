@@ -179,7 +179,10 @@ fn command(row: &Scenario, addresses: &Addresses) -> String {
     let url = format!("http://{address}{}", row.target());
     match row.ask {
         Ask::Get | Ask::Below(_) => format!("curl -i {url}"),
-        Ask::Twice => format!("curl -s {url} && curl -i {url}"),
+        Ask::Times(times) => {
+            let before = format!("curl -s {url} && ").repeat(usize::from(times) - 1);
+            format!("{before}curl -i {url}")
+        }
         Ask::UntilNamed => format!("curl -s {url}; sleep 1; curl -i {url}"),
         Ask::Host(host) => format!("curl -i -H 'Host: {host}' {url}"),
         Ask::Post { body_bytes } => {

@@ -163,8 +163,8 @@ pub enum Ask {
     Together,
     /// GET that asks for this protocol.
     Upgrade(&'static str),
-    /// GET, and GET again when it is answered.
-    Twice,
+    /// GET so many times, each when the one before is answered; the last counts.
+    Times(u8),
     /// GET, again and again until the cause is named: the proxy has to look first.
     UntilNamed,
     /// GET for this host.

@@ -27,9 +27,8 @@ const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 /// There while that client runs.
 const TIMESYNC: &str = "/run/systemd/timesync";
 /// Files that are changed often, and never by hand: the kernel notes when, by its own clock.
-const DATED: [&str; 5] = [
+const DATED: [&str; 4] = [
     "/var/lib/systemd/timesync/clock",
-    "/var/lib/dpkg/status",
     "/var/lib/rpm/rpmdb.sqlite",
     "/etc/ld.so.cache",
     "/etc/passwd",

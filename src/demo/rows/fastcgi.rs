@@ -55,7 +55,7 @@ pub(super) const ROWS: &[Scenario] = &[
         "Two workers die one after the other, each 1.2 seconds into its request.",
         FastCgi(&[Request, Wait(1200), Reset]),
     )
-    .ask(Ask::Twice)
+    .ask(Ask::Times(2))
     .adjust(patient),
     row(
         Code::FcgiWorkerDiedMidResponse,

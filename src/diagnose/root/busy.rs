@@ -94,8 +94,8 @@ pub const HELD: &[Row] = &[
     row(Root::SessionLock, &[SLOW], |scene| waits_for_lock(scene, false), Likely, LOCK),
 ];
 
-/// What the script did that was asked for.
-pub const SCRIPTS: &[Row] = &[
+/// The script's time was over: said, or by the pool's own settings.
+pub const OVER: &[Row] = &[
     row(Root::TimeLimit, &[OUT_OF_TIME], is_out_of_time, Certain, SCRIPT)
         .said(&[Sign::TimeLimit, Sign::ExecutionTime]),
     row(Root::TimeLimit, &[OUT_OF_TIME], |_| true, Likely, SCRIPT),
@@ -108,6 +108,10 @@ pub const SCRIPTS: &[Row] = &[
     )
     .said(&[Sign::TimeLimit, Sign::ExecutionTime]),
     row(Root::TimeLimit, &[&[Code::FcgiWorkerDied]], ends_at_limit, Likely, SCRIPT),
+];
+
+/// What the script did that was asked for.
+pub const SCRIPTS: &[Row] = &[
     row(
         Root::MemoryLimit,
         &[OUT_OF_MEMORY],

@@ -153,10 +153,12 @@ impl Row {
 /// on at the server's address, the state of its unit, and only then what is near it or is scarce.
 const TABLE: &[&[Row]] = &[
     machine::DECISIVE,
-    place::DECISIVE,
     network::DECISIVE,
+    place::DECISIVE,
     service::ENDED,
     machine::FULL,
+    // Before the unit's state: a pool that was started a moment ago has its first time-outs, too.
+    busy::OVER,
     service::STATE,
     place::NEAR,
     service::MISSING,
