@@ -56,6 +56,8 @@ struct State {
     busy: Option<Wanted>,
     last: Option<(Wanted, Instant)>,
     rest: Duration,
+    /// The look that is under way has found something: what is still to come is for later pages.
+    has_told: bool,
     /// The latest at the end.
     found: Vec<(Instant, Wanted, Arc<Known>)>,
 }
@@ -65,18 +67,32 @@ struct State {
 pub struct Known {
     pub around: Arc<Around>,
     root: OnceLock<Option<Rooted>>,
+    /// The same for requests for which nobody was left to be asked.
+    none_left: OnceLock<Option<Rooted>>,
 }
 
 impl Known {
     fn of(around: Around) -> Arc<Known> {
-        Arc::new(Known { around: Arc::new(around), root: OnceLock::new() })
+        Arc::new(Known {
+            around: Arc::new(around),
+            root: OnceLock::new(),
+            none_left: OnceLock::new(),
+        })
     }
 
     /// What lies behind the failure, decided by the first request that has it of this look; and
     /// whether this was the first.
-    pub fn root(&self, decide: impl FnOnce() -> Option<Rooted>) -> (Option<&Rooted>, bool) {
+    pub fn root(
+        &self,
+        code: Code,
+        decide: impl FnOnce() -> Option<Rooted>,
+    ) -> (Option<&Rooted>, bool) {
         let mut is_first = false;
-        let root = self.root.get_or_init(|| {
+        let kept = match code == Code::NoHealthyUpstream {
+            true => &self.none_left,
+            false => &self.root,
+        };
+        let root = kept.get_or_init(|| {
             is_first = true;
             decide()
         });
@@ -99,6 +115,12 @@ pub struct Subject {
 impl Subject {
     fn wanted(&self) -> Wanted {
         Wanted { server: self.server, code: self.code }
+    }
+}
+
+impl State {
+    fn is_awaited(&self, wanted: Wanted) -> bool {
+        self.busy == Some(wanted) && !self.has_told
     }
 }
 
@@ -129,7 +151,13 @@ impl Surroundings {
                 witness: witness.clone(),
                 servers: servers.clone(),
                 listeners: listeners.clone(),
-                state: Mutex::new(State { busy: None, last: None, rest: REST, found: Vec::new() }),
+                state: Mutex::new(State {
+                    busy: None,
+                    last: None,
+                    rest: REST,
+                    has_told: false,
+                    found: Vec::new(),
+                }),
                 news: watch::Sender::new(0),
             })
         };
@@ -146,7 +174,7 @@ impl Surroundings {
         let wanted = subject.wanted();
         self.begin(&subject, waits);
         if let Some(news) = &mut news
-            && self.state().busy == Some(wanted)
+            && self.state().is_awaited(wanted)
         {
             // Who waits longer goes without.
             let _ = clock::within(PATIENCE, news.changed()).await;
@@ -194,7 +222,7 @@ impl Surroundings {
             }
             None => state.rest = REST,
         }
-        state.busy = Some(wanted);
+        (state.busy, state.has_told) = (Some(wanted), false);
         true
     }
 
@@ -257,6 +285,7 @@ impl Turn {
         if state.found.len() == FOUND_MAX {
             state.found.remove(0);
         }
+        state.has_told = true;
         state.found.push((Instant::now(), self.wanted, Known::of(around)));
         drop(state);
         self.surroundings.news.send_modify(|count| *count += 1);

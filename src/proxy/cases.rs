@@ -58,8 +58,11 @@ impl Cases {
     /// One is open from now on; of two workers that open it at one moment the first does.
     pub fn open(&self, code: Code, opened: Opened, now_ms: u64) {
         let (case, group) = (self.case(code), opened.group.number());
-        if case.group.compare_exchange(0, group, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        if case.group.load(Ordering::Relaxed) == 0 {
+            // Before the group, by which others see that it is there.
             case.since.store(opened.since, Ordering::Relaxed);
+        }
+        if case.group.compare_exchange(0, group, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             case.failures.fetch_add(opened.failures, Ordering::Relaxed);
             case.last.store(now_ms, Ordering::Relaxed);
             self.is_open.store(true, Ordering::Release);
@@ -70,6 +73,10 @@ impl Cases {
         let case = self.case(code);
         case.failures.fetch_add(1, Ordering::Relaxed);
         case.last.store(now_ms, Ordering::Relaxed);
+        // A tick that looked before it was opened may have noted that nothing is.
+        if !self.is_open.load(Ordering::Relaxed) {
+            self.is_open.store(true, Ordering::Release);
+        }
     }
 
     /// Closes what is over. `worked`: when the upstream last gave a good answer; `None` where

@@ -27,6 +27,7 @@ use super::client::{Client, Connection, Upgrade};
 use super::closed::Closure;
 use super::headers::{self, Fields, Forward};
 use super::https;
+use super::incidents;
 use super::local::{self, Found};
 use super::look;
 use super::record::Record;
@@ -57,7 +58,7 @@ pub async fn forward(
         // it.
         std::future::poll_fn(|cx| {
             let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)));
-            if site.roll_is_on.get() {
+            if matches!(polled, Ok(Poll::Pending)) && site.roll_is_on.get() {
                 let host = fields.host.and_then(|host| host.to_str().ok()).unwrap_or_default();
                 site.answer_roll(parts, host, &client, connection, started);
             }
@@ -78,6 +79,7 @@ pub async fn forward(
             Box::pin(look_around(site, &mut record, &replaced.cause, &asked)).await;
             respond::replaced(site, record, *replaced, &asked)
         }
+        Ok(Served::Incidents) => incidents::respond(site, connection, parts, record),
         Ok(Served::File(answer)) => respond::file(*answer, record),
         Ok(Served::Moved(status, location)) => respond::moved(status, location, record),
         Err((cause, certainty)) => {
@@ -97,12 +99,19 @@ pub async fn forward(
 /// look that is under way, a visitor does not.
 async fn look_around(site: &Rc<Site>, record: &mut Record, cause: &Cause, asked: &Asked<'_>) {
     let Some(number) = record.upstream else { return };
+    let is_meant = matches!(cause, Cause::Maintenance { .. });
+    if is_meant || diagnose::entry(cause.code()).blame == diagnose::Blame::Client {
+        return;
+    }
     let waits = asked.client.is_operator(&asked.parts.headers, &site.config.page);
-    // Where nobody was asked, the server that failed last stands for all.
-    let (server, address, code) = match (&record.attempt, site.looks[number].last_unreached()) {
+    let (server, address, code) = match (&record.attempt, cause) {
         (Some(attempt), _) => (attempt.server, attempt.address, cause.code()),
-        (None, Some((server, code))) => (server, None, code),
-        (None, None) => (0, None, cause.code()),
+        // Nobody was asked: the server that failed last stands for all.
+        (None, Cause::NoHealthyUpstream { .. }) => {
+            let last = site.looks[number].last_unreached();
+            last.map_or((0, None, cause.code()), |(server, code)| (server, None, code))
+        }
+        (None, _) => (0, None, cause.code()),
     };
     let since = site.fingers[number].cases().since(code);
     let subject = Subject { code, server, address, since };
@@ -117,6 +126,8 @@ enum Served {
     /// Our page in place of the upstream's answer.
     Replaced(Box<Replaced>),
     File(Box<files::Answer>),
+    /// What is kept of failures, for operators.
+    Incidents,
     /// The folder's path with its slash, or the same with TLS.
     Moved(StatusCode, HeaderValue),
 }
@@ -136,8 +147,12 @@ async fn answer(
         return Err((Cause::LoopDetected { via }, Certainty::Certain));
     }
     let host = fields.host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let path = parts.uri.path();
+    if incidents::are_asked_for(path) {
+        return Ok(Served::Incidents);
+    }
     let routes = site.routes.get(connection.listener.get());
-    let Some(number) = routes.and_then(|routes| routes.find(host, parts.uri.path())) else {
+    let Some(number) = routes.and_then(|routes| routes.find(host, path)) else {
         if site.pools.is_empty() {
             return Err((Cause::NothingConfigured, Certainty::Certain));
         }

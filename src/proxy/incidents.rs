@@ -22,8 +22,9 @@ const FOLDER: &str = "/.well-known/causeway/";
 const LIST: &str = "incidents";
 
 /// Whether a request is for us.
-pub fn are_asked_for(parts: &Parts) -> bool {
-    parts.uri.path().starts_with(FOLDER)
+pub fn are_asked_for(path: &str) -> bool {
+    // Most paths are told by one byte.
+    path.as_bytes().get(1) == Some(&b'.') && path.starts_with(FOLDER)
 }
 
 pub fn respond(

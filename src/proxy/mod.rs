@@ -280,12 +280,6 @@ pub fn handle(
                     }
                     challenges::respond(text, record, &parts.method)
                 }
-                None if incidents::are_asked_for(&parts) => {
-                    if fields.upgrade.is_some() {
-                        connection.settle_upgrade(Upgrade::None);
-                    }
-                    incidents::respond(&site, &connection, &parts, record)
-                }
                 None => {
                     forward::forward(&site, &connection, &parts, &fields, incoming, record).await
                 }

@@ -275,7 +275,7 @@ fn fixed<'s>(site: &'s Site, record: &Record, cause: &Cause) -> Option<&'s page:
 /// gives whether nobody knew before.
 fn note_root(site: &Site, record: &mut Record, cause: &Cause) -> bool {
     let Some(known) = record.around.clone() else { return false };
-    let (rooted, is_news) = known.root(|| {
+    let (rooted, is_news) = known.root(cause.code(), || {
         let attempt = record.attempt.as_ref();
         let server_name = attempt.map(|last| upstream::server_name(&last.upstream, last.server()));
         let server_name = server_name.as_deref().unwrap_or_default();
@@ -411,7 +411,8 @@ fn report(
     let facts = matched(site, record, server_name, attempt.is_some_and(is_here));
     let host = asked.parts.headers.get(header::HOST);
     let known = record.around.as_deref().filter(|_| operator);
-    let rooted = known.and_then(|known| known.root(|| diagnose::root(&cause, &facts)).0);
+    let rooted =
+        known.and_then(|known| known.root(cause.code(), || diagnose::root(&cause, &facts)).0);
     Report {
         incident: failed.incident,
         time: failed.time,
@@ -428,7 +429,7 @@ fn report(
         path: asked.parts.uri.path().to_owned(),
         standing: failed.standing,
         root: rooted.cloned(),
-        around: record.around.as_deref().map(|known| known.around.clone()),
+        around: record.around.as_deref().filter(|_| operator).map(|known| known.around.clone()),
         cause,
     }
 }

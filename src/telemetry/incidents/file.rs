@@ -19,6 +19,8 @@ use crate::diagnose::{End, Incident};
 use super::{Entry, KEPT_MAX, List};
 
 const NAME: &str = "incidents.jsonl";
+/// The next segment, until it takes its place.
+const BEGUN: &str = "incidents.new";
 const OLDER: &str = "incidents.1.jsonl";
 /// A segment is full at this size.
 const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
@@ -78,16 +80,21 @@ fn open(folder: &Path) -> io::Result<File> {
 }
 
 fn write_all(messages: &Receiver<Message>, folder: &Path, mut file: File, list: &Mutex<List>) {
-    let mut told = false;
+    let (mut told, mut torn) = (false, false);
     for message in messages {
-        let line = match message {
+        let mut line = match message {
             Message::Flush(done) => {
                 let _ = done.send(());
                 continue;
             }
             Message::Line(line) => line,
         };
+        // What a full disk has torn ends here, and does not take this line with it.
+        if torn {
+            line.insert(0, b'\n');
+        }
         let written = file.write_all(&line).and_then(|()| rotated(folder, &file, list));
+        torn = written.is_err();
         match written {
             Ok(None) => {}
             Ok(Some(next)) => file = next,
@@ -105,8 +112,10 @@ fn rotated(folder: &Path, file: &File, list: &Mutex<List>) -> io::Result<Option<
     if file.metadata()?.len() < SEGMENT_BYTES {
         return Ok(None);
     }
-    std::fs::rename(path(folder), folder.join(OLDER))?;
-    let mut next = open(folder)?;
+    // Opened before anything is moved: without a descriptor to be had all stays as it is.
+    let begun = folder.join(BEGUN);
+    let mut next = OpenOptions::new().create(true).append(true).mode(MODE).open(&begun)?;
+    next.set_len(0)?;
     let open: Vec<Incident> = {
         let list = list.lock().unwrap_or_else(PoisonError::into_inner);
         list.0.iter().filter(|incident| incident.closed.is_none()).cloned().collect()
@@ -116,6 +125,8 @@ fn rotated(folder: &Path, file: &File, list: &Mutex<List>) -> io::Result<Option<
         line.push(b'\n');
         next.write_all(&line)?;
     }
+    std::fs::rename(path(folder), folder.join(OLDER))?;
+    std::fs::rename(begun, path(folder))?;
     Ok(Some(next))
 }
 
