@@ -13,7 +13,9 @@ use jiff::tz::TimeZone;
 
 use crate::config::Scheme;
 use crate::diagnose::Family;
-use crate::diagnose::around::{Change, Changed, Changes, Piece, SPAN, dpkg_line, rpm_line};
+use crate::diagnose::around::{
+    Change, Changed, Changes, Piece, SPAN, dpkg_line, is_code, rpm_line,
+};
 
 use super::look::Question;
 use super::read;
@@ -94,7 +96,12 @@ impl Files {
                 }
                 continue;
             };
-            if at >= self.first {
+            // A site's logs change with every failure.
+            let counts = match kind {
+                Changed::SiteFile => entry.file_name().to_str().is_some_and(is_code),
+                Changed::Configuration | Changed::Package | Changed::HostStarted => true,
+            };
+            if at >= self.first && counts {
                 let what = path.to_string_lossy().into_owned();
                 self.list.push(Change { at, kind, what });
             }
@@ -168,7 +175,9 @@ mod tests {
         }
         for file in [
             "index.php",
+            "error_log",
             "wp-content/plugins/shop/shop.php",
+            "wp-content/plugins/shop/debug.log",
             "wp-content/plugins/shop/deep/deeper/too-deep.php",
             "wp-content/uploads/picture.png",
             "else/secret.php",

@@ -38,11 +38,37 @@ pub enum Changed {
     HostStarted,
 }
 
+/// How the names begin of packages that a site runs on: PHP, web servers, databases and caches.
+const SERVERS: [&str; 16] = [
+    "php",
+    "ea-php",
+    "plesk-php",
+    "libphp",
+    "libapache2",
+    "apache2",
+    "ea-apache",
+    "httpd",
+    "mod_",
+    "nginx",
+    "mariadb",
+    "mysql",
+    "percona-server",
+    "postgresql",
+    "redis",
+    "memcached",
+];
+/// How files end that a site's code or settings are in.
+const CODE: [&str; 14] = [
+    "php", "inc", "phtml", "html", "htm", "tpl", "twig", "js", "mjs", "py", "rb", "ini", "yml",
+    "yaml",
+];
+
 impl Changes {
-    /// The latest of what changed within [`SPAN`] before `since`, and between then and now.
+    /// The latest of what changed within [`SPAN`] before `since`: what changed later is what the
+    /// failure left behind, or how somebody mends it.
     pub fn of(mut list: Vec<Change>, since: SystemTime) -> Changes {
         let first = since.checked_sub(SPAN);
-        list.retain(|change| first.is_none_or(|first| change.at >= first));
+        list.retain(|change| change.at <= since && first.is_none_or(|first| change.at >= first));
         list.sort_by_key(|change| std::cmp::Reverse(change.at));
         list.dedup_by(|one, other| one.kind == other.kind && one.what == other.what);
         list.truncate(TOLD_MAX);
@@ -63,6 +89,32 @@ impl Changes {
             }));
         }
     }
+}
+
+impl Change {
+    /// Whether it is of what a site is made of: its code, its settings, or a package that runs it.
+    pub fn is_of_a_site(&self) -> bool {
+        match self.kind {
+            Changed::SiteFile => is_code(self.what.rsplit('/').next().unwrap_or_default()),
+            Changed::Package => {
+                // After the word for what was done.
+                let package = self.what.split(' ').nth(1).unwrap_or_default();
+                SERVERS.iter().any(|server| package.starts_with(server))
+            }
+            Changed::Configuration | Changed::HostStarted => false,
+        }
+    }
+}
+
+/// Whether a file of this name is a site's code or settings, and no log or upload.
+pub fn is_code(name: &str) -> bool {
+    if name == ".htaccess" || name == ".env" || name.starts_with(".env.") {
+        return true;
+    }
+    let is_log = |word: &str| matches!(word, "log" | "logs");
+    let lower = name.to_ascii_lowercase();
+    let Some((stem, suffix)) = lower.rsplit_once('.') else { return false };
+    CODE.contains(&suffix) && !stem.split(['.', '-', '_']).any(is_log)
 }
 
 /// A line of dpkg's log: `2026-11-20 08:12:04 upgrade php8.2-fpm:amd64 8.2.1 8.2.2`. The time is
@@ -115,12 +167,44 @@ mod tests {
         let changes = Changes::of(list, at(10_900));
         let names: Vec<_> = changes.list.iter().map(|change| change.what.as_str()).collect();
         assert_eq!(names, ["b", "a"]);
+        // Whoever mends it changes files too.
+        let changes = Changes::of(vec![change(10_900, "a"), change(10_901, "b")], at(10_900));
+        assert_eq!(changes.list, [change(10_900, "a")]);
         let many = (0..100).map(|number| change(10_000 + number, &number.to_string())).collect();
         let changes = Changes::of(many, at(10_100));
         assert_eq!((changes.list.len(), changes.list[0].what.as_str()), (TOLD_MAX, "99"));
         let mut out = Vec::new();
         changes.findings(&mut out);
         assert_eq!(out[0].value, "1970-01-01T02:48:19Z site_file 99");
+    }
+
+    #[test]
+    fn what_a_site_is_made_of_is_told_from_what_it_leaves_behind() {
+        for (kind, what, is_it) in [
+            (Changed::SiteFile, "/var/www/wp-login.php", true),
+            (Changed::SiteFile, "/var/www/INDEX.PHP", true),
+            (Changed::SiteFile, "/var/www/.htaccess", true),
+            (Changed::SiteFile, "/var/www/.env.local", true),
+            (Changed::SiteFile, "/var/www/.user.ini", true),
+            (Changed::SiteFile, "/var/www/error_log", false),
+            (Changed::SiteFile, "/var/www/error_log.php", false),
+            (Changed::SiteFile, "/var/www/php/debug.log", false),
+            (Changed::SiteFile, "/var/www/.maintenance", false),
+            (Changed::SiteFile, "/var/www/picture.png", false),
+            (Changed::SiteFile, "/var/www/php", false),
+            (Changed::Package, "upgrade php8.2-fpm:amd64 8.2.1 8.2.2", true),
+            (Changed::Package, "upgrade php-fpm-8.2.2-1.el9.x86_64", true),
+            (Changed::Package, "install libapache2-mod-php8.2:amd64 8.2.2", true),
+            (Changed::Package, "remove nginx:amd64 1.22.1", true),
+            (Changed::Package, "upgrade mariadb-server:amd64 1 2", true),
+            (Changed::Package, "upgrade tzdata:all 2026a 2026b", false),
+            (Changed::Package, "php", false),
+            (Changed::Configuration, "/etc/php/8.2/fpm/php.ini", false),
+            (Changed::HostStarted, "", false),
+        ] {
+            let change = Change { at: at(1), kind, what: what.to_owned() };
+            assert_eq!(change.is_of_a_site(), is_it, "{kind:?} {what}");
+        }
     }
 
     #[test]

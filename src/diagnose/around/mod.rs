@@ -25,7 +25,7 @@ mod way;
 pub use backing::{Named, Place, dotenv, wordpress};
 pub use bounds::{Bounds, Use};
 pub use cgroup::{Cgroup, Workers};
-pub use changes::{Change, Changed, Changes, SPAN, dpkg_line, rpm_line};
+pub use changes::{Change, Changed, Changes, SPAN, dpkg_line, is_code, rpm_line};
 pub use disks::{Disk, is_read_only};
 pub use helpers::{Clients, Helper, HelperKind, HelperState, Helpers};
 pub use host::{Host, Load, Memory, Pressure, counter, kilobytes, uptime};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::diagnose::around::{Changed, Helper, HelperState, Sign, State};
+use crate::diagnose::around::{Change, Helper, HelperState, Sign, State};
 use crate::diagnose::cause::{Cause, Code};
 use crate::diagnose::report::Certainty::{Certain, Likely};
 
@@ -259,8 +259,7 @@ fn ends_at_limit(scene: &Scene<'_>) -> bool {
 
 /// What the site is made of changed shortly before the first failure.
 fn has_changed(scene: &Scene<'_>) -> bool {
-    let of_site = |kind| matches!(kind, Changed::SiteFile | Changed::Package);
-    scene.around.changes.list.iter().any(|change| of_site(change.kind))
+    scene.around.changes.list.iter().any(Change::is_of_a_site)
 }
 
 /// A worker is at one script for about as long as was waited, and others are free.

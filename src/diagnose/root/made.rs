@@ -298,8 +298,8 @@ pub fn booted(uptime: u64) -> Around {
     Around { host, ..with(unit) }
 }
 
-pub fn changed(kind: Changed) -> Around {
-    let change = Change { at: SystemTime::UNIX_EPOCH, kind, what: "functions.php".to_owned() };
+pub fn changed(kind: Changed, what: &str) -> Around {
+    let change = Change { at: SystemTime::UNIX_EPOCH, kind, what: what.to_owned() };
     Around { changes: Changes { list: vec![change] }, ..nothing() }
 }
 

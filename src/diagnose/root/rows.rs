@@ -201,6 +201,7 @@ pub fn busy_rows() -> Vec<Row> {
     };
     let kill = || C::FcgiTimeLimitKill { after: MINUTE, before: MINUTE };
     let memory = |message: &str| C::PhpOutOfMemory { message: message.to_owned() };
+    let code = || changed(Changed::SiteFile, "/var/www/functions.php");
     let frozen = is(R::WorkersFrozen, Certain);
     vec![
         (slow(), nothing(), None),
@@ -269,13 +270,29 @@ pub fn busy_rows() -> Vec<Row> {
         (error(), log(Sign::PhpFatal), is(R::ScriptError, Likely)),
         (error(), nothing(), None),
         (fatal(), nothing(), None),
-        (fatal(), changed(Changed::SiteFile), is(R::FaultyDeployment, Likely)),
-        (fatal(), changed(Changed::HostStarted), None),
-        (error(), changed(Changed::SiteFile), None),
+        (fatal(), code(), is(R::FaultyDeployment, Likely)),
+        // What the failure itself leaves behind.
+        (fatal(), changed(Changed::SiteFile, "/var/www/error_log"), None),
+        (fatal(), changed(Changed::Package, "upgrade tzdata:all 1 2"), None),
+        (fatal(), changed(Changed::HostStarted, ""), None),
+        (error(), code(), None),
         (
             error(),
-            saying(changed(Changed::Package), journal(), &[Sign::PhpFatal]),
+            saying(
+                changed(Changed::Package, "upgrade php8.2-gd:amd64 1 2"),
+                journal(),
+                &[Sign::PhpFatal],
+            ),
             is(R::FaultyDeployment, Likely),
+        ),
+        (
+            error(),
+            saying(
+                changed(Changed::Package, "upgrade tzdata:all 1 2"),
+                journal(),
+                &[Sign::PhpFatal],
+            ),
+            is(R::ScriptError, Likely),
         ),
     ]
 }
