@@ -1,5 +1,6 @@
-//! What the logs of this host say of the failure's seconds: the journal, the error logs of Apache
-//! and PHP-FPM at their places, those that the configuration names, and WordPress' debug.log.
+//! What the logs of this host say of the failure's seconds: the journal, the error logs of Apache,
+//! nginx and PHP-FPM at their places, those that the configuration names, and WordPress' debug.log.
+//! Of web servers only that is asked whose configuration names the server's address.
 //!
 //! Of each file the end is read; `journalctl` is started with a limit for its output and its time.
 //! The words are `diagnose::log`'s. A path comes from the configuration or the layout alone.
@@ -14,13 +15,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jiff::tz::TimeZone;
 
 use crate::config::Scheme;
-use crate::diagnose::Service;
-use crate::diagnose::around::{Lines, LogSource, Need, Piece, Seen, Sign};
+use crate::diagnose::Layout;
+use crate::diagnose::around::{KnownBy, Lines, LogSource, Need, Piece, Seen, Sign};
 use crate::diagnose::log::{self, Clock, Program, Says};
 
 use super::look::Question;
 use super::places::places;
 use super::read::{self, Tail};
+use super::units::candidates;
 
 /// What is read of a file: some thousand lines.
 const FILE_BYTES_MAX: u64 = 256 << 10;
@@ -42,6 +44,7 @@ const JOURNALCTL: &str = "/usr/bin/journalctl";
 /// The journal's files, on disk and in memory.
 const JOURNALS: [&str; 2] =
     ["/var/log/journal/*/system.journal", "/run/log/journal/*/system.journal"];
+const NGINX_LOG: &str = "/var/log/nginx/error.log";
 const DEBUG_LOG: &str = "wp-content/debug.log";
 
 /// The lane of the look.
@@ -49,7 +52,8 @@ pub fn lane(question: &Question) -> Piece {
     let mut lines = Lines::default();
     if question.is_here {
         let found = Search::of(question);
-        for file in files(question) {
+        let logs = Logs::of(question);
+        for file in files(question, &logs) {
             found.file(&file, read::tail(&file, FILE_BYTES_MAX), &mut lines);
         }
         if let Some(site) = &question.upstream.files {
@@ -57,18 +61,16 @@ pub fn lane(question: &Question) -> Piece {
             let seen = read::tail_beneath(&site.root, name, FILE_BYTES_MAX);
             found.file(&site.root.join(name), seen, &mut lines);
         }
-        found.journal(unit(question).as_deref(), &mut lines);
+        found.journal(logs.unit.as_deref(), &mut lines);
         lines.keep_telling(LINES_MAX);
     }
     Piece::Lines(lines)
 }
 
 /// The logs of the server, by where its packages put them, and those that the operator names first.
-fn files(question: &Question) -> Vec<PathBuf> {
+fn files(question: &Question, logs: &Logs) -> Vec<PathBuf> {
     let mut files = question.upstream.logs.clone();
-    let service = service(question);
-    let patterns = service.iter().flat_map(|service| service.log_files());
-    for path in patterns.flat_map(|pattern| beside(pattern, question)).flat_map(|at| places(&at)) {
+    for path in logs.patterns.iter().flat_map(|pattern| places(pattern)) {
         if !files.contains(&path) {
             files.push(path);
         }
@@ -77,28 +79,48 @@ fn files(question: &Question) -> Vec<PathBuf> {
     files
 }
 
-/// Apache's sites often have logs of their own beside its own.
-fn beside(pattern: &str, question: &Question) -> Vec<String> {
-    let folder = pattern.rsplit_once('/').map(|(folder, _)| folder);
-    match (question.server().scheme, folder) {
-        (Scheme::Http | Scheme::Https | Scheme::H2c, Some(folder)) => {
-            let ends = ["*error.log", "*error_log"];
-            ends.map(|end| format!("{folder}/{end}")).into()
+/// Where the server's own words are.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Logs {
+    unit: Option<String>,
+    /// Files, with patterns.
+    patterns: Vec<String>,
+}
+
+impl Logs {
+    fn of(question: &Question) -> Logs {
+        let server = question.server();
+        match server.scheme {
+            Scheme::FastCgi => {
+                let fpm = question.layout.fpm(&server.address).service;
+                let patterns = fpm.log_files().map(str::to_owned).collect();
+                Logs { unit: fpm.unit().map(str::to_owned), patterns }
+            }
+            Scheme::Http | Scheme::Https | Scheme::H2c => {
+                Logs::of_web(&candidates(question), question.layout)
+            }
         }
-        (Scheme::FastCgi, _) | (_, None) => vec![pattern.to_owned()],
+    }
+
+    /// Those of the unit that listens there, and of no other that is installed beside it.
+    fn of_web(candidates: &[(String, KnownBy)], layout: &Layout) -> Logs {
+        let Some((unit, _)) = candidates.first() else { return Logs::default() };
+        let patterns = match unit.as_str() {
+            "apache2.service" | "httpd.service" => {
+                let apache = layout.apache();
+                apache.iter().flat_map(|apache| apache.log_files()).flat_map(beside).collect()
+            }
+            "nginx.service" => vec![NGINX_LOG.to_owned()],
+            _ => Vec::new(),
+        };
+        Logs { unit: Some(unit.clone()), patterns }
     }
 }
 
-fn unit(question: &Question) -> Option<String> {
-    service(question)?.unit().map(str::to_owned)
-}
-
-fn service(question: &Question) -> Option<Service> {
-    let server = question.server();
-    match server.scheme {
-        Scheme::FastCgi => Some(question.layout.fpm(&server.address).service),
-        Scheme::Http | Scheme::Https | Scheme::H2c => question.layout.apache(),
-    }
+/// Apache's sites often have logs of their own beside its own.
+fn beside(log: &str) -> Vec<String> {
+    let Some((folder, _)) = log.rsplit_once('/') else { return Vec::new() };
+    ["*error.log", "*error_log"].map(|end| format!("{folder}/{end}")).into()
 }
 
 /// The seconds that are looked at.
@@ -317,6 +339,26 @@ mod tests {
         assert!(lines.lines[1].text.contains("child 3 exited"), "{lines:?}");
         assert!(lines.lines[2].text.ends_with("token=***"), "{lines:?}");
         assert_eq!(lines.sources[0], (LogSource::File(log), Seen::Found(())));
+    }
+
+    /// An Apache that is installed has nothing to say of an application's own server.
+    #[test]
+    fn the_logs_are_those_of_the_unit_that_listens() {
+        let layout = Layout::of("ID=debian", &["/etc/apache2/apache2.conf"], &[]);
+        assert!(layout.apache().is_some());
+        let apache = ["/var/log/apache2/*error.log", "/var/log/apache2/*error_log"];
+        for (unit, patterns) in [
+            (None, &[][..]),
+            (Some("app.service"), &[]),
+            (Some("apache2.service"), &apache),
+            (Some("nginx.service"), &["/var/log/nginx/error.log"]),
+        ] {
+            let unit = unit.map(str::to_owned);
+            let candidates: Vec<_> =
+                unit.iter().map(|unit| (unit.clone(), KnownBy::Configured)).collect();
+            let patterns = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+            assert_eq!(Logs::of_web(&candidates, &layout), Logs { unit, patterns });
+        }
     }
 
     /// Whatever lies in a log's place, the look is over in time and says what it could not read.

@@ -9,6 +9,8 @@ mod manager;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub use candidates::candidates;
+
 use crate::diagnose::around::{Cgroup, Need, Piece, Seen, Unit, Units, Workers};
 
 use super::look::Question;
@@ -35,7 +37,7 @@ fn server(question: &Question) -> Seen<Unit> {
     if !question.is_here || !Path::new(BOOTED).exists() {
         return Seen::Nothing;
     }
-    let candidates = candidates::candidates(question);
+    let candidates = candidates(question);
     if candidates.is_empty() {
         return Seen::Nothing;
     }
