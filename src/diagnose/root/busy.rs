@@ -167,7 +167,10 @@ pub const SCRIPTS: &[Row] = &[
 
 /// There are as many workers as there may be, and each is busy.
 pub const FULL: &[Row] = &[
-    row(Root::PoolExhausted, &[SLOW], |scene| scene.is_exhausted(), Certain, POOL)
+    row(Root::PoolExhausted, &[SLOW], |scene| scene.is_full_by_count(), Certain, POOL)
+        .said(&[Sign::PoolExhausted, Sign::WorkersLimit]),
+    // A server says so once, and may have workers again since.
+    row(Root::PoolExhausted, &[SLOW], |scene| scene.is_exhausted(), Likely, POOL)
         .said(&[Sign::PoolExhausted, Sign::WorkersLimit]),
     // All that wait, wait for workers that run: they are not stopped, and there are no others.
     row(
@@ -202,9 +205,14 @@ impl Scene<'_> {
     /// Its own count, or its log, says that there is no worker left.
     fn is_exhausted(&self) -> bool {
         let by_log = [Sign::PoolExhausted, Sign::WorkersLimit];
+        self.is_full_by_count() || by_log.iter().any(|sign| self.says(*sign))
+    }
+
+    /// Each worker is busy, and others wait for one.
+    fn is_full_by_count(&self) -> bool {
         let queue = self.pool().is_some_and(|pool| pool.listen_queue > 0);
         let waits = queue || self.has_waiting() || self.code == Code::FcgiPoolSaturated;
-        self.pool_is_full() && waits || by_log.iter().any(|sign| self.says(*sign))
+        self.pool_is_full() && waits
     }
 }
 

@@ -201,6 +201,14 @@ pub fn busy_rows() -> Vec<Row> {
     };
     let kill = || C::FcgiTimeLimitKill { after: MINUTE, before: MINUTE };
     let memory = |message: &str| C::PhpOutOfMemory { message: message.to_owned() };
+    // The server's pool is `www`.
+    let full = |text: &str| {
+        let settings = PoolSettings { name: "www".to_owned(), ..Default::default() };
+        let mut around = log(Sign::PoolExhausted);
+        around.php.settings = Seen::Found(settings);
+        around.lines.lines[0].text = text.to_owned();
+        around
+    };
     let code = || changed(Changed::SiteFile, "/var/www/functions.php");
     let frozen = is(R::WorkersFrozen, Certain);
     vec![
@@ -244,8 +252,11 @@ pub fn busy_rows() -> Vec<Row> {
         (slow(), status(pool(1, 4, 0, 1)), None),
         (slow(), status(pool(1, 4, 0, 60)), is(R::SlowScript, Certain)),
         (slow(), log(Sign::SlowScript), is(R::SlowScript, Certain)),
-        (slow(), log(Sign::PoolExhausted), is(R::PoolExhausted, Certain)),
-        (slow(), log(Sign::WorkersLimit), is(R::PoolExhausted, Certain)),
+        (slow(), log(Sign::PoolExhausted), is(R::PoolExhausted, Likely)),
+        (slow(), log(Sign::WorkersLimit), is(R::PoolExhausted, Likely)),
+        (slow(), full("[pool www] server reached"), is(R::PoolExhausted, Likely)),
+        // Another pool of the same service.
+        (slow(), full("[pool shop] server reached"), None),
         (saturated(), workers(4, 0, 0), is(R::PoolExhausted, Likely)),
         (saturated(), nothing(), None),
         (slow(), queue(9), None),

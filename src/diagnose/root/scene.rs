@@ -129,7 +129,17 @@ impl<'a> Scene<'a> {
 
     /// A log has a line of this kind in the failure's seconds.
     pub fn says(&self, sign: Sign) -> bool {
-        self.around.lines.has(sign)
+        self.around.lines.lines.iter().any(|line| self.is_ours(line, sign))
+    }
+
+    /// A line of this kind; of pools without a free worker none that names another pool than the
+    /// server's, where its name is known.
+    fn is_ours(&self, line: &Line, sign: Sign) -> bool {
+        let names_ours = || {
+            let pool = self.around.php.settings.found().filter(|pool| !pool.name.is_empty());
+            pool.is_none_or(|pool| line.text.contains(&format!("[pool {}]", pool.name)))
+        };
+        line.sign == Some(sign) && (sign != Sign::PoolExhausted || names_ours())
     }
 
     /// The same in a log of the server's own, not in the kernel's, which speaks of all processes.
@@ -140,7 +150,7 @@ impl<'a> Scene<'a> {
 
     /// The last line of this kind, as evidence.
     pub fn line(&self, sign: Sign) -> Option<(&'static str, String)> {
-        let last = self.around.lines.lines.iter().rev().find(|line| line.sign == Some(sign))?;
+        let last = self.around.lines.lines.iter().rev().find(|line| self.is_ours(line, sign))?;
         Some(("log", last.text.clone()))
     }
 
