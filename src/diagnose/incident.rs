@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::catalog::entry;
 use super::cause::Code;
 use super::fixes::Audience;
+use super::log::masked;
 use super::matching::Fix;
 use super::print::visible;
 use super::report::{AttemptSummary, Certainty, IncidentId, Report, StepState};
@@ -253,7 +254,13 @@ impl Incident {
 }
 
 fn rows(rows: &[(&'static str, String)]) -> BTreeMap<String, String> {
-    rows.iter().map(|(key, value)| ((*key).to_owned(), visible(value))).collect()
+    // What an application says may hold what only it should know; this stays on disk.
+    let said = |key: &str| matches!(key, "stderr" | "message" | "said" | "log");
+    let value = |key: &str, value: &str| match said(key) {
+        true => visible(&masked(value)),
+        false => visible(value),
+    };
+    rows.iter().map(|(key, said)| ((*key).to_owned(), value(key, said))).collect()
 }
 
 fn root(rooted: &Rooted) -> KeptRoot {

@@ -5,7 +5,7 @@
 //! what the site's own settings name, of which no path is opened and no host but this one asked. A
 //! database is not connected to by TCP: a handshake that is broken off counts against us there.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -293,10 +293,14 @@ fn ask(kind: HelperKind, address: &ServerAddress, until: Instant) -> Option<Answ
     let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     stream.set_read_timeout(Some(left)).ok()?;
     let mut answer = [0; ANSWER_MAX];
-    Some(match stream.read(&mut answer) {
-        Ok(read) => said(kind, &answer[..read]),
-        Err(_) => Answer::Silent,
-    })
+    match stream.read(&mut answer) {
+        Ok(read) => Some(said(kind, &answer[..read])),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Some(Answer::Silent)
+        }
+        // It hangs up, for reasons of its own: it wants TLS, say.
+        Err(_) => None,
+    }
 }
 
 fn is_usual(kind: HelperKind, path: &Path) -> bool {

@@ -123,6 +123,9 @@ fn beside(log: &str) -> Vec<String> {
     ["*error.log", "*error_log"].map(|end| format!("{folder}/{end}")).into()
 }
 
+/// How long before now the first failure counts.
+const LATEST: Duration = Duration::from_secs(60);
+
 /// The seconds that are looked at.
 struct Search {
     from: SystemTime,
@@ -132,7 +135,10 @@ struct Search {
 
 impl Search {
     fn of(question: &Question) -> Search {
-        let since = question.since.min(SystemTime::now());
+        // An incident may go on for days: what lies behind its latest failure is of this minute.
+        let now = SystemTime::now();
+        let latest = now.checked_sub(LATEST).unwrap_or(UNIX_EPOCH);
+        let since = question.since.clamp(latest, now);
         let before = |reach| since.checked_sub(reach).unwrap_or(UNIX_EPOCH);
         Search { from: before(BEFORE), from_once: before(BEFORE_ONCE), zone: TimeZone::system() }
     }
@@ -189,7 +195,14 @@ impl Search {
         let seen = seen.map(|text| {
             for entry in text.lines().filter_map(log::entry) {
                 let time = UNIX_EPOCH + Duration::from_micros(entry.time_us);
+                let is_ours = entry.unit.is_some() && entry.unit == of_unit;
                 let (sign, source) = match entry.program {
+                    // What another unit wrote was asked for by its id alone, which anybody may set.
+                    None if !is_ours => continue,
+                    // Of another unit it says what the kernel says, too: somebody was killed.
+                    Some(Program::Systemd) if !is_ours => {
+                        (sign(Program::Systemd, &entry.message), LogSource::Kernel)
+                    }
                     Some(Program::Kernel) => {
                         (sign(Program::Kernel, &entry.message), LogSource::Kernel)
                     }
@@ -233,11 +246,18 @@ impl Search {
 /// Runs a program to its end, or to that of its time or its output.
 fn bounded(mut command: Command) -> Option<String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().ok()?;
-    let output = child.stdout.take()?;
     let (done, over) = mpsc::channel();
-    let watch = move || end(child, over.recv_timeout(JOURNAL_LIMIT).is_ok());
+    let (give, take) = mpsc::channel::<Child>();
+    // Before the child: without a thread to be had nobody would end it.
+    let watch = move || {
+        let Ok(child) = take.recv() else { return false };
+        end(child, over.recv_timeout(JOURNAL_LIMIT).is_ok())
+    };
     let watching = thread::Builder::new().name("look-journal".to_owned()).spawn(watch).ok()?;
+    let mut child = command.spawn().ok()?;
+    let output = child.stdout.take();
+    give.send(child).ok()?;
+    let output = output?;
     let mut bytes = Vec::new();
     let read = output.take(JOURNAL_BYTES_MAX).read_to_end(&mut bytes);
     let _ = done.send(());

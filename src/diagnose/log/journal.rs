@@ -18,6 +18,8 @@ pub struct Entry {
     /// Who is known to have written it.
     pub program: Option<Program>,
     pub message: String,
+    /// Whom it speaks of, or who wrote it: the unit, where journald knows.
+    pub unit: Option<String>,
 }
 
 /// One line of the output.
@@ -34,7 +36,10 @@ pub fn entry(line: &str) -> Option<Entry> {
         (None, Some(name)) => format!("{name}: {message}"),
         (Some(_), _) | (None, None) => message,
     };
-    Some(Entry { time_us: text("__REALTIME_TIMESTAMP")?.parse().ok()?, program, message })
+    // systemd names in UNIT of whom it speaks; of others that field is their own word.
+    let named = text("UNIT").filter(|_| program == Some(Program::Systemd));
+    let unit = named.or(text("_SYSTEMD_UNIT")).map(str::to_owned);
+    Some(Entry { time_us: text("__REALTIME_TIMESTAMP")?.parse().ok()?, program, message, unit })
 }
 
 /// One that is no UTF-8 is a list of its bytes.
@@ -75,11 +80,22 @@ mod tests {
             (r#"{"_TRANSPORT":"stdout","MESSAGE":[99,97,102,233]}"#, None, "caf\u{fffd}"),
         ] {
             let line = line.replacen('{', "{\"__REALTIME_TIMESTAMP\":\"5\",", 1);
-            let expected = Entry { time_us: 5, program, message: message.to_owned() };
+            let unit = None;
+            let expected = Entry { time_us: 5, program, message: message.to_owned(), unit };
             assert_eq!(entry(&line), Some(expected), "{line}");
         }
         for line in ["", "{", "{}", "[]", r#"{"MESSAGE":null}"#] {
             assert_eq!(entry(line), None, "{line}");
+        }
+    }
+    #[test]
+    fn a_unit_is_named_by_journald_and_by_systemd_alone() {
+        for (fields, unit) in [
+            (r#""_PID":"1","UNIT":"a.service","_SYSTEMD_UNIT":"init.scope""#, "a.service"),
+            (r#""_PID":"7","UNIT":"a.service","_SYSTEMD_UNIT":"b.service""#, "b.service"),
+        ] {
+            let line = format!(r#"{{"__REALTIME_TIMESTAMP":"5","MESSAGE":"x",{fields}}}"#);
+            assert_eq!(entry(&line).unwrap().unit.as_deref(), Some(unit), "{line}");
         }
     }
 }

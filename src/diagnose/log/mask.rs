@@ -14,7 +14,10 @@ const LOOKED_AT_MAX: usize = 1024;
 const MASK: &str = "***";
 
 /// Parts of names whose values are secrets, in lower case.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 21] = [
+    "db_pass",
+    "jsessionid",
+    "otp",
     "password",
     "passwd",
     "passwort",
@@ -41,7 +44,21 @@ const SCHEMES: [&str; 3] = ["bearer ", "basic ", "digest "];
 /// What MySQL says in a password's place: "(using password: YES)".
 const HARMLESS: [&str; 2] = ["yes", "no"];
 /// Behind these words stands a statement or a call with its values.
-const QUOTING: [&str; 4] = [" for query ", "#0 ", "->__construct(", " in query: "];
+const QUOTING: [&str; 13] = [
+    " for query ",
+    "->__construct(",
+    " in query: ",
+    "#0 ",
+    "#1 ",
+    "#2 ",
+    "#3 ",
+    "#4 ",
+    "#5 ",
+    "#6 ",
+    "#7 ",
+    "#8 ",
+    "#9 ",
+];
 
 /// The shortest run of letters and digits that may be a random key, and of hexadecimal digits that
 /// may be a digest; addresses of the kernel have 16.

@@ -82,10 +82,16 @@ pub const HELD: &[Row] = &[
     row(
         Root::WaitingForHelper,
         &[HELPERS, SLOW],
-        |scene| {
-            scene.has_helper(|state| matches!(state, HelperState::Frozen | HelperState::Silent))
-        },
+        |scene| scene.has_helper(|state| *state == HelperState::Frozen),
         Certain,
+        HELPER,
+    )
+    .said(&[Sign::HelperUnreachable]),
+    row(
+        Root::WaitingForHelper,
+        &[HELPERS, SLOW],
+        |scene| scene.has_helper(|state| *state == HelperState::Silent),
+        Likely,
         HELPER,
     )
     .said(&[Sign::HelperUnreachable]),

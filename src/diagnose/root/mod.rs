@@ -145,7 +145,11 @@ impl Row {
         let mut because = scene.evidence();
         because.retain(|(key, _)| self.because.contains(key));
         because.extend(self.said.iter().filter_map(|sign| scene.line(*sign)));
-        Rooted { root: self.root, certainty: self.certainty, because }
+        let certainty = match self.because.iter().any(|key| key.starts_with("unit")) {
+            true => scene.of_unit(self.certainty),
+            false => self.certainty,
+        };
+        Rooted { root: self.root, certainty, because }
     }
 }
 

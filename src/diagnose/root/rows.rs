@@ -225,9 +225,9 @@ pub fn busy_rows() -> Vec<Row> {
         (helpers(), nothing(), None),
         (helpers(), helper(HelperState::Gone), is(R::HelperDown, Certain)),
         (helpers(), helper(HelperState::Full), is(R::HelperFull, Certain)),
-        (helpers(), helper(HelperState::Silent), is(R::WaitingForHelper, Certain)),
+        (helpers(), helper(HelperState::Silent), is(R::WaitingForHelper, Likely)),
         (saturated(), helper(HelperState::Frozen), is(R::WaitingForHelper, Certain)),
-        (slow(), helper(HelperState::Silent), is(R::WaitingForHelper, Certain)),
+        (slow(), helper(HelperState::Silent), is(R::WaitingForHelper, Likely)),
         // One that is installed and not used is no root.
         (slow(), helper(HelperState::Gone), None),
         (slow(), lost(), is(R::HelperDown, Likely)),

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use crate::config::ServerAddress;
 use crate::diagnose::around::{
-    Around, Helper, HelperState, Line, LogSource, PoolStatus, Sign, State, Unit, UnitResult,
-    Workers,
+    Around, Helper, HelperState, KnownBy, Line, LogSource, PoolStatus, Sign, State, Unit,
+    UnitResult, Workers,
 };
 use crate::diagnose::cause::{Cause, Code};
 use crate::diagnose::matching::Site;
+use crate::diagnose::report::Certainty;
 use crate::diagnose::unreached::IcmpSender;
 
 /// Nobody takes the connection.
@@ -77,6 +78,15 @@ impl<'a> Scene<'a> {
         };
         let code = shared.unwrap_or(cause.code());
         Some(Scene { cause, code, site, around: site.around? })
+    }
+
+    /// A certainty that rests on a unit is no better than what says that it is the server's.
+    pub fn of_unit(&self, certainty: Certainty) -> Certainty {
+        match self.around.units.server.found().map(|unit| unit.known_by) {
+            Some(KnownBy::Guess) => Certainty::Possible,
+            Some(KnownBy::Version) if certainty == Certainty::Certain => Certainty::Likely,
+            Some(KnownBy::Listens | KnownBy::Configured | KnownBy::Version) | None => certainty,
+        }
     }
 
     /// The rows of the page's evidence.

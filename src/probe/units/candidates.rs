@@ -205,9 +205,15 @@ fn runs_with(wanted: &Wanted<'_>, text: &str) -> bool {
     let lines = text.lines().map(str::trim_start);
     let mut lines = lines.filter(|line| {
         // Also the further lines of a command, which begin with anything.
-        !line.starts_with(['#', ';', '['])
-            && !line.starts_with("Description=")
-            && !line.starts_with("ListenStream=")
+        let is_remark = line.starts_with(['#', ';', '[']);
+        let key = line.split_once('=').map_or("", |(key, _)| key);
+        // A setting that is no command: CPUQuota=80%, TimeoutStartSec=3000.
+        let is_setting = key.starts_with(char::is_uppercase)
+            && key.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && !key.starts_with("Exec")
+            && !key.starts_with("Environment");
+        // Whoever asks it is not the server.
+        !is_remark && !is_setting && !line.contains("://")
     });
     lines.any(|line| wanted.is_within(line))
 }
