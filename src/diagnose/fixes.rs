@@ -125,6 +125,7 @@ pub enum FixId {
     CheckStorage,
     StartHost,
     RestoreLink,
+    FreePorts,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]

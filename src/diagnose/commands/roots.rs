@@ -217,6 +217,17 @@ impl List<'_> {
         self.here(Kind::Check, format!("ip -br link show dev {interface}"));
     }
 
+    pub fn free_ports(&mut self) {
+        self.here(Kind::Look, "ss -s; sysctl net.ipv4.ip_local_port_range");
+        if let Some((_, port)) = self.target() {
+            // How many are in which state.
+            let towards = format!("ss -Htan 'dport = :{port}'");
+            self.here(Kind::Look, format!("{towards} | awk '{{print $1}}' | sort | uniq -c"));
+        }
+        self.block(".limits", "idle_connections");
+        self.here(Kind::Check, "ss -s");
+    }
+
     fn unit_status(&mut self, kind: Kind) {
         let unit = self.unit();
         self.there(kind, format!("systemctl status --no-pager {unit}"));

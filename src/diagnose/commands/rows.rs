@@ -123,6 +123,7 @@ impl List<'_> {
             F::CheckStorage => self.check_storage(),
             F::StartHost => self.start_host(),
             F::RestoreLink => self.restore_link(),
+            F::FreePorts => self.free_ports(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What an operator does first, once the root is known: one fix a root. Pure.
 
+use crate::config::Scheme;
 use crate::diagnose::around::HelperState;
 use crate::diagnose::cause::{Cause, Code};
 use crate::diagnose::fixes::FixId::{self, *};
@@ -21,6 +22,8 @@ impl Rooted {
                 true => RaiseUnitLimits,
                 false => CheckMemory,
             },
+            // That and the pool's settings are PHP-FPM's.
+            Root::Segfault if is_other(site) => CheckLogs,
             Root::Segfault => FindCrash,
             Root::ReloadOrRestart => WaitForStart,
             Root::HostRebooted => EnableService,
@@ -30,6 +33,7 @@ impl Rooted {
             Root::SocketMode => SocketPermissions,
             Root::DirectoryMode => DirectoryAccess,
 
+            Root::PoolExhausted if is_other(site) => MoreResources,
             Root::PoolExhausted => FpmCapacity,
             Root::WorkersFrozen => ResumeWorkers,
             Root::SlowScript => SlowQueries,
@@ -42,6 +46,7 @@ impl Rooted {
             Root::HelperFull => HelperCapacity,
             Root::TimeLimit => FpmTimeouts,
             Root::MemoryLimit => MemoryLimit,
+            Root::ScriptError if is_other(site) => DebugCode,
             Root::ScriptError => CheckLogs,
             Root::FaultyDeployment => RollBack,
             Root::TrafficSpike => LimitTraffic,
@@ -53,7 +58,7 @@ impl Rooted {
                 true => RaiseFdLimit,
                 false => RaiseUnitLimits,
             },
-            Root::PortExhaustion => KeepaliveTimeouts,
+            Root::PortExhaustion => FreePorts,
             Root::MemoryPressure => CheckMemory,
             Root::CpuThrottled | Root::TaskLimit => RaiseUnitLimits,
             Root::Overload => MoreResources,
@@ -66,6 +71,14 @@ impl Rooted {
             Root::CertificateRenewalMissed => RenewCertificate,
         }
     }
+}
+
+/// The server, or the first of the block where nobody was asked, is no FastCGI.
+fn is_other(site: &Site<'_>) -> bool {
+    site.server.or(site.servers.first()).is_some_and(|server| match server.scheme {
+        Scheme::FastCgi => false,
+        Scheme::Http | Scheme::Https | Scheme::H2c => true,
+    })
 }
 
 /// The unit may not have as much memory as the host has.

@@ -139,6 +139,26 @@ fn the_first_fix_follows_from_the_root() {
     }
 }
 
+/// What PHP-FPM's workers are told helps no server of another kind.
+#[test]
+fn a_server_that_is_no_fastcgi_is_mended_by_its_own_means() {
+    let address = ServerAddress::Ip("127.0.0.1:3000".parse().unwrap());
+    for (root, php, other) in [
+        (Root::Segfault, FixId::FindCrash, FixId::CheckLogs),
+        (Root::PoolExhausted, FixId::FpmCapacity, FixId::MoreResources),
+        (Root::ScriptError, FixId::CheckLogs, FixId::DebugCode),
+        (Root::PortExhaustion, FixId::FreePorts, FixId::FreePorts),
+    ] {
+        let rooted = Rooted { root, certainty: Likely, because: Vec::new() };
+        for (scheme, fix) in [(Scheme::FastCgi, php), (Scheme::Http, other), (Scheme::Https, other)]
+        {
+            let server = Server { scheme, address: address.clone() };
+            assert_eq!(rooted.fix(&slow(), &Site::of(Some(&server))), fix, "{}", root.name());
+        }
+        assert_eq!(rooted.fix(&slow(), &Site::of(None)), php, "{}", root.name());
+    }
+}
+
 fn any_root() -> impl Strategy<Value = (usize, usize, bool, bool)> {
     let count = rows().len();
     (0..count, 0..count, any::<bool>(), any::<bool>())
