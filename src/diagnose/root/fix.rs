@@ -22,7 +22,7 @@ impl Rooted {
                 true => RaiseUnitLimits,
                 false => CheckMemory,
             },
-            // That and the pool's settings are PHP-FPM's.
+            // What finds a crash of PHP's workers finds no other.
             Root::Segfault if is_other(site) => CheckLogs,
             Root::Segfault => FindCrash,
             Root::ReloadOrRestart => WaitForStart,
