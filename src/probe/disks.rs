@@ -37,8 +37,8 @@ pub fn lane(question: &Question) -> Piece {
     Piece::Disks(disks(own.chain(PLACES.map(PathBuf::from))))
 }
 
-/// One row for each file system.
-fn disks(places: impl Iterator<Item = PathBuf>) -> Vec<Disk> {
+/// One row for each file system, under the first of these folders that lies on it.
+pub fn disks(places: impl Iterator<Item = PathBuf>) -> Vec<Disk> {
     let mounts = read::head(Path::new("/proc/self/mountinfo"), MOUNTS_BYTES_MAX);
     let mounts = mounts.found().map(String::as_str).unwrap_or_default();
     let (mut devices, mut disks) = (Vec::new(), Vec::new());

@@ -60,7 +60,7 @@ fn is_about_time(code: Code) -> bool {
 }
 
 /// Nothing where another program than systemd's own keeps the time: it does not tell.
-fn synchronized() -> Seen<bool> {
+pub fn synchronized() -> Seen<bool> {
     match (Path::new(SYNCHRONIZED).exists(), Path::new(TIMESYNC).exists()) {
         (true, _) => Seen::Found(true),
         (false, true) => Seen::Found(false),

@@ -43,10 +43,13 @@ pub use certificate::certificate_end;
 pub use connects::{connects, other_loopback, port};
 #[cfg(any(fuzzing, test))]
 pub use diag::rows;
+pub use disks::disks;
 pub use fastcgi::fastcgi;
+pub use host::synchronized;
 pub use layout::layout;
 pub use look::{DEADLINE, Question, look};
 pub use proxy_header::expects_proxy_header;
 pub use queue::{accept_queue, is_here};
 pub use routes::neighbor_is_silent;
 pub use speaks::{speaks, speaks_plain};
+pub use units::show;

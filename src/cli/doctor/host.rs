@@ -12,7 +12,7 @@ use rustix::fs::Access;
 use rustix::process::Resource;
 
 use crate::config::{self, AccessLog, Config, ListenAddress, Scheme, ServerAddress, Upstream};
-use crate::diagnose::around::{Around, Disk, Seen};
+use crate::diagnose::around::{Around, Disk, Need, Seen};
 use crate::diagnose::{Ailment, Code, Meaning, visible};
 use crate::probe;
 
@@ -28,6 +28,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Less than a twentieth is short.
 const SHORT: u64 = 20;
 
+/// What the shipped unit does without: processes and files that are another user's alone.
+const USUAL: [Need; 2] = [Need::OtherProcesses, Need::Owner];
+
 /// Everything of this host.
 pub fn checks(config: &Config) -> Vec<Check> {
     let unit = unit::unit();
@@ -39,7 +42,7 @@ pub fn checks(config: &Config) -> Vec<Check> {
     checks.push(descriptors(config, unit.as_ref()));
     checks.push(evidence(unit.as_ref(), looks.iter().map(|(_, around)| around)));
     checks.extend(disks(config, looks.iter().map(|(_, around)| around)));
-    checks.extend(looks.first().and_then(|(_, around)| clock(around)));
+    checks.extend(clock(&probe::synchronized()));
     checks.extend(log(config));
     checks.extend(config.listeners.iter().filter_map(|listener| match &listener.address {
         ListenAddress::Tcp(address) => Some(listens(*address, unit.as_ref())),
@@ -154,7 +157,8 @@ fn evidence<'a>(unit: Option<&Unit>, arounds: impl Iterator<Item = &'a Around>) 
     let subject = unit::own_name();
     let mut hidden = unit.map(Unit::hides).unwrap_or_default();
     for found in arounds.flat_map(Around::findings) {
-        if found.meaning == Some(Meaning::NotAllowed) {
+        let is_usual = USUAL.iter().any(|need| found.value.ends_with(&need.to_string()));
+        if found.meaning == Some(Meaning::NotAllowed) && !is_usual {
             let row = format!("{}: {}", found.key, found.value);
             if !hidden.contains(&row) {
                 hidden.push(row);
@@ -175,33 +179,23 @@ fn disks<'a>(config: &Config, arounds: impl Iterator<Item = &'a Around>) -> Vec<
         AccessLog::Stdout | AccessLog::Off => None,
     };
     let own = [log, Some(std::env::temp_dir()), Some(PathBuf::from("/var/lib/causeway"))];
-    disks.extend(own.into_iter().flatten().filter_map(disk));
+    disks.extend(probe::disks(own.into_iter().flatten()));
     disks.sort_by(|a, b| a.path.cmp(&b.path));
     disks.dedup_by(|a, b| a.path == b.path);
     disks.iter().map(room).collect()
 }
 
-fn disk(path: PathBuf) -> Option<Disk> {
-    let stat = rustix::fs::statvfs(&path).ok()?;
-    Some(Disk {
-        path,
-        free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
-        total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
-        free_inodes: stat.f_favail,
-        total_inodes: stat.f_files,
-        read_only: stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
-    })
-}
-
 fn room(disk: &Disk) -> Check {
     let subject = visible(&disk.path.display().to_string());
     // Some file systems count neither (tmpfs may have no limit, btrfs no inodes).
-    let full = |free, total| total > 0 && free == 0;
     let short = |free: u64, total: u64| total > 0 && free < total / SHORT;
     let (bytes, inodes) =
         ((disk.free_bytes, disk.total_bytes), (disk.free_inodes, disk.total_inodes));
     let value = format!("free: {} MiB, {} inodes", bytes.0 >> 20, inodes.0);
-    if disk.read_only || full(bytes.0, bytes.1) || full(inodes.0, inodes.1) {
+    if disk.read_only {
+        // An image is full by its nature; a log that cannot be written is told by `log`.
+        Check::well("disk", subject)
+    } else if disk.is_full() {
         Check::ails("disk", subject, Ailment::DiskFull, value)
     } else if short(bytes.0, bytes.1) || short(inodes.0, inodes.1) {
         Check::ails("disk", subject, Ailment::DiskShort, value)
@@ -210,8 +204,9 @@ fn room(disk: &Disk) -> Check {
     }
 }
 
-fn clock(around: &Around) -> Option<Check> {
-    match around.host.synchronized {
+/// Nothing where nobody says who keeps the clock: a container has that of its host.
+fn clock(synchronized: &Seen<bool>) -> Option<Check> {
+    match synchronized {
         Seen::Found(true) => Some(Check::well("clock", "NTP")),
         Seen::Found(false) => Some(Check::ails("clock", "NTP", Ailment::ClockNotSynchronized, "")),
         Seen::Unlooked | Seen::Nothing | Seen::Denied(_) | Seen::Late => None,
@@ -305,10 +300,21 @@ mod tests {
             (disk(4, 100), Some(Ailment::DiskShort)),
             (disk(0, 100), Some(Ailment::DiskFull)),
             (disk(0, 0), None),
-            (Disk { read_only: true, ..disk(10, 100) }, Some(Ailment::DiskFull)),
+            (Disk { read_only: true, ..disk(0, 100) }, None),
             (Disk { total_inodes: 10, ..disk(10, 100) }, Some(Ailment::DiskFull)),
         ] {
             assert_eq!(ailment(&room(&disk)), expected, "{disk:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_is_told_of_where_somebody_knows() {
+        for (seen, expected) in [
+            (Seen::Nothing, None),
+            (Seen::Found(true), Some(None)),
+            (Seen::Found(false), Some(Some(Ailment::ClockNotSynchronized))),
+        ] {
+            assert_eq!(clock(&seen).as_ref().map(ailment), expected, "{seen:?}");
         }
     }
 

@@ -2,18 +2,24 @@
 //!
 //! By `systemctl show`, within bounds; where there is no systemd or no such unit, nothing is known.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::probe;
 
 const NAME: &str = "causeway.service";
-const PROPERTIES: &str = "LoadState,MainPID,User,SupplementaryGroups,ProtectProc,ProcSubset,\
-                          RestrictAddressFamilies,LimitNOFILE";
+const PROPERTIES: [&str; 8] = [
+    "LoadState",
+    "MainPID",
+    "User",
+    "SupplementaryGroups",
+    "ProtectProc",
+    "ProcSubset",
+    "RestrictAddressFamilies",
+    "LimitNOFILE",
+];
 const PATIENCE: Duration = Duration::from_secs(3);
-const ANSWER_MAX: u64 = 64 * 1024;
 /// Groups whose members may read what explains failures: Debian's logs, and the journal.
 const GROUPS: [&str; 2] = ["adm", "systemd-journal"];
 
@@ -32,10 +38,8 @@ pub struct Unit {
 
 /// The unit of this host.
 pub fn unit() -> Option<Unit> {
-    let unit = parsed(&ask()?)?;
-    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
-    let groups = unit.groups.iter().cloned().chain(groups_of(&groups, &unit.user)).collect();
-    Some(Unit { groups, ..unit })
+    let shown = probe::show(NAME, &PROPERTIES, Instant::now() + PATIENCE)?;
+    Unit::of(&shown, &fs::read_to_string("/etc/group").unwrap_or_default())
 }
 
 /// The name of the user that this process runs as.
@@ -50,44 +54,22 @@ pub fn own_name() -> String {
     name.unwrap_or_else(|| uid.to_string())
 }
 
-fn ask() -> Option<String> {
-    let mut child = Command::new("systemctl")
-        .args(["show", NAME, "--property", PROPERTIES])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let answer = child.stdout.take()?;
-    let (tell, told) = mpsc::channel();
-    let read = move || {
-        let mut text = String::new();
-        if answer.take(ANSWER_MAX).read_to_string(&mut text).is_ok() {
-            let _ = tell.send(text);
-        }
-    };
-    let reader = thread::Builder::new().name("systemctl".to_owned()).spawn(read);
-    let text = reader.ok().and_then(|_| told.recv_timeout(PATIENCE).ok());
-    let _ = child.kill();
-    let _ = child.wait();
-    text
-}
-
-fn parsed(shown: &str) -> Option<Unit> {
-    let value = |name: &str| {
-        let mut lines = shown.lines().filter_map(|line| line.split_once('='));
-        lines.find(|(key, _)| *key == name).map(|(_, value)| value.trim()).unwrap_or_default()
-    };
-    let words = |name| value(name).split_whitespace().map(str::to_owned).collect();
-    (value("LoadState") == "loaded").then(|| Unit {
-        pid: value("MainPID").parse().ok().filter(|pid| *pid > 0),
-        user: value("User").to_owned(),
-        groups: words("SupplementaryGroups"),
-        protect_proc: value("ProtectProc").to_owned(),
-        proc_subset: value("ProcSubset").to_owned(),
-        families: words("RestrictAddressFamilies"),
-        files: value("LimitNOFILE").parse().ok(),
-    })
+impl Unit {
+    /// By the properties that systemd shows, and the text of /etc/group.
+    fn of(shown: &BTreeMap<String, String>, groups: &str) -> Option<Unit> {
+        let value = |name: &str| shown.get(name).map(|value| value.trim()).unwrap_or_default();
+        let words = |name| value(name).split_whitespace().map(str::to_owned);
+        let user = value("User").to_owned();
+        (value("LoadState") == "loaded").then(|| Unit {
+            pid: value("MainPID").parse().ok().filter(|pid| *pid > 0),
+            groups: words("SupplementaryGroups").chain(groups_of(groups, &user)).collect(),
+            protect_proc: value("ProtectProc").to_owned(),
+            proc_subset: value("ProcSubset").to_owned(),
+            families: words("RestrictAddressFamilies").collect(),
+            files: value("LimitNOFILE").parse().ok(),
+            user,
+        })
+    }
 }
 
 /// The groups that a user is a member of, by /etc/group (group(5)).
@@ -99,14 +81,15 @@ fn groups_of<'g>(groups: &'g str, user: &'g str) -> impl Iterator<Item = String>
 }
 
 impl Unit {
-    /// What of the unit keeps evidence from the service, as what to change.
+    /// What keeps evidence from the service that the shipped unit leaves it, as what to change.
     pub fn hides(&self) -> Vec<String> {
         if self.user.is_empty() || self.user == "root" {
             return Vec::new();
         }
         let mut hidden = Vec::new();
-        if !matches!(self.protect_proc.as_str(), "" | "default") {
-            hidden.push(format!("ProtectProc={}: set ProtectProc=default", self.protect_proc));
+        // The others' processes are hidden by the shipped unit too, which says so.
+        if self.protect_proc == "ptraceable" {
+            hidden.push("ProtectProc=ptraceable: set ProtectProc=invisible".to_owned());
         }
         if self.proc_subset == "pid" {
             hidden.push("ProcSubset=pid: set ProcSubset=all".to_owned());
@@ -130,34 +113,50 @@ impl Unit {
 mod tests {
     use super::*;
 
-    const SHOWN: &str = "MainPID=17\nUser=causeway\nSupplementaryGroups=adm systemd-journal\n\
-                         LimitNOFILE=1048576\nProtectProc=default\nProcSubset=all\n\
-                         RestrictAddressFamilies=AF_UNIX AF_INET AF_NETLINK\nLoadState=loaded\n";
+    /// The unit that is shipped, as systemd shows it while it runs.
+    fn shipped() -> BTreeMap<String, String> {
+        let file = include_str!("../../../config/causeway.service");
+        let lines = file.lines().chain(["LoadState=loaded", "MainPID=17"]);
+        let rows = lines.filter_map(|line| line.split_once('='));
+        rows.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
 
-    #[test]
-    fn the_unit_that_is_shipped_hides_nothing() {
-        let unit = parsed(SHOWN).unwrap();
-        assert_eq!((unit.pid, unit.files), (Some(17), Some(1_048_576)));
-        assert_eq!(unit.hides(), Vec::<String>::new());
-        assert_eq!(parsed("LoadState=not-found\nMainPID=0\n"), None);
-        assert_eq!(parsed(""), None);
+    /// /etc/group once the account that is shipped was made.
+    fn groups() -> String {
+        let file = include_str!("../../../config/causeway.sysusers");
+        let joined = file.lines().filter_map(|line| line.strip_prefix("m causeway "));
+        joined.map(|group| format!("{group}:x:4:causeway\n")).collect()
     }
 
     #[test]
-    fn hardening_that_hides_evidence_is_told_with_its_remedy() {
-        let shown = SHOWN
-            .replace("ProtectProc=default", "ProtectProc=invisible")
-            .replace("ProcSubset=all", "ProcSubset=pid")
-            .replace(" AF_NETLINK", "")
-            .replace("adm systemd-journal", "adm");
-        let hidden = parsed(&shown).unwrap().hides();
+    fn the_unit_that_is_shipped_hides_nothing_that_is_told() {
+        let unit = Unit::of(&shipped(), &groups()).unwrap();
+        assert_eq!((unit.pid, unit.files), (Some(17), Some(1_048_576)));
+        assert_eq!((unit.user.as_str(), unit.protect_proc.as_str()), ("causeway", "invisible"));
+        assert_eq!(unit.hides(), Vec::<String>::new());
+        let missing = BTreeMap::from([("LoadState".to_owned(), "not-found".to_owned())]);
+        assert_eq!(Unit::of(&missing, ""), None);
+        assert_eq!(Unit::of(&BTreeMap::new(), ""), None);
+    }
+
+    #[test]
+    fn hardening_that_hides_more_is_told_with_its_remedy() {
+        let mut shown = shipped();
+        for (key, value) in [
+            ("ProtectProc", "ptraceable"),
+            ("ProcSubset", "pid"),
+            ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6"),
+        ] {
+            shown.insert(key.to_owned(), value.to_owned());
+        }
+        let groups = groups().replace("systemd-journal:x:4:causeway\n", "");
         let expected = [
-            "ProtectProc=invisible: set ProtectProc=default",
+            "ProtectProc=ptraceable: set ProtectProc=invisible",
             "ProcSubset=pid: set ProcSubset=all",
             "add AF_NETLINK to RestrictAddressFamilies=",
             "add systemd-journal to SupplementaryGroups=",
         ];
-        assert_eq!(hidden, expected);
+        assert_eq!(Unit::of(&shown, &groups).unwrap().hides(), expected);
     }
 
     #[test]

@@ -28,7 +28,8 @@ const SYSTEMCTL_LIMIT: Duration = Duration::from_secs(1);
 /// Some twenty lines.
 const SYSTEMCTL_BYTES_MAX: usize = 8 * 1024;
 
-type Properties = BTreeMap<String, String>;
+/// What systemd says of a unit.
+pub type Properties = BTreeMap<String, String>;
 
 /// The first of these units that exists, else the first that was meant for certain; and its control
 /// group.
@@ -115,15 +116,16 @@ fn text(value: &Variant<'_>) -> Option<String> {
 /// The same by systemd's own program, which asks it past the bus where root does.
 fn from_systemctl(names: &[&str]) -> Option<Vec<Properties>> {
     let deadline = Instant::now() + SYSTEMCTL_LIMIT;
-    names.iter().map(|name| show(name, deadline)).collect()
+    names.iter().map(|name| show(name, &PROPERTIES, deadline)).collect()
 }
 
-fn show(name: &str, deadline: Instant) -> Option<Properties> {
+/// These properties of a unit, by `systemctl` alone.
+pub fn show(name: &str, properties: &[&str], deadline: Instant) -> Option<Properties> {
     // A socket in a pipe's place, since one can be read with a time limit.
     let (mut ours, theirs) = UnixStream::pair().ok()?;
     let mut child = Command::new("systemctl")
         .args(["show", "--no-pager", "--timestamp=unix"])
-        .arg(format!("--property={}", PROPERTIES.join(",")))
+        .arg(format!("--property={}", properties.join(",")))
         .args(["--", name])
         .env_clear()
         .env("PATH", "/usr/bin:/bin")

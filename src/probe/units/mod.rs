@@ -6,6 +6,8 @@
 mod candidates;
 mod manager;
 
+pub use manager::show;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
