@@ -23,7 +23,7 @@ const READ: [(&str, &str); 21] = [
         "grep -q . /sys/fs/cgroup/system.slice/php-fpm-of-this-host.service/cgroup.procs",
     ),
     ("units' files", "grep -q . /etc/systemd/system/probe.service"),
-    ("what packages were changed", "grep -q . /var/log/dpkg.log"),
+    ("what packages were changed", "test -r /var/log/dpkg.log"),
     ("the pools of PHP-FPM", "grep -q ^listen /etc/php/*/fpm/pool.d/www.conf"),
     ("the journal", "journalctl --no-pager -u apache2 | grep -q 'Apache HTTP Server'"),
     ("Apache's log", "test -r /var/log/apache2/error.log && grep -q . /var/log/apache2/error.log"),
@@ -59,6 +59,7 @@ fn the_evidence_stays_readable() {
          ln -s /lib/systemd/system/$unit /etc/systemd/system/php-fpm-of-this-host.service; \
          systemctl daemon-reload; systemctl start $unit apache2; \
          ln -s $(echo /run/php/php*.*-fpm.sock) /run/php/php-fpm-of-this-host.sock; \
+         umask 022; dpkg --configure --pending; touch /var/log/dpkg.log; \
          mkdir -p /etc/causeway /home/somebody/site; echo site >/home/somebody/site/index.html; \
          curl -s http://127.0.0.1/missing >/dev/null; echo 127.0.0.53 >/etc/resolv.conf",
     );

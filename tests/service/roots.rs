@@ -47,7 +47,7 @@ const SHOWN: [&str; 12] = [
 
 /// Those of which it says that it may not read them: PHP-FPM's log is root's, and processes are
 /// another user's.
-const DENIED: [&str; 2] = ["log_unread", "pool_processes"];
+const DENIED: [&str; 3] = ["log_unread", "pool_processes", "unit_processes"];
 
 /// Everything runs; the name of PHP-FPM's unit.
 fn running() -> (Sandbox, String) {
