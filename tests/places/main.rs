@@ -118,6 +118,22 @@ fn an_apache_on_another_port() {
         let told = Told(client::get(proxy.port, "/hello.php", PROBLEM).problem());
         told.finding("listening_as").0.contains(", apache2 (").then_some(())
     });
+    assert_eq!(doctors_root(&format!("http://127.0.0.1:{CONFIGURED}"), ""), "wrong_port");
+}
+
+/// What `causeway doctor` says lies behind the failure of the one server in its file.
+fn doctors_root(server: &str, block: &str) -> Value {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("causeway.toml");
+    let text =
+        format!("listen = [\"127.0.0.1:0\"]\n[upstream.app]\nservers = [\"{server}\"]\n{block}");
+    fs::write(&file, text).expect("a file");
+    let mut doctor = Command::new(env!("CARGO_BIN_EXE_causeway"));
+    doctor.args(["doctor", "--json", "app", "--config"]).arg(file).env_clear();
+    let said = doctor.output().expect("the program runs");
+    assert_eq!(said.status.code(), Some(69), "{said:?}");
+    let whole: Value = serde_json::from_slice(&said.stdout).expect("JSON");
+    whole["checks"][0]["problem"]["root"].clone()
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod support;
 
 mod activation;
+mod doctor;
 mod hardening;
 mod journal;
 mod restarts;

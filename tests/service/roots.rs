@@ -50,7 +50,7 @@ const SHOWN: [&str; 12] = [
 const DENIED: [&str; 3] = ["log_unread", "pool_processes", "unit_processes"];
 
 /// Everything runs; the name of PHP-FPM's unit.
-fn running() -> (Sandbox, String) {
+pub fn running() -> (Sandbox, String) {
     let sandbox = installed();
     let php = sandbox.sh("basename /lib/systemd/system/php*-fpm.service");
     let socket = format!("/run/php/{}.sock", php.trim_end_matches(".service"));
