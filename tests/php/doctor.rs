@@ -75,10 +75,11 @@ fn a_pool_that_listens_elsewhere_is_found() {
 fn a_pool_without_a_free_worker_is_told_as_such() {
     let (site, fpm, proxy) = serve(Site::new(), Listen::Unix, &[ONE], "");
     let port = proxy.port;
-    let busy = thread::spawn(move || client::get(port, "/wait.php", PROBLEM));
-    eventually("the worker is busy", || (site.runs() == ["wait.php"]).then_some(()));
+    let busy = thread::spawn(move || client::get(port, "/two_parts.php", PROBLEM));
+    eventually("the worker is busy", || (site.runs() == ["two_parts.php"]).then_some(()));
     let output = doctor(&fpm.server(), &site, "timeouts.first_byte = \"1s\"\n", &["--json"]);
     let check = found(&output);
+    site.signal("go");
     assert_eq!(check["problem"]["cause"], "fcgi_pool_saturated", "{check}");
     assert_eq!(output.status.code(), Some(69));
     assert_eq!(busy.join().expect("an answer").status, 200);
