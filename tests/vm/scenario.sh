@@ -17,12 +17,13 @@ page() {
     curl -s -m 30 -H 'Accept: application/problem+json' http://127.0.0.1/eat.php
 }
 
-# Asks until the page says it: the look may be late on a machine as slow as this.
+# Asks until the page says it of a unit in this state: the look may be late on a machine as slow as
+# this, and one of a moment ago is shown until the next.
 until_killed() {
     local said tries
-    for tries in $(seq 20); do
+    for tries in $(seq 40); do
         said=$(page)
-        [[ $said == *'"root":"oom_killed"'* ]] && break
+        [[ $said == *'"root":"oom_killed"'* && $said == *"\"value\":\"$2\""* ]] && break
     done
     echo "$1 $said"
 }
@@ -34,8 +35,8 @@ systemd-sysusers
 systemctl daemon-reload
 limit stop
 systemctl start causeway
-until_killed stop
+until_killed stop 'failed (failed)'
 limit continue
-until_killed continue
+until_killed continue 'active (running)'
 journalctl -k --no-pager -o cat | grep -i 'oom' | tail -n 3 >/dev/console
 echo end
