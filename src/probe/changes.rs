@@ -109,12 +109,14 @@ impl Files {
     }
 
     /// A regular file, and when it was last changed: also what came with an older time of its own,
-    /// as unpacked files do.
+    /// as unpacked files do. To the nanosecond: a deployment writes many within a second.
     fn file(&self, entry: &DirEntry) -> Option<(PathBuf, SystemTime)> {
         use std::os::unix::fs::MetadataExt;
         let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-        let seconds = metadata.mtime().max(metadata.ctime());
-        let at = Duration::from_secs(u64::try_from(seconds).ok()?);
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        let (seconds, fraction) = modified.max((metadata.ctime(), metadata.ctime_nsec()));
+        let fraction = Duration::from_nanos(u64::try_from(fraction).ok()?);
+        let at = Duration::from_secs(u64::try_from(seconds).ok()?).checked_add(fraction)?;
         Some((entry.path(), SystemTime::UNIX_EPOCH.checked_add(at)?))
     }
 }
