@@ -7,7 +7,7 @@ use super::Program;
 use super::table::Row;
 use super::table::Says::Of;
 
-pub(super) const ROWS: [Row; 39] = [
+pub(super) const ROWS: [Row; 44] = [
     (
         Program::Fpm,
         "[pool *] server reached pm.max_children setting (#), consider raising it",
@@ -174,6 +174,43 @@ pub(super) const ROWS: [Row; 39] = [
         Of(Sign::HelperUnreachable),
         "PHP Fatal error:  Uncaught RedisException: Connection refused in \
         /var/www/shop/cache.php:5",
+    ),
+    (
+        Program::Php,
+        "PHP * connection to server * failed: Connection refused*",
+        Of(Sign::HelperUnreachable),
+        "PHP Warning:  pg_connect(): Unable to connect to PostgreSQL server: connection to server \
+        at \"127.0.0.1\", port 5432 failed: Connection refused",
+    ),
+    (
+        Program::Php,
+        "PHP * connection to server * failed: No such file or directory*",
+        Of(Sign::HelperUnreachable),
+        "PHP Fatal error:  Uncaught PDOException: SQLSTATE[08006] [7] connection to server on \
+        socket \"/run/postgresql/.s.PGSQL.5432\" failed: No such file or directory",
+    ),
+    (
+        Program::Php,
+        "PHP * connection to server * failed: FATAL:  sorry, too many clients already*",
+        Of(Sign::HelperFull),
+        "PHP Fatal error:  Uncaught PDOException: SQLSTATE[08006] [7] connection to server at \
+        \"127.0.0.1\", port 5432 failed: FATAL:  sorry, too many clients already in \
+        /var/www/shop/db.php:3",
+    ),
+    (
+        Program::Php,
+        "PHP * connection to server * failed: FATAL:  remaining connection slots are reserved *",
+        Of(Sign::HelperFull),
+        "PHP Warning:  pg_connect(): Unable to connect to PostgreSQL server: connection to server \
+        at \"127.0.0.1\", port 5432 failed: FATAL:  remaining connection slots are reserved for \
+        non-replication superuser connections in /var/www/shop/db.php on line 3",
+    ),
+    (
+        Program::Php,
+        "PHP * Uncaught mysqli_sql_exception: Too many connections in *",
+        Of(Sign::HelperFull),
+        "PHP Fatal error:  Uncaught mysqli_sql_exception: Too many connections in \
+        /var/www/shop/db.php:3",
     ),
     (
         Program::Php,

@@ -50,6 +50,23 @@ pub const HELD: &[Row] = &[
     ),
     // Before helpers: also these stand still where a disk does.
     row(Root::StorageStalled, &[SLOW], most_are_blocked, Likely, PROCESSES),
+    // Before one that is gone: nobody may need that one.
+    row(
+        Root::HelperFull,
+        &[HELPERS, FAULTY, SLOW],
+        |scene| scene.has_helper(|state| *state == HelperState::Full),
+        Certain,
+        HELPER,
+    )
+    .said(&[Sign::HelperFull, Sign::HelperUnreachable]),
+    row(
+        Root::HelperFull,
+        &[HELPERS, FAULTY, SLOW],
+        |scene| scene.tells(Sign::HelperFull),
+        Likely,
+        HELPER,
+    )
+    .said(&[Sign::HelperFull]),
     row(
         Root::HelperDown,
         &[HELPERS],
@@ -71,14 +88,6 @@ pub const HELD: &[Row] = &[
     .said(&[Sign::HelperUnreachable]),
     // Scripts that try again and again, with nothing in a log.
     row(Root::HelperDown, &[SLOW], has_lost_a_named_helper, Likely, HELPER),
-    row(
-        Root::HelperFull,
-        &[HELPERS, FAULTY, SLOW],
-        |scene| scene.has_helper(|state| *state == HelperState::Full),
-        Certain,
-        HELPER,
-    )
-    .said(&[Sign::HelperFull, Sign::HelperUnreachable]),
     row(
         Root::WaitingForHelper,
         &[HELPERS, SLOW],

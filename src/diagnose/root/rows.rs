@@ -209,6 +209,8 @@ pub fn busy_rows() -> Vec<Row> {
         around.lines.lines[0].text = text.to_owned();
         around
     };
+    let uncaught =
+        |said: &str| C::PhpFatalError { message: format!("Uncaught {said} in /var/www/a.php:3") };
     let code = || changed(Changed::SiteFile, "/var/www/functions.php");
     let frozen = is(R::WorkersFrozen, Certain);
     vec![
@@ -225,6 +227,14 @@ pub fn busy_rows() -> Vec<Row> {
         (helpers(), nothing(), None),
         (helpers(), helper(HelperState::Gone), is(R::HelperDown, Certain)),
         (helpers(), helper(HelperState::Full), is(R::HelperFull, Certain)),
+        (helpers(), log(Sign::HelperFull), is(R::HelperFull, Likely)),
+        (
+            helpers(),
+            saying(helper(HelperState::Gone), journal(), &[Sign::HelperFull]),
+            is(R::HelperFull, Likely),
+        ),
+        (uncaught("mysqli_sql_exception: Too many connections"), code(), is(R::HelperFull, Likely)),
+        (uncaught("Exception: Too many connections"), nothing(), None),
         (helpers(), helper(HelperState::Silent), is(R::WaitingForHelper, Likely)),
         (saturated(), helper(HelperState::Frozen), is(R::WaitingForHelper, Certain)),
         (slow(), helper(HelperState::Silent), is(R::WaitingForHelper, Likely)),

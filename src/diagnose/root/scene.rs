@@ -9,6 +9,7 @@ use crate::diagnose::around::{
     UnitResult, Workers,
 };
 use crate::diagnose::cause::{Cause, Code};
+use crate::diagnose::log::{self, Program, Says};
 use crate::diagnose::matching::Site;
 use crate::diagnose::report::Certainty;
 use crate::diagnose::unreached::IcmpSender;
@@ -140,6 +141,23 @@ impl<'a> Scene<'a> {
     /// A log has a line of this kind in the failure's seconds.
     pub fn says(&self, sign: Sign) -> bool {
         self.around.lines.lines.iter().any(|line| self.is_ours(line, sign))
+    }
+
+    /// The same, or PHP itself in the error that ended this request.
+    pub fn tells(&self, sign: Sign) -> bool {
+        self.says(sign) || self.own_words() == Some(sign)
+    }
+
+    fn own_words(&self) -> Option<Sign> {
+        let (Cause::PhpFatalError { message } | Cause::HelperServicesDown { message }) = self.cause
+        else {
+            return None;
+        };
+        // As it would stand in PHP's log.
+        match log::says(Program::Php, &format!("PHP Fatal error:  {message}"))? {
+            Says::Of(sign) => Some(sign),
+            Says::Cause(_) => None,
+        }
     }
 
     /// A line of this kind; of pools without a free worker none that names another pool than the
