@@ -164,7 +164,10 @@ impl List<'_> {
     }
 
     pub fn helper_capacity(&mut self) {
-        let kind = self.helper(&HelperState::Full).map_or(HelperKind::Mysql, |helper| helper.kind);
+        // Where the application alone says so, it speaks of the one in its settings.
+        let named = || self.here_around()?.helpers.list.iter().find(|helper| helper.named);
+        let helper = self.helper(&HelperState::Full).or_else(named);
+        let kind = helper.map_or(HelperKind::Mysql, |helper| helper.kind);
         let (look, edit) = match kind {
             HelperKind::Mysql => {
                 ("mysqladmin extended-status processlist", "my.cnf max_connections")
