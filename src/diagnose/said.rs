@@ -245,6 +245,11 @@ fn critical(status: u16, page: &[u8]) -> Option<(Cause, Certainty)> {
     shown.then(|| (Cause::PhpFatalError { message: evidence(WORDPRESS_CRITICAL) }, Certain))
 }
 
+/// Whether what is known of a fatal error is that there was one.
+pub fn is_wordless(message: &str) -> bool {
+    message.is_empty() || message.as_bytes() == WORDPRESS_CRITICAL
+}
+
 /// Whether a message begins with these words around a number.
 fn is_limit(message: &[u8], (before, after): &(&[u8], &[u8])) -> bool {
     message.strip_prefix(*before).is_some_and(|rest| {

@@ -23,8 +23,9 @@ const SCRIPT: &[&str] =
 const HELPERS: &[Code] = &[Code::HelperServicesDown];
 const OUT_OF_MEMORY: &[Code] = &[Code::PhpOutOfMemory];
 const OUT_OF_TIME: &[Code] = &[Code::PhpExecutionTimeout, Code::FcgiTimeLimitKill];
-/// What hides why the script ended.
-const WORDLESS: &[Code] = &[Code::UpstreamErrorStatus, Code::FcgiNoOutput, Code::FcgiBadCgiHeaders];
+/// What hides why the script ended; an error of PHP's mostly says it.
+const WORDLESS: &[Code] =
+    &[Code::UpstreamErrorStatus, Code::FcgiNoOutput, Code::FcgiBadCgiHeaders, Code::PhpFatalError];
 /// A request was taken, and its answer does not come.
 const UNANSWERED: &[Code] =
     &[Code::FirstByteTimeout, Code::HeaderStallTimeout, Code::BodyStallTimeout];
@@ -117,7 +118,7 @@ pub const OVER: &[Row] = &[
     row(
         Root::TimeLimit,
         &[ENDED, WORDLESS, SLOW],
-        |scene| scene.says(Sign::TimeLimit) || scene.says(Sign::ExecutionTime),
+        |scene| scene.says_instead(Sign::TimeLimit) || scene.says_instead(Sign::ExecutionTime),
         Likely,
         SCRIPT,
     )
@@ -141,7 +142,7 @@ pub const SCRIPTS: &[Row] = &[
     row(
         Root::MemoryLimit,
         &[WORDLESS, ENDED],
-        |scene| scene.says(Sign::MemoryLimit),
+        |scene| scene.says_instead(Sign::MemoryLimit),
         Likely,
         &["stderr", "php_limits"],
     )
@@ -156,7 +157,7 @@ pub const SCRIPTS: &[Row] = &[
     row(
         Root::FaultyDeployment,
         &[WORDLESS],
-        |scene| scene.says(Sign::PhpFatal) && has_changed(scene),
+        |scene| scene.says_instead(Sign::PhpFatal) && has_changed(scene),
         Likely,
         &["stderr", "changed"],
     )
@@ -164,7 +165,7 @@ pub const SCRIPTS: &[Row] = &[
     row(
         Root::ScriptError,
         &[WORDLESS],
-        |scene| scene.says(Sign::PhpFatal),
+        |scene| scene.says_instead(Sign::PhpFatal),
         Likely,
         &["stderr", "said"],
     )

@@ -15,6 +15,9 @@ use crate::diagnose::unreached::{IcmpSender, UnreachableReason};
 use super::made::*;
 use super::{Certainty, Root};
 
+/// The page that WordPress shows in place of an error.
+const CRITICAL: &str = "There has been a critical error on this website";
+
 /// A failure with what is around, and the root with its certainty, or none.
 pub type Row = (C, Around, Option<(Root, Certainty)>);
 
@@ -211,6 +214,7 @@ pub fn busy_rows() -> Vec<Row> {
     };
     let uncaught =
         |said: &str| C::PhpFatalError { message: format!("Uncaught {said} in /var/www/a.php:3") };
+    let white = |said: &str| C::PhpFatalError { message: said.to_owned() };
     let code = || changed(Changed::SiteFile, "/var/www/functions.php");
     let frozen = is(R::WorkersFrozen, Certain);
     vec![
@@ -292,6 +296,14 @@ pub fn busy_rows() -> Vec<Row> {
         (error(), nothing(), None),
         (fatal(), nothing(), None),
         (fatal(), code(), is(R::FaultyDeployment, Likely)),
+        // What a log says of that second is another script's.
+        (fatal(), log(Sign::MemoryLimit), None),
+        (fatal(), log(Sign::PhpFatal), None),
+        (white(""), log(Sign::MemoryLimit), is(R::MemoryLimit, Likely)),
+        (white(""), log(Sign::ExecutionTime), is(R::TimeLimit, Likely)),
+        (white(""), log(Sign::PhpFatal), is(R::ScriptError, Likely)),
+        (white(""), nothing(), None),
+        (white(CRITICAL), log(Sign::PhpFatal), is(R::ScriptError, Likely)),
         // What the failure itself leaves behind.
         (fatal(), changed(Changed::SiteFile, "/var/www/error_log"), None),
         (fatal(), changed(Changed::Package, "upgrade tzdata:all 1 2"), None),

@@ -12,6 +12,7 @@ use crate::diagnose::cause::{Cause, Code};
 use crate::diagnose::log::{self, Program, Says};
 use crate::diagnose::matching::Site;
 use crate::diagnose::report::Certainty;
+use crate::diagnose::said::is_wordless;
 use crate::diagnose::unreached::IcmpSender;
 
 /// Nobody takes the connection.
@@ -143,9 +144,19 @@ impl<'a> Scene<'a> {
         self.around.lines.lines.iter().any(|line| self.is_ours(line, sign))
     }
 
-    /// The same, or PHP itself in the error that ended this request.
+    /// The same, where the answer itself does not say how the script ended.
+    pub fn says_instead(&self, sign: Sign) -> bool {
+        if let Cause::PhpFatalError { message } = self.cause
+            && !is_wordless(message)
+        {
+            return false;
+        }
+        self.says(sign)
+    }
+
+    /// A log says so, or PHP itself in the error that ended this request.
     pub fn tells(&self, sign: Sign) -> bool {
-        self.says(sign) || self.own_words() == Some(sign)
+        self.says_instead(sign) || self.own_words() == Some(sign)
     }
 
     fn own_words(&self) -> Option<Sign> {
