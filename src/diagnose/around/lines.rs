@@ -62,6 +62,8 @@ pub enum Sign {
     SlowScript,
     /// ENOSPC.
     DiskFull,
+    /// EROFS.
+    DiskReadOnly,
     /// EMFILE, ENFILE.
     DescriptorLimit,
     /// Apache: MaxRequestWorkers.
@@ -105,6 +107,7 @@ impl Sign {
             Sign::HelperUnreachable | Sign::HelperFull => Some(Meaning::LogHelper),
             Sign::PhpFatal | Sign::MemoryLimit => Some(Meaning::LogScriptEnded),
             Sign::DiskFull
+            | Sign::DiskReadOnly
             | Sign::DescriptorLimit
             | Sign::AddressInUse
             | Sign::ConfigurationInvalid

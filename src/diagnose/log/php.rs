@@ -7,7 +7,7 @@ use super::Program;
 use super::table::Row;
 use super::table::Says::Of;
 
-pub(super) const ROWS: [Row; 44] = [
+pub(super) const ROWS: [Row; 46] = [
     (
         Program::Fpm,
         "[pool *] server reached pm.max_children setting (#), consider raising it",
@@ -114,6 +114,12 @@ pub(super) const ROWS: [Row; 44] = [
         "* No space left on device (28)",
         Of(Sign::DiskFull),
         "unable to write to the slow log: No space left on device (28)",
+    ),
+    (
+        Program::Fpm,
+        "* Read-only file system (30)",
+        Of(Sign::DiskReadOnly),
+        "failed to open error_log (/var/log/php8.2-fpm.log): Read-only file system (30)",
     ),
     (Program::Fpm, "Reloading in progress ...", Of(Sign::Restarted), "Reloading in progress ..."),
     (Program::Fpm, "Terminating ...", Of(Sign::Stopped), "Terminating ..."),
@@ -239,6 +245,13 @@ pub(super) const ROWS: [Row; 44] = [
         Of(Sign::DiskFull),
         "PHP Warning:  file_put_contents(): Write of 12 bytes failed with errno=28 No space left \
         on device in /var/www/shop/cache.php on line 4",
+    ),
+    (
+        Program::Php,
+        "PHP * Read-only file system*",
+        Of(Sign::DiskReadOnly),
+        "PHP Warning:  file_put_contents(/var/www/shop/cache/a): Failed to open stream: Read-only \
+        file system in /var/www/shop/cache.php on line 4",
     ),
     (
         Program::Php,

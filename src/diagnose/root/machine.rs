@@ -39,7 +39,7 @@ pub const DECISIVE: &[Row] = &[
         &[OWN_DISK],
         |scene| matches!(scene.cause, Cause::LocalStorageFailed { errno: Some(30) }),
         Certain,
-        &["errno", "disk"],
+        DISKS,
     ),
     row(
         Root::FdLimit,
@@ -103,6 +103,15 @@ pub const FULL: &[Row] = &[
         Likely,
         DISKS,
     ),
+    // Some are so by intent: what counts is who meant to write.
+    row(
+        Root::DiskReadOnly,
+        &[DOWN, ENDED, FAULTY],
+        |scene| scene.is_here() && scene.says_instead(Sign::DiskReadOnly),
+        Likely,
+        DISKS,
+    )
+    .said(&[Sign::DiskReadOnly]),
     row(
         Root::FdLimit,
         &[DOWN, ENDED, FAULTY, SLOW],

@@ -344,6 +344,7 @@ pub fn machine_rows() -> Vec<Row> {
         (own(Some(30)), nothing(), is(R::DiskReadOnly, Certain)),
         (own(Some(13)), nothing(), None),
         (error(), log(Sign::DiskFull), is(R::DiskFull, Certain)),
+        (error(), log(Sign::DiskReadOnly), is(R::DiskReadOnly, Likely)),
         (error(), disk(0, 9, false), is(R::DiskFull, Likely)),
         (helpers(), disk(GIB, 0, false), is(R::DiskFull, Likely)),
         // Full by its nature.
