@@ -13,13 +13,13 @@ use super::support::proxy::Proxy;
 use super::support::tools::{eventually, signal};
 use super::{Fpm, Listen, ONE, PROBLEM, Site, client, expect_cause, expect_forwarding};
 
-const TIMEOUTS: &str = "[upstream.site.timeouts]\nfirst_byte = \"1s\"\n";
+pub const TIMEOUTS: &str = "[upstream.site.timeouts]\nfirst_byte = \"1s\"\n";
 const STATUS: (&str, &str) = ("pm.status_path", "/fpm-status");
 /// More workers than a test has requests.
 const ROOM: (&str, &str) = ("pm.max_children", "20");
 
 /// A pool with these directives, and a proxy that may read its file.
-fn serve(site: &Site, directives: &[(&str, &str)], more: &str) -> (Fpm, Proxy) {
+pub fn serve(site: &Site, directives: &[(&str, &str)], more: &str) -> (Fpm, Proxy) {
     let fpm = Fpm::start(site, Listen::Unix, directives);
     let usual = usual_pool();
     let files: [(&Path, &str); 1] = [(&fpm.file(), usual.to_str().expect("a path in UTF-8"))];
@@ -28,7 +28,7 @@ fn serve(site: &Site, directives: &[(&str, &str)], more: &str) -> (Fpm, Proxy) {
 }
 
 /// The file of the pool that Debian's package brings.
-fn usual_pool() -> PathBuf {
+pub fn usual_pool() -> PathBuf {
     let versions = fs::read_dir("/etc/php").expect("apt-get install php8.2-fpm").flatten();
     let mut files = versions.map(|version| version.path().join("fpm/pool.d/www.conf"));
     files.find(|file| file.exists()).expect("apt-get install php8.2-fpm")

@@ -42,7 +42,7 @@ impl Proxy {
 
     /// The same in a mount namespace of its own, where files stand in for others.
     pub fn among(files: &[(&Path, &str)], top: &str, server: &str, more: &str) -> Proxy {
-        Proxy::start(top, server, more, |_| in_place_of(files))
+        Proxy::start(top, server, more, |_| among(files))
     }
 
     /// The same with these variables in its environment.
@@ -155,7 +155,7 @@ impl Proxy {
 
 /// The program as nobody runs it, in a directory that is opened to everyone: that of the build may
 /// be closed.
-fn as_nobody(dir: &Path) -> Command {
+pub fn as_nobody(dir: &Path) -> Command {
     let program = dir.join("causeway");
     fs::hard_link(PROGRAM, &program)
         .or_else(|_| fs::copy(PROGRAM, &program).map(drop))
@@ -166,9 +166,9 @@ fn as_nobody(dir: &Path) -> Command {
     command
 }
 
-/// The program where each file is seen under the other's path. Needs root, or a kernel that lets
+/// The program where each file, or folder, is seen under the other's path. Needs root, or a kernel that lets
 /// everybody make namespaces.
-fn in_place_of(files: &[(&Path, &str)]) -> Command {
+pub fn among(files: &[(&Path, &str)]) -> Command {
     const MOUNT: &str = "while [ \"$1\" != -- ]; do mount --bind \"$1\" \"$2\" || exit; shift 2; \
         done; shift; exec \"$@\"";
     let mut command = Command::new("unshare");

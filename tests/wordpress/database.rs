@@ -31,20 +31,33 @@ const FRUGAL: [&str; 4] = [
     "--innodb-flush-method=nosync",
 ];
 
+/// Runs the rest of the line where a folder is seen under another's path.
+const IN_PLACE: &str = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
+
 /// A database server, running unless it was stopped; ends with this value.
 #[derive(Debug)]
 pub struct Database {
     server: Option<Group>,
+    /// Options of the test's own.
+    more: &'static [&'static str],
+    /// The folder under whose name the server, and with it the kernel, knows its socket.
+    folder: Option<&'static str>,
     dir: TempDir,
 }
 
 impl Database {
     /// Makes the system's tables, then starts the server with an empty database for the site.
     pub fn new() -> Database {
+        Database::with(&[], None)
+    }
+
+    /// The same with more options for the server, and its socket in a folder that packages have for
+    /// it; only root can stand in for that one.
+    pub fn with(more: &'static [&'static str], folder: Option<&'static str>) -> Database {
         let dir = tempfile::tempdir().expect("a temporary directory");
         // PHP's workers, which have an account of their own, must reach the socket.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
-        let mut database = Database { server: None, dir };
+        let mut database = Database { server: None, more, folder, dir };
         assert!(Path::new(SERVER).exists() && Path::new(INSTALLER).exists(), "{MISSING}");
         let mut install = Command::new(INSTALLER);
         install.args([
@@ -63,17 +76,16 @@ impl Database {
         database
     }
 
-    /// Where it listens.
+    /// Where it listens, as all others see it.
     pub fn socket(&self) -> PathBuf {
-        self.path("mariadb.sock")
+        self.path("mysql.sock")
     }
 
     /// Starts it and waits until it answers.
     pub fn start(&mut self) {
         let errors = File::create(self.path("stderr")).expect("a file");
-        let mut command = Command::new(SERVER);
-        command.arg("--no-defaults").args(self.options()).arg("--skip-networking");
-        command.arg(format!("--socket={}", self.socket().display()));
+        let mut command = self.program();
+        command.args(self.options()).arg("--skip-networking").args(self.more);
         command.arg(format!("--pid-file={}", self.path("pid").display()));
         command.arg(format!("--init-file={}", self.path("init.sql").display()));
         let said = || fs::read_to_string(self.path("stderr")).unwrap_or_default();
@@ -85,6 +97,20 @@ impl Database {
     pub fn stop(&mut self) {
         let mut server = self.server.take().expect("it is running");
         server.end("TERM");
+    }
+
+    /// The server, told where to listen.
+    fn program(&self) -> Command {
+        let socket = |path: &Path| format!("--socket={}", path.display());
+        let Some(folder) = self.folder else {
+            let mut command = Command::new(SERVER);
+            command.arg("--no-defaults").arg(socket(&self.socket()));
+            return command;
+        };
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", IN_PLACE, "sh"]).arg(self.dir.path()).arg(folder);
+        command.arg(SERVER).arg("--no-defaults").arg(socket(&Path::new(folder).join("mysql.sock")));
+        command
     }
 
     /// Whether it takes connections: the server speaks first in MySQL's protocol, and not before
