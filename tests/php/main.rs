@@ -24,6 +24,7 @@ mod postgres;
 mod reach;
 mod redis;
 mod roots;
+mod scripts;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
