@@ -10,12 +10,23 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::client::{self, PROBLEM};
+use super::roots;
+use super::site::set_mode;
 use super::support::proxy::Proxy;
 use super::support::tools::run;
 use super::{Fpm, Listen, ONE, Site, eventually};
 
 /// What a page may take at most while a log is looked at: the look has 150 ms.
 const PAGE_LIMIT: Duration = Duration::from_secs(2);
+
+/// A line of another day.
+const OLD: &str = "PHP Fatal error:  Uncaught Error: of long ago in /srv/a.php:1";
+
+/// Fails as shops do: with a query and an address in its words.
+const DEBUGGED: &str = "<?php ini_set('error_log', __DIR__ . '/wp-content/debug.log');
+    error_log(\"WordPress database error Table 'wp.orders' doesn't exist for query SELECT total\"
+        . \" FROM orders WHERE mail = 'anna@mail.example' made by require('wp-blog-header.php')\");
+    throw new RuntimeException('mysql://shop:tiger@db.internal/shop?token=abc does not answer');";
 
 /// A site whose pool's log is named to the proxy.
 fn logged(directives: &[(&str, &str)], more: &str) -> (Site, Fpm, Proxy) {
@@ -66,6 +77,34 @@ fn a_time_limit_is_found_in_the_log_of_the_pool() {
     let lines = found(&problem, "log_line").join("\n");
     assert!(!lines.contains("token=abc"), "{lines}");
     assert_root(&problem, "time_limit", "fpm_timeouts");
+}
+
+/// As WordPress has it with WP_DEBUG_LOG: PHP's words go to a file of the site's own.
+#[test]
+fn what_debug_log_says_of_the_failures_seconds_is_told_without_its_secrets() {
+    let site = Site::new();
+    let log = site.put("wp-content/debug.log", format!("[21-Nov-2020 01:02:03 UTC] {OLD}\n"));
+    set_mode(&log, 0o666);
+    site.put("shop.php", DEBUGGED);
+    let (_fpm, proxy) = roots::serve(&site, &[], "replace_status = [500]\n");
+    let problem = expect_line(&proxy, "/shop.php", "PHP Fatal error:  Uncaught RuntimeException:");
+    assert_eq!(problem["cause"], "php_fatal_error", "{problem:#}");
+    let lines = found(&problem, "log_line");
+    for line in [
+        "Uncaught RuntimeException: mysql://***@db.internal/shop?*** does not answer in ",
+        "] WordPress database error Table 'wp.orders' doesn't exist for query SELECT total FROM \
+         orders WHERE mail = '***' made by require('***')",
+    ] {
+        let from = format!("{}: [", log.display());
+        let is_it = |found: &&String| found.starts_with(&from) && found.contains(line);
+        assert!(lines.iter().any(|found| is_it(&found)), "no {line} in {lines:#?}");
+    }
+    let whole = problem.to_string();
+    for secret in ["tiger", "anna", "token=abc", OLD] {
+        assert!(!whole.contains(secret), "{secret}: {problem:#}");
+    }
+    // The site was put there a moment ago.
+    assert_root(&problem, "faulty_deployment", "roll_back");
 }
 
 /// Whatever a site's own user puts in debug.log's place.
