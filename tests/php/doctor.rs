@@ -6,10 +6,23 @@ use std::thread;
 
 use serde_json::Value;
 
+use super::roots::usual_pool;
+use super::support::proxy::among;
 use super::support::tools::eventually;
 use super::{Fpm, Listen, ONE, PROBLEM, Site, both, client, serve};
 
 fn doctor(server: &str, site: &Site, more: &str, arguments: &[&str]) -> Output {
+    asked(Command::new(env!("CARGO_BIN_EXE_causeway")), server, site, more, arguments)
+}
+
+/// The same by a program that sees other files than we do.
+fn asked(
+    mut program: Command,
+    server: &str,
+    site: &Site,
+    more: &str,
+    arguments: &[&str],
+) -> Output {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("causeway.toml");
     let text = format!(
@@ -17,7 +30,7 @@ fn doctor(server: &str, site: &Site, more: &str, arguments: &[&str]) -> Output {
         site.block(more)
     );
     fs::write(&file, text).expect("a file");
-    Command::new(env!("CARGO_BIN_EXE_causeway"))
+    program
         .args(["doctor", "--config"])
         .arg(file)
         .args(arguments)
@@ -77,10 +90,16 @@ fn a_pool_without_a_free_worker_is_told_as_such() {
     let port = proxy.port;
     let busy = thread::spawn(move || client::get(port, "/two_parts.php", PROBLEM));
     eventually("the worker is busy", || (site.runs() == ["two_parts.php"]).then_some(()));
-    let output = doctor(&fpm.server(), &site, "timeouts.first_byte = \"1s\"\n", &["--json"]);
+    // The pool's file is where Debian's package has it.
+    let usual = usual_pool();
+    let files = [(fpm.file(), usual.to_str().expect("a path in UTF-8"))];
+    let files = files.each_ref().map(|(file, path)| (file.as_path(), *path));
+    let more = "timeouts.first_byte = \"1s\"\n";
+    let output = asked(among(&files), &fpm.server(), &site, more, &["--json"]);
     let check = found(&output);
     site.signal("go");
     assert_eq!(check["problem"]["cause"], "fcgi_pool_saturated", "{check}");
+    assert_eq!(check["problem"]["root"], "pool_exhausted", "{check}");
     assert_eq!(output.status.code(), Some(69));
     assert_eq!(busy.join().expect("an answer").status, 200);
 }

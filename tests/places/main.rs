@@ -26,7 +26,7 @@ use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
 use server::{Apache, Speaks};
 use support::client::{self, PROBLEM};
-use support::proxy::Proxy;
+use support::proxy::{Proxy, as_nobody};
 use support::tools::{eventually, run};
 
 /// Where Apache listens, and where it is looked for.
@@ -123,12 +123,17 @@ fn an_apache_on_another_port() {
 
 /// What `causeway doctor` says lies behind the failure of the one server in its file.
 fn doctors_root(server: &str, block: &str) -> Value {
+    doctors_root_as(|_| Command::new(env!("CARGO_BIN_EXE_causeway")), server, block)
+}
+
+/// The same by whoever runs the program.
+fn doctors_root_as(who: impl FnOnce(&Path) -> Command, server: &str, block: &str) -> Value {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("causeway.toml");
     let text =
         format!("listen = [\"127.0.0.1:0\"]\n[upstream.app]\nservers = [\"{server}\"]\n{block}");
     fs::write(&file, text).expect("a file");
-    let mut doctor = Command::new(env!("CARGO_BIN_EXE_causeway"));
+    let mut doctor = who(dir.path());
     doctor.args(["doctor", "--json", "app", "--config"]).arg(file).env_clear();
     let said = doctor.output().expect("the program runs");
     assert_eq!(said.status.code(), Some(69), "{said:?}");
@@ -214,6 +219,8 @@ fn a_socket_whose_mode_keeps_us_out() {
     assert!(path.ends_with(": we may not write; group www-data may"), "{path}");
     assert_eq!(told.finding("we_are"), ("nobody, groups nogroup", false));
     told.expect_command("socket_permissions", "run", "usermod -aG www-data ");
+    let root = doctors_root_as(as_nobody, &fpm.server(), &site.block(""));
+    assert_eq!(root, "socket_mode");
     // Once the mode lets us in, the page comes.
     set_mode(&fpm.socket(), 0o666);
     eventually("the page", || {
