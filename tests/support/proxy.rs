@@ -166,8 +166,8 @@ pub fn as_nobody(dir: &Path) -> Command {
     command
 }
 
-/// The program where each file, or folder, is seen under the other's path. Needs root, or a kernel that lets
-/// everybody make namespaces.
+/// The program where each file, or folder, is seen under the other's path. Needs root, or a kernel
+/// that lets everybody make namespaces.
 pub fn among(files: &[(&Path, &str)]) -> Command {
     const MOUNT: &str = "while [ \"$1\" != -- ]; do mount --bind \"$1\" \"$2\" || exit; shift 2; \
         done; shift; exec \"$@\"";
