@@ -24,6 +24,10 @@ const USUAL: &str = "/var/lib/mysql";
 /// The fewest that MariaDB may be told.
 const TEN: &[&str] = &["--max-connections=10"];
 
+/// How WordPress tells it.
+const TOLD: &str = "http_response_code(500);
+    echo '<h1>Error establishing a database connection</h1>';";
+
 /// Takes this many connections by this expression, and keeps them until it is told to go.
 fn holder(count: u32, connection: &str) -> String {
     format!(
@@ -58,6 +62,7 @@ fn a_mariadb_whose_connections_are_all_taken_is_full() {
         );
         site.put("hold.php", holder(10, &connect));
         site.put("shop.php", format!("<?php $db = {connect}; echo 'sold';"));
+        site.put("blog.php", format!("<?php try {{ {connect}; }} catch (Exception) {{ {TOLD} }}"));
         let fpm = Fpm::start(&site, Listen::Unix, &[ROOM]);
         let own = socket.parent().expect("a folder");
         let places = folder.map(|folder| (own, folder));
@@ -71,6 +76,9 @@ fn a_mariadb_whose_connections_are_all_taken_is_full() {
         assert!(said.contains("Too many connections"), "{problem:#}");
         assert!(!problem.to_string().contains(PASSWORD), "{problem:#}");
         if let Some(folder) = folder {
+            // WordPress keeps PHP's words to itself: what the look saw is all there is.
+            let problem = expect_root(proxy.port, "/blog.php", root, "helper_capacity");
+            assert_eq!(problem["cause"], "helper_services_down", "{problem:#}");
             let value = format!("{folder}/mysql.sock: takes no more connections");
             expect_finding(&problem, "helper", &value);
         }
