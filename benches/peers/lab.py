@@ -1,11 +1,10 @@
-"""What the three commands of this directory share: processes, their configurations, what they cost.
+"""What the commands of this directory share: processes, the cores they run on, what they cost.
 
 The proxy under test runs on one core, everything else on the others. Each process that is started
 here is ended here, by its id. Traffic stays on 127.0.0.1.
 """
 
 import contextlib
-import http.client
 import os
 import pathlib
 import platform
@@ -214,164 +213,23 @@ def settled(measure, slack=64 * 1024, seconds=6.0):
     return last
 
 
-# Who is compared.
-
-# The load is local, and local clients are operators by default, who get evidence with each page: here
-# they are what nearly all are in an outage, visitors.
-CAUSEWAY = """\
-listen = ["127.0.0.1:{port}"]
-workers = 1
-[upstream.main]
-servers = ["http://127.0.0.1:{main}"]
-[upstream.down]
-servers = ["http://127.0.0.1:{down}"]
-paths = ["/down"]
-[upstream.never]
-servers = ["http://127.0.0.1:{never}"]
-paths = ["/never"]
-[upstream.never.limits]
-connections = 2000
-{site}[page]
-operators = []
-[log]
-access = "{log}"
-"""
-
-CAUSEWAY_SITE = """\
-[upstream.site]
-servers = ["fastcgi+unix:{fpm}"]
-paths = ["/site"]
-root = "{root}"
-"""
-
-# Buffers of requests and of responses on disk are off: the others have none. The forwarded fields are
-# those of Debian's /etc/nginx/proxy_params: every proxy here tells its backend who asked.
-NGINX = """\
-daemon off;
-worker_processes 1;
-pid {dir}/nginx.pid;
-error_log {dir}/nginx.error crit;
-{user}
-events {{ worker_connections 8192; }}
-http {{
-    access_log {log};
-    {temporary}
-    keepalive_requests 100000000;
-    client_max_body_size 0;
-    proxy_http_version 1.1;
-    proxy_set_header Connection "";
-    proxy_set_header Host $http_host;
-    proxy_set_header X-Real-IP $remote_addr;
-    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-    proxy_set_header X-Forwarded-Proto $scheme;
-    proxy_request_buffering off;
-    proxy_max_temp_file_size 0;
-    upstream main {{ server 127.0.0.1:{main}; keepalive 64; keepalive_requests 100000000; }}
-    upstream down {{ server 127.0.0.1:{down}; keepalive 64; }}
-    upstream never {{ server 127.0.0.1:{never}; keepalive 64; }}
-    server {{
-        listen 127.0.0.1:{port} backlog=4096;
-        location / {{ proxy_pass http://main; }}
-        location /down {{ proxy_pass http://down; }}
-        location /never {{ proxy_pass http://never; }}
-{site}    }}
-}}
-"""
-
-# What Debian's nginx.conf and its PHP sites have, without the look for the script before it is run.
-NGINX_SITE = """\
-        location /site/ {{
-            root {root};
-            sendfile on;
-            tcp_nopush on;
-            include /etc/nginx/mime.types;
-            location ~ \\.php$ {{
-                include /etc/nginx/fastcgi_params;
-                fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
-                fastcgi_pass unix:{fpm};
-            }}
-        }}
-"""
-
-# retries 0: nginx and Causeway try the only server once, too.
-HAPROXY = """\
-global
-    nbthread 1
-    maxconn 8000
-    log stdout len 2048 format raw local0 info
-defaults
-    mode http
-    log global
-    option httplog
-    option forwardfor
-    http-reuse always
-    retries 0
-    timeout connect 3s
-    timeout client 75s
-    timeout server 60s
-    timeout http-keep-alive 75s
-frontend front
-    bind 127.0.0.1:{port} backlog 4096
-    http-request set-header X-Forwarded-Proto http
-    http-request set-header X-Forwarded-Host %[req.hdr(host)]
-    use_backend down if {{ path_beg /down }}
-    use_backend never if {{ path_beg /never }}
-    default_backend main
-backend main
-    server one 127.0.0.1:{main}
-backend down
-    server one 127.0.0.1:{down}
-backend never
-    server one 127.0.0.1:{never}
-"""
-
-BACKEND = """\
-daemon off;
-worker_processes 1;
-pid {dir}/backend.pid;
-error_log {dir}/backend.error crit;
-{user}
-events {{ worker_connections 8192; }}
-http {{
-    access_log off;
-    {temporary}
-    sendfile on;
-    tcp_nopush on;
-    keepalive_requests 100000000;
-    client_max_body_size 0;
-    client_body_buffer_size 2m;
-    open_file_cache max=16;
-    server {{
-        listen unix:{dir}/null.sock;
-        location / {{ return 200 "taken\\n"; }}
-    }}
-    server {{
-        listen 127.0.0.1:{port} backlog=4096;
-        location = /small {{ default_type text/plain; return 200 "hello, small world\\n"; }}
-        location /files/ {{ root {dir}; }}
-        # Reads the whole body before it answers: what a backend does with an upload.
-        location = /sink {{
-            proxy_method GET;
-            proxy_pass_request_body off;
-            proxy_set_header Content-Length "";
-            proxy_pass http://unix:{dir}/null.sock:/;
-        }}
-    }}
-}}
-"""
+# Programs of this host, and how a command begins and ends.
 
 
-# Two children keep a core busy; the load's other connections wait in the socket's backlog.
-FPM = """\
-[global]
-daemonize = no
-error_log = {dir}/fpm.error
-[site]
-{user}
-listen = {fpm}
-pm = static
-pm.max_children = 2
-"""
+def tool(name):
+    """Where a program lies; one that is missing is named with its Debian package."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    if path is None:
+        package = {"h2load": "nghttp2-client", "taskset": "util-linux"}.get(name, name)
+        raise Trouble(f"{name} is missing: apt-get install {package}")
+    return path
+
+
+def php_fpm():
+    """PHP-FPM, whose name has the version in it on Debian; the last one where there are several."""
+    found = [path for folder in ("/usr/local/sbin", "/usr/sbin")
+             for path in pathlib.Path(folder).glob("php-fpm*")]
+    return max(found, default=None) or tool("php-fpm")
 
 
 def nginx_common(lab, name):
@@ -383,106 +241,8 @@ def nginx_common(lab, name):
     }
 
 
-def start_backend(lab):
-    """An nginx that answers /small, /files/NAME and POST /sink; returns its port."""
-    port = free_port()
-    files = lab.dir / "files"
-    files.mkdir()
-    for name, size in (("10k", 10_000), ("1m", 1_000_000)):
-        (files / name).write_bytes(random.Random(size).randbytes(size))
-    conf = lab.dir / "backend.conf"
-    conf.write_text(BACKEND.format(port=port, **nginx_common(lab, "backend")))
-    lab.start("backend", nginx_command(lab, conf), port, lab.load_cores)
-    return port
-
-
-def start_site(lab):
-    """A folder with hello.php, 10k.jpg and 1g.iso in its /site, and a PHP-FPM for the script."""
-    root, fpm = lab.dir / "root", lab.dir / "fpm.sock"
-    (root / "site").mkdir(parents=True)
-    (root / "site" / "hello.php").write_text('<?php echo "hello";')
-    (root / "site" / "10k.jpg").write_bytes(random.Random(10_000).randbytes(10_000))
-    with open(root / "site" / "1g.iso", "wb") as file:
-        file.truncate(GB)
-    conf = lab.dir / "fpm.conf"
-    superuser = os.geteuid() == 0
-    user = "user = root" if superuser else ""
-    conf.write_text(FPM.format(dir=lab.dir, fpm=fpm, user=user))
-    command = [php_fpm(), "--nodaemonize", "--fpm-config", conf]
-    command += ["--allow-to-run-as-root"] if superuser else []
-    lab.start("php-fpm", command, fpm, lab.load_cores)
-    return {"root": root, "fpm": fpm}
-
-
-def php_fpm():
-    """PHP-FPM, whose name has the version in it on Debian; the last one where there are several."""
-    found = [path for folder in ("/usr/local/sbin", "/usr/sbin")
-             for path in pathlib.Path(folder).glob("php-fpm*")]
-    return max(found, default=None) or tool("php-fpm")
-
-
 def nginx_command(lab, conf):
     return [tool("nginx"), "-p", lab.dir, "-c", conf, "-e", f"{conf}.error"]
-
-
-def tool(name):
-    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-    if path is None:
-        raise Trouble(f"{name} is missing: apt-get install {name}")
-    return path
-
-
-class Peer:
-    """One proxy: how to start it, where it listens, where it logs, whether it serves the site."""
-
-    def __init__(self, lab, name, binary, upstreams):
-        self.lab, self.name = lab, name
-        self.has_site = "fpm" in upstreams and name != "haproxy"
-        self.port = free_port()
-        self.log = lab.dir / f"{name}.access"
-        values = {"port": self.port, "log": self.log, **nginx_common(lab, name), **upstreams}
-        site = {"causeway": CAUSEWAY_SITE, "nginx": NGINX_SITE}.get(name)
-        values["site"] = site.format(**values) if self.has_site else ""
-        conf = lab.dir / f"{name}.conf"
-        if name == "causeway":
-            conf.write_text(CAUSEWAY.format(**values))
-            self.command = [binary, "run", "--config", conf]
-        elif name == "nginx":
-            conf.write_text(NGINX.format(**values))
-            self.command = nginx_command(lab, conf)
-        else:
-            conf.write_text(HAPROXY.format(**values))
-            self.command = [tool("haproxy"), "-db", "-f", conf]
-            self.log = lab.dir / "haproxy.out"
-        self.process = None
-
-    def start(self):
-        self.process = self.lab.start(self.name, self.command, self.port, self.lab.proxy_cores)
-        return self
-
-    def stop(self):
-        self.lab.stop(self.process)
-        self.process = None
-
-    @property
-    def outage_status(self):
-        return 503 if self.name == "haproxy" else 502
-
-    def version(self):
-        binary = self.command[0]
-        flag = {"causeway": "--version", "nginx": "-v", "haproxy": "-v"}[self.name]
-        said = subprocess.run([binary, flag], capture_output=True, text=True, timeout=10)
-        return (said.stdout + said.stderr).splitlines()[0].strip()
-
-    def fetch(self, method, path, body=None):
-        """One request: status, headers and body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request(method, path, body)
-            response = connection.getresponse()
-            return response.status, response.headers, response.read()
-        finally:
-            connection.close()
 
 
 def add_common_arguments(parser):
@@ -493,23 +253,35 @@ def causeway_binary(options, names):
     """The release build, made first unless it was given."""
     if "causeway" not in names:
         return None
-    if options.binary:
-        return options.binary.resolve()
-    if subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT).returncode != 0:
-        raise Trouble("cargo build --release failed")
-    target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
-    return (ROOT / target / "release" / "causeway").resolve()
+    return (options.binary or build("causeway", ROOT, target())).resolve()
+
+
+def build(name, folder, into, hint=""):
+    """A release build of the program of that name, from the package in a folder."""
+    locked = ["--locked"] if (folder / "Cargo.lock").exists() else []
+    command = ["cargo", "build", "--release", *locked, "--target-dir", into]
+    if subprocess.run(command, cwd=folder).returncode != 0:
+        raise Trouble(f"{name} does not build{hint}")
+    return into / "release" / name
+
+
+def target():
+    return ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
 
 
 def machine():
+    """Hardware and time, for beside a measurement."""
+    return f"{hardware()}, {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}"
+
+
+def hardware():
+    """Cores and kernel."""
     model = "unknown"
     for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
-    kernel = f"{platform.system()} {platform.release()}"
-    date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    return f"{os.cpu_count()} × {model}, {kernel}, {date}"
+    return f"{os.cpu_count()} × {model}, {platform.system()} {platform.release()}"
 
 
 def main(body):
