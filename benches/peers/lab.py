@@ -104,7 +104,7 @@ def _stop(*_):
 
 
 def _too_late(*_):
-    raise Trouble("took too long altogether")
+    raise SystemExit("took too long altogether")
 
 
 def connect(address):
