@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::around::{Around, Finding};
 use super::catalog::entry;
 use super::cause::Code;
 use super::fixes::Audience;
@@ -139,6 +140,15 @@ pub enum End {
     Stopped,
 }
 
+/// What lies behind an incident, as it is kept; made before the incident itself is changed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Insight {
+    root: Option<KeptRoot>,
+    fixes: Vec<KeptFix>,
+    /// None where nobody has looked around.
+    findings: Option<Vec<KeptFinding>>,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeptRoot {
     pub id: String,
@@ -197,7 +207,8 @@ impl Incident {
             attempts: report.attempts.iter().take(ATTEMPTS_KEPT).map(attempt).collect(),
             ..Incident::default()
         };
-        incident.take_over(report);
+        let around = report.around.as_deref();
+        incident.take_over(Insight::of(report.root.as_ref(), &report.fixes, around));
         incident
     }
 
@@ -226,30 +237,43 @@ impl Incident {
         }
     }
 
-    /// Takes over what a later report knows of what lies behind it; gives whether that is more than
-    /// its numbers.
-    pub fn learn(&mut self, report: &Report) -> bool {
+    /// Takes over what is known by now of what lies behind it; gives whether that is more than its
+    /// numbers.
+    pub fn learn(&mut self, insight: Insight) -> bool {
         let before = (self.root.as_ref().map(|root| root.id.clone()), self.findings.is_empty());
-        self.take_over(report);
+        self.take_over(insight);
         before != (self.root.as_ref().map(|root| root.id.clone()), self.findings.is_empty())
     }
 
-    fn take_over(&mut self, report: &Report) {
-        self.root = report.root.as_ref().map(root).or(self.root.take());
-        let operators = report.fixes.iter().filter(|fix| fix.audience == Audience::Operator);
-        self.fixes = operators.take(FIXES_KEPT).map(fix).collect();
-        let Some(around) = &report.around else { return };
-        let finding = |found: super::around::Finding| KeptFinding {
-            key: found.key.to_owned(),
-            value: visible(&found.value),
-            meaning: found.meaning.map(|meaning| meaning.name().to_owned()),
-        };
-        self.findings = around.findings().into_iter().take(FINDINGS_KEPT).map(finding).collect();
+    fn take_over(&mut self, insight: Insight) {
+        let Insight { root, fixes, findings } = insight;
+        self.root = root.or(self.root.take());
+        self.fixes = fixes;
+        self.findings = findings.unwrap_or(std::mem::take(&mut self.findings));
     }
 
     /// Its group; `None` where the letters are none of an incident's.
     pub fn group(&self) -> Option<IncidentGroup> {
         IncidentGroup::read(&self.id)
+    }
+}
+
+impl Insight {
+    pub fn of(rooted: Option<&Rooted>, fixes: &[Fix], around: Option<&Around>) -> Insight {
+        let finding = |found: Finding| KeptFinding {
+            key: found.key.to_owned(),
+            value: visible(&found.value),
+            meaning: found.meaning.map(|meaning| meaning.name().to_owned()),
+        };
+        let findings = |around: &Around| {
+            around.findings().into_iter().take(FINDINGS_KEPT).map(finding).collect()
+        };
+        let operators = fixes.iter().filter(|fix| fix.audience == Audience::Operator);
+        Insight {
+            root: rooted.map(root),
+            fixes: operators.take(FIXES_KEPT).map(fix).collect(),
+            findings: around.map(findings),
+        }
     }
 }
 

@@ -70,7 +70,8 @@ pub use fixes::{Audience, FixId, fix_ids};
 pub use hop::{Failed, Hop, Received};
 pub use http2::H2Fault;
 pub use incident::{
-    End, Incident, IncidentGroup, KeptAttempt, KeptFinding, KeptFix, KeptRoot, KeptStep, stray,
+    End, Incident, IncidentGroup, Insight, KeptAttempt, KeptFinding, KeptFix, KeptRoot, KeptStep,
+    stray,
 };
 pub use layout::{
     Family, Layout, MARKERS, OS_RELEASE, PHP_FOLDER, PhpVersion, Service, php_version,

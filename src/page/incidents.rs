@@ -2,6 +2,7 @@
 //! languages of a page. Values are those that were kept, words those of this day. Pure.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
@@ -21,7 +22,7 @@ use crate::diagnose::{
 pub const INCIDENTS_PATH: &str = "/.well-known/causeway/incidents";
 
 /// All of them, the latest in front.
-pub fn incidents(list: &[Incident], words: &Words, format: Format) -> Page {
+pub fn incidents(list: &[Arc<Incident>], words: &Words, format: Format) -> Page {
     let body = match format {
         Format::Html => list_html(list, words),
         Format::ProblemJson => format!("{}\n", incidents_json(list, words)),
@@ -123,7 +124,7 @@ fn rows<'w>(incident: &Incident, page: &'w PageWords) -> Vec<(&'w str, String)> 
 }
 
 /// As text, for a terminal.
-pub fn incidents_text(list: &[Incident], words: &Words) -> String {
+pub fn incidents_text(list: &[Arc<Incident>], words: &Words) -> String {
     let page = &words.page;
     let mut out = String::new();
     paragraph(&mut out, &page.incidents);
@@ -201,8 +202,8 @@ pub fn incident_text(incident: &Incident, words: &Words) -> String {
 }
 
 /// All of them as JSON.
-pub fn incidents_json(list: &[Incident], words: &Words) -> Value {
-    let short = |incident: &Incident| {
+pub fn incidents_json(list: &[Arc<Incident>], words: &Words) -> Value {
+    let short = |incident: &Arc<Incident>| {
         let mut object = incident_json(incident, words);
         if let Some(members) = object.as_object_mut() {
             members.retain(|name, _| !LONG.contains(&name.as_str()));
@@ -290,7 +291,7 @@ fn link(out: &mut String, below: &str, shown: &str) {
     out.push_str("</a>");
 }
 
-fn list_html(list: &[Incident], words: &Words) -> String {
+fn list_html(list: &[Arc<Incident>], words: &Words) -> String {
     let page = &words.page;
     document(&page.incidents, words, |out| {
         if list.is_empty() {

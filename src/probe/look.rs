@@ -76,12 +76,21 @@ static LANES: [Lane; 10] = [
 
 /// Looks at this host, and gives what has come by the deadline to `tell`; and once more, when the
 /// rest came later. Blocks for as long.
-pub fn look(question: &Arc<Question>, deadline: Duration, mut tell: impl FnMut(Around)) {
+pub fn look(question: &Arc<Question>, deadline: Duration, tell: impl FnMut(Around)) {
+    look_along(&LANES, question, deadline, tell);
+}
+
+fn look_along(
+    lanes: &'static [Lane],
+    question: &Arc<Question>,
+    deadline: Duration,
+    mut tell: impl FnMut(Around),
+) {
     let (sender, pieces) = mpsc::channel();
     let mut around =
-        Around { late: LANES.iter().map(|lane| lane.name).collect(), ..Around::default() };
+        Around { late: lanes.iter().map(|lane| lane.name).collect(), ..Around::default() };
     let started = Instant::now();
-    let mut out = LANES.iter().filter(|lane| lane.start(question, &sender)).count();
+    let mut out = lanes.iter().filter(|lane| lane.start(question, &sender)).count();
     drop(sender);
     for limit in [deadline, LATEST.max(deadline)] {
         let mut news = limit == deadline;
@@ -178,7 +187,62 @@ fn is_same(server: &ServerAddress, found: &ServerAddress) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    use crate::diagnose::around::{Host, Units};
+
     use super::*;
+
+    /// What the lanes of a test hang at.
+    static GATE: Mutex<()> = Mutex::new(());
+    static HANGING: [Lane; 2] = [
+        lane("host", |_| {
+            drop(gate());
+            Piece::Host(Host::default())
+        }),
+        lane("units", |_| {
+            drop(gate());
+            Piece::Units(Units::default())
+        }),
+    ];
+
+    fn gate() -> MutexGuard<'static, ()> {
+        GATE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn question() -> Arc<Question> {
+        let address = ServerAddress::Unix("/run/nobody.sock".into());
+        Arc::new(Question::about(Server { scheme: crate::config::Scheme::Http, address }))
+    }
+
+    #[test]
+    fn what_hangs_is_told_as_late_and_not_waited_for() {
+        let mut closed = Some(gate());
+        let out = || HANGING.iter().map(|lane| lane.out.load(Ordering::Acquire)).sum::<usize>();
+        let mut told = Vec::new();
+        look_along(&HANGING, &question(), DEADLINE, |around| {
+            told.push((around.late, out()));
+            // They go on only now that the page has what there is.
+            drop(closed.take());
+        });
+        let first = (vec!["host", "units"], HANGING.len());
+        assert_eq!(told, [first, (Vec::new(), 0)]);
+    }
+
+    #[test]
+    fn a_host_that_hangs_costs_a_few_threads_a_lane() {
+        let closed = gate();
+        static LANE: [Lane; 1] = [lane("host", |_| {
+            drop(gate());
+            Piece::Host(Host::default())
+        })];
+        let (sender, pieces) = mpsc::channel();
+        let started = (0..OUT_MAX * 3).filter(|_| LANE[0].start(&question(), &sender)).count();
+        assert_eq!(started, OUT_MAX);
+        drop((sender, closed));
+        assert_eq!(pieces.iter().count(), OUT_MAX);
+        assert_eq!(LANE[0].out.load(Ordering::Acquire), 0);
+    }
 
     #[test]
     fn what_another_block_names_is_not_proposed_but_a_near_miss_is() {

@@ -6,6 +6,7 @@
 //! for it, since the page is to show him its result (150 ms at most); a visitor never does.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -66,37 +67,45 @@ struct State {
 #[derive(Debug)]
 pub struct Known {
     pub around: Arc<Around>,
-    root: OnceLock<Option<Rooted>>,
+    behind: Behind,
     /// The same for requests for which nobody was left to be asked.
-    none_left: OnceLock<Option<Rooted>>,
+    none_left: Behind,
+}
+
+/// What lies behind a failure, by one look.
+#[derive(Debug, Default)]
+struct Behind {
+    root: OnceLock<Option<Rooted>>,
+    /// The failure's incident has taken it over.
+    is_kept: AtomicBool,
 }
 
 impl Known {
     fn of(around: Around) -> Arc<Known> {
         Arc::new(Known {
             around: Arc::new(around),
-            root: OnceLock::new(),
-            none_left: OnceLock::new(),
+            behind: Behind::default(),
+            none_left: Behind::default(),
         })
     }
 
-    /// What lies behind the failure, decided by the first request that has it of this look; and
-    /// whether this was the first.
-    pub fn root(
-        &self,
-        code: Code,
-        decide: impl FnOnce() -> Option<Rooted>,
-    ) -> (Option<&Rooted>, bool) {
-        let mut is_first = false;
-        let kept = match code == Code::NoHealthyUpstream {
+    /// What lies behind the failure, decided by the first request that has it of this look.
+    pub fn root(&self, code: Code, decide: impl FnOnce() -> Option<Rooted>) -> Option<&Rooted> {
+        self.behind(code).root.get_or_init(decide).as_ref()
+    }
+
+    /// Whether the incident of the failure, which is open, has not taken over what this look has
+    /// found; who is told so has it do that.
+    pub fn is_news(&self, code: Code) -> bool {
+        let is_kept = &self.behind(code).is_kept;
+        !is_kept.load(Ordering::Relaxed) && !is_kept.swap(true, Ordering::Relaxed)
+    }
+
+    fn behind(&self, code: Code) -> &Behind {
+        match code == Code::NoHealthyUpstream {
             true => &self.none_left,
-            false => &self.root,
-        };
-        let root = kept.get_or_init(|| {
-            is_first = true;
-            decide()
-        });
-        (root.as_ref(), is_first)
+            false => &self.behind,
+        }
     }
 }
 
@@ -238,7 +247,7 @@ impl Surroundings {
             listeners: self.listeners.clone(),
             layout: probe::layout(),
         });
-        let turn = Turn { surroundings: self.clone(), wanted: subject.wanted() };
+        let turn = self.turn(subject.wanted());
         if diagnose::is_of_load(subject.code) {
             self.witness.call();
         }
@@ -247,6 +256,11 @@ impl Surroundings {
         };
         // Without a thread to be had, the turn is given back as it is dropped.
         let _ = thread::Builder::new().name("look".to_owned()).spawn(look);
+    }
+
+    fn turn(self: &Arc<Surroundings>, wanted: Wanted) -> Turn {
+        let before = self.known(wanted).map(|known| known.around.clone());
+        Turn { surroundings: self.clone(), wanted, before }
     }
 
     /// What we know ourselves; blocks while the roll is called.
@@ -272,13 +286,15 @@ impl Surroundings {
 struct Turn {
     surroundings: Arc<Surroundings>,
     wanted: Wanted,
+    /// What the look before this one has found, where that still counts.
+    before: Option<Arc<Around>>,
 }
 
 impl Turn {
     fn note(&self, mut around: Around) {
         around.traffic = self.surroundings.traffic(self.wanted.code);
-        if let Some(earlier) = self.surroundings.known(self.wanted) {
-            around.fill(&earlier.around);
+        if let Some(before) = &self.before {
+            around.fill(before);
         }
         let mut state = self.surroundings.state();
         state.found.retain(|(_, of, _)| *of != self.wanted);
@@ -311,7 +327,11 @@ pub fn is_here(server: &ServerAddress, address: Option<SocketAddr>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll, Waker};
+
     use crate::config::{AccessLog, Scheme, Server};
+    use crate::diagnose::around::{Need, Seen, Units};
+    use crate::diagnose::{Certainty, Root};
     use crate::telemetry::{AccessWriter, Metrics};
 
     use super::*;
@@ -361,11 +381,82 @@ mod tests {
     fn what_was_found_is_that_of_its_failure_and_a_turn_is_given_back() {
         let surroundings = surroundings();
         assert!(surroundings.take_turn(REFUSED, false));
-        let turn = Turn { surroundings: surroundings.clone(), wanted: REFUSED };
+        let turn = surroundings.turn(REFUSED);
         turn.note(Around::default());
         assert!(surroundings.known(REFUSED).is_some());
         assert!(surroundings.known(Wanted { server: 1, ..REFUSED }).is_none());
         drop(turn);
         assert_eq!(surroundings.state().busy, None);
+    }
+
+    /// Whatever hangs on this host hangs the look: its turn is taken, and it tells nothing.
+    #[test]
+    fn an_operator_is_woken_by_the_look_and_a_visitor_never_waits_for_it() {
+        let surroundings = surroundings();
+        assert!(surroundings.take_turn(REFUSED, true));
+        let hanging = surroundings.turn(REFUSED);
+        let Wanted { server, code } = REFUSED;
+        let subject = Subject { code, server, address: None, since: None };
+        let mut context = Context::from_waker(Waker::noop());
+        let mut first_poll = |waits| {
+            let mut look = Box::pin(surroundings.look(subject, waits));
+            let polled = look.as_mut().poll(&mut context);
+            (polled.map(|known| known.is_some()), look)
+        };
+        let (visitor, _) = first_poll(false);
+        assert_eq!(visitor, Poll::Ready(false), "a visitor's page goes out at once");
+        assert!(surroundings.glance(subject).is_none());
+        let (operator, mut look) = first_poll(true);
+        assert_eq!(operator, Poll::Pending);
+        // No clock ticks here: it is the look itself that ends the wait, not its limit.
+        hanging.note(Around { late: vec!["units"], ..Around::default() });
+        let woken = look.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(woken, Poll::Ready(Some(_))));
+        drop(look);
+        // The rest of it is for the next page.
+        let (operator, _) = first_poll(true);
+        assert_eq!(operator, Poll::Ready(true));
+    }
+
+    fn rooted(root: Root) -> Option<Rooted> {
+        Some(Rooted { root, certainty: Certainty::Likely, because: Vec::new() })
+    }
+
+    #[test]
+    fn a_later_look_decides_anew_what_lies_behind_it() {
+        let surroundings = surroundings();
+        let codes = [REFUSED.code, Code::NoHealthyUpstream];
+        for (root, other) in
+            [(Root::ServiceStopped, Root::ServiceMasked), (Root::WrongPort, Root::DiskFull)]
+        {
+            surroundings.turn(REFUSED).note(Around::default());
+            let known = surroundings.known(REFUSED).unwrap();
+            for (code, root) in codes.into_iter().zip([root, other]) {
+                let first = known.root(code, || rooted(root)).unwrap();
+                assert_eq!(first.root, root);
+                let kept = known.root(code, || panic!("it is decided"));
+                assert_eq!(kept.unwrap().root, root);
+                assert!(known.is_news(code), "no incident has it");
+                assert!(!known.is_news(code), "one has");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_late_is_that_of_the_look_before_and_of_none_before_that() {
+        let surroundings = surroundings();
+        let units = Units { server: Seen::Denied(Need::Bus) };
+        surroundings.turn(REFUSED).note(Around { units: units.clone(), ..Around::default() });
+        let late = || Around { late: vec!["units"], ..Around::default() };
+        let seen = || surroundings.known(REFUSED).unwrap().around.clone();
+        let second = surroundings.turn(REFUSED);
+        // A look tells twice where a lane comes later than the page waits.
+        for _ in 0..2 {
+            second.note(late());
+            assert_eq!((&seen().units, &seen().late), (&units, &Vec::new()));
+        }
+        drop(second);
+        surroundings.turn(REFUSED).note(late());
+        assert_eq!((&seen().units, &seen().late), (&Units::default(), &vec!["units"]));
     }
 }

@@ -3,12 +3,15 @@
 //! that does not tell the two apart. Nothing below this folder is ever forwarded.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
-use crate::diagnose::{Cause, Certainty, Code, Incident, IncidentGroup, IncidentId, Report, stray};
+use crate::diagnose::{
+    Cause, Certainty, Code, Incident, IncidentGroup, IncidentId, Insight, stray,
+};
 use crate::page;
 
 use super::alarm;
@@ -20,6 +23,8 @@ use super::{Body, Site};
 /// What is ours alone (RFC 8615).
 const FOLDER: &str = "/.well-known/causeway/";
 const LIST: &str = "incidents";
+/// How many of the latest the list has: a worker prints them between two requests.
+const LISTED_MAX: usize = 100;
 
 /// Whether a request is for us.
 pub fn are_asked_for(path: &str) -> bool {
@@ -64,8 +69,8 @@ pub fn respond(
 }
 
 enum Found {
-    All(Vec<Incident>),
-    One(Box<Incident>),
+    All(Vec<Arc<Incident>>),
+    One(Arc<Incident>),
 }
 
 fn find(site: &Site, path: &str) -> Option<Found> {
@@ -74,10 +79,10 @@ fn find(site: &Site, path: &str) -> Option<Found> {
         finger.cases().note(&site.incidents);
     }
     if below.is_empty() || below == "/" {
-        return Some(Found::All(site.incidents.all()));
+        return Some(Found::All(site.incidents.latest(LISTED_MAX)));
     }
     let group = IncidentGroup::read(below.strip_prefix('/')?)?;
-    site.incidents.find(group).map(|incident| Found::One(Box::new(incident)))
+    site.incidents.find(group).map(Found::One)
 }
 
 /// The id of a request that failed, and whether its incident has to be opened: one of an incident
@@ -120,10 +125,14 @@ pub fn open(
     id
 }
 
-/// Has an incident that is open take over what a report knows of what lies behind it.
-pub fn learn(site: &Site, record: &Record, report: &Report) {
+/// Has the incident of a failure, where it is open, take over what this host has shown to lie
+/// behind it, once a look.
+pub fn learn(site: &Site, record: &Record, code: Code, insight: impl FnOnce() -> Insight) {
+    let Some(known) = &record.around else { return };
     let cases = site.finger(record.upstream).map(|finger| finger.cases());
-    if let Some(group) = cases.and_then(|cases| cases.group(report.cause.code())) {
-        site.incidents.learn(group, |incident| incident.learn(report));
+    let Some(group) = cases.and_then(|cases| cases.group(code)) else { return };
+    if known.is_news(code) {
+        let insight = insight();
+        site.incidents.learn(group, |incident| incident.learn(insight));
     }
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use crate::config::OperatorFixes;
 use crate::diagnose::{
     self, AttemptSummary, Audience, Blame, Cause, Certainty, Code, Entry, Fate, Incident,
-    IncidentId, Named, Phase, Report, Rules, Standing, stray,
+    IncidentId, Insight, Named, Phase, Report, Rules, Standing, stray,
 };
 use crate::files;
 use crate::page::{self, View};
@@ -197,7 +197,7 @@ fn page_of(
         None => fate(&record, &entry),
     };
     record.status = Some(status);
-    let is_news = note_root(site, &mut record, &cause);
+    note_root(site, &mut record, &cause);
     let view = View {
         audience: if operator { Audience::Operator } else { Audience::Visitor },
         format: page::negotiate(&asked.parts.headers),
@@ -219,7 +219,7 @@ fn page_of(
     };
     let incident = stray(0);
     let failed = Failed { incident, time, certainty, fate, entry, status, standing };
-    let incident = identify(site, &record, failed, &cause, asked, is_news);
+    let incident = identify(site, &record, failed, &cause, asked);
     record.incident = Some(incident);
     let failed = Failed { incident, ..failed };
     let allowed = match &cause {
@@ -271,19 +271,31 @@ fn fixed<'s>(site: &'s Site, record: &Record, cause: &Cause) -> Option<&'s page:
     closure.flatten()?.page()
 }
 
-/// Notes what lies behind the failure, as far as this host has shown it by now;
-/// gives whether nobody knew before.
-fn note_root(site: &Site, record: &mut Record, cause: &Cause) -> bool {
-    let Some(known) = record.around.clone() else { return false };
-    let (rooted, is_news) = known.root(cause.code(), || {
-        let attempt = record.attempt.as_ref();
-        let server_name = attempt.map(|last| upstream::server_name(&last.upstream, last.server()));
-        let server_name = server_name.as_deref().unwrap_or_default();
-        let is_here = attempt.is_some_and(is_here);
-        diagnose::root(cause, &matched(site, record, server_name, is_here))
-    });
+/// Notes what lies behind the failure, as far as this host has shown it by now.
+fn note_root(site: &Site, record: &mut Record, cause: &Cause) {
+    let Some(known) = record.around.clone() else { return };
+    let rooted =
+        known.root(cause.code(), || on_site(site, record, |site| diagnose::root(cause, site)));
     record.root = rooted.map(|rooted| rooted.root);
-    is_news
+}
+
+/// What is known by now of what lies behind the failure, for its incident.
+fn insight(site: &Site, record: &Record, cause: &Cause) -> Insight {
+    let known = record.around.as_deref();
+    on_site(site, record, |site| {
+        let root = || diagnose::root(cause, site);
+        let rooted = known.and_then(|known| known.root(cause.code(), root));
+        let fixes = diagnose::fixes(cause, site, rooted);
+        Insight::of(rooted, &fixes, known.map(|known| &*known.around))
+    })
+}
+
+/// What becomes of what roots and fixes depend on.
+fn on_site<T>(site: &Site, record: &Record, becomes: impl FnOnce(&diagnose::Site<'_>) -> T) -> T {
+    let attempt = record.attempt.as_ref();
+    let server_name = attempt.map(|last| upstream::server_name(&last.upstream, last.server()));
+    let server_name = server_name.as_deref().unwrap_or_default();
+    becomes(&matched(site, record, server_name, attempt.is_some_and(is_here)))
 }
 
 /// The id of a request that failed: its incident is opened where it is the first, and takes over
@@ -294,28 +306,29 @@ fn identify(
     failed: Failed,
     cause: &Cause,
     asked: &Asked<'_>,
-    is_news: bool,
 ) -> IncidentId {
-    let report = || report(site, record, failed, cause.clone(), asked, true);
-    match incidents::id(site, record.upstream, cause.code(), Some(failed.status)) {
-        Id::Known(id) => {
-            if is_news {
-                incidents::learn(site, record, &report());
+    let code = cause.code();
+    let id = match incidents::id(site, record.upstream, code, Some(failed.status)) {
+        Id::Known(id) => id,
+        Id::Opens => incidents::open(site, record.upstream, code, |opened| {
+            if let Some(known) = &record.around {
+                // It has all of it from the beginning.
+                known.is_news(code);
             }
-            id
-        }
-        Id::Opens => incidents::open(site, record.upstream, cause.code(), |opened| {
-            Incident::of(&report(), opened)
+            Incident::of(&report(site, record, failed, cause.clone(), asked, true), opened)
         }),
-    }
+    };
+    incidents::learn(site, record, code, || insight(site, record, cause));
+    id
 }
 
-/// Notes what lies behind an answer that names its own failure, for the log: its page is the
-/// upstream's.
+/// Notes what lies behind an answer that names its own failure, for the log and its incident: its
+/// page is the upstream's.
 pub fn glance_around(record: &mut Record, cause: &Cause) {
     record.glance_around(cause.code());
     let site = record.site.clone();
     note_root(&site, record, cause);
+    incidents::learn(&site, record, cause.code(), || insight(&site, record, cause));
 }
 
 /// What is settled about a failure before its page is made.
@@ -412,7 +425,7 @@ fn report(
     let host = asked.parts.headers.get(header::HOST);
     let known = record.around.as_deref().filter(|_| operator);
     let rooted =
-        known.and_then(|known| known.root(cause.code(), || diagnose::root(&cause, &facts)).0);
+        known.and_then(|known| known.root(cause.code(), || diagnose::root(&cause, &facts)));
     Report {
         incident: failed.incident,
         time: failed.time,

@@ -58,6 +58,8 @@ pub struct Around {
     pub traffic: Traffic,
     /// Lanes of the look that have not come back in time.
     pub late: Vec<&'static str>,
+    /// Those in whose place the part of the look before stands.
+    pub from_before: Vec<&'static str>,
 }
 
 /// One part of it, as a lane of the look brings it.
@@ -95,11 +97,12 @@ impl Around {
         }
     }
 
-    /// Takes from an earlier look what has not come back in time, by the lanes' names: a host that
-    /// is slow to answer because it fails would else be known for a moment alone.
+    /// Takes from the look before what has not come back in time, by the lanes' names: a host that
+    /// is slow to answer because it fails would else be known for a moment alone. What that look
+    /// itself had from the one before is too old.
     pub fn fill(&mut self, earlier: &Around) {
         self.late.retain(|lane| {
-            if earlier.late.contains(lane) {
+            if earlier.late.contains(lane) || earlier.from_before.contains(lane) {
                 return true;
             }
             match *lane {
@@ -118,6 +121,7 @@ impl Around {
                 "helpers" => self.helpers = earlier.helpers.clone(),
                 _ => return true,
             }
+            self.from_before.push(*lane);
             false
         });
     }
@@ -135,8 +139,10 @@ impl Around {
         self.bounds.findings(&mut out);
         self.changes.findings(&mut out);
         self.traffic.findings(&mut out);
-        if !self.late.is_empty() {
-            let late = Finding::new("not_in_time", self.late.join(", "));
+        let before = self.from_before.iter().map(|lane| format!("{lane} (as seen before)"));
+        let late: Vec<_> = self.late.iter().map(|lane| (*lane).to_owned()).chain(before).collect();
+        if !late.is_empty() {
+            let late = Finding::new("not_in_time", late.join(", "));
             out.push(late.means(Meaning::NotInTime));
         }
         out
@@ -158,6 +164,11 @@ mod tests {
         let earlier = Around { units: units.clone(), late: vec!["php"], ..Around::default() };
         let mut around = Around { late: vec!["units", "php", "other"], ..Around::default() };
         around.fill(&earlier);
-        assert_eq!((&around.units, around.late), (&units, vec!["php", "other"]));
+        assert_eq!((&around.units, &around.late), (&units, &vec!["php", "other"]));
+        let told = ("not_in_time", "php, other, units (as seen before)".to_owned());
+        assert!(around.rows().contains(&told), "{:?}", around.rows());
+        let mut next = Around { late: vec!["units"], ..Around::default() };
+        next.fill(&around);
+        assert_eq!((next.units, next.late), (Units::default(), vec!["units"]));
     }
 }

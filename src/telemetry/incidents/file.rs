@@ -34,7 +34,7 @@ const QUEUE: usize = 256;
 const FLUSH_WAIT: Duration = Duration::from_secs(2);
 
 enum Message {
-    Line(Vec<u8>),
+    Entry(Entry),
     Flush(mpsc::Sender<()>),
 }
 
@@ -55,12 +55,9 @@ impl Writer {
         Ok(Writer(queue))
     }
 
-    pub fn write(&self, entry: &Entry) {
-        if let Ok(mut line) = serde_json::to_vec(entry) {
-            line.push(b'\n');
-            // Full: the disk is what fails, and the next line of the incident says more.
-            let _ = self.0.try_send(Message::Line(line));
-        }
+    pub fn write(&self, entry: Entry) {
+        // Full: the disk is what fails, and the next line of the incident says more.
+        let _ = self.0.try_send(Message::Entry(entry));
     }
 
     pub fn flush(&self) {
@@ -82,18 +79,21 @@ fn open(folder: &Path) -> io::Result<File> {
 fn write_all(messages: &Receiver<Message>, folder: &Path, mut file: File, list: &Mutex<List>) {
     let (mut told, mut torn) = (false, false);
     for message in messages {
-        let mut line = match message {
+        let entry = match message {
             Message::Flush(done) => {
                 let _ = done.send(());
                 continue;
             }
-            Message::Line(line) => line,
+            Message::Entry(entry) => entry,
         };
-        // What a full disk has torn ends here, and does not take this line with it.
-        if torn {
-            line.insert(0, b'\n');
-        }
-        let written = file.write_all(&line).and_then(|()| rotated(folder, &file, list));
+        let written = line(&entry).and_then(|mut line| {
+            // What a full disk has torn ends here, and does not take this line with it.
+            if torn {
+                line.insert(0, b'\n');
+            }
+            file.write_all(&line)?;
+            rotated(folder, &file, list)
+        });
         torn = written.is_err();
         match written {
             Ok(None) => {}
@@ -107,6 +107,12 @@ fn write_all(messages: &Receiver<Message>, folder: &Path, mut file: File, list: 
     }
 }
 
+fn line(entry: &Entry) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(entry)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
 /// The next segment where this one is full, with what is open in it.
 fn rotated(folder: &Path, file: &File, list: &Mutex<List>) -> io::Result<Option<File>> {
     if file.metadata()?.len() < SEGMENT_BYTES {
@@ -116,14 +122,12 @@ fn rotated(folder: &Path, file: &File, list: &Mutex<List>) -> io::Result<Option<
     let begun = folder.join(BEGUN);
     let mut next = OpenOptions::new().create(true).append(true).mode(MODE).open(&begun)?;
     next.set_len(0)?;
-    let open: Vec<Incident> = {
+    let open: Vec<Arc<Incident>> = {
         let list = list.lock().unwrap_or_else(PoisonError::into_inner);
         list.0.iter().filter(|incident| incident.closed.is_none()).cloned().collect()
     };
     for incident in open {
-        let mut line = serde_json::to_vec(&Entry::Incident(Box::new(incident)))?;
-        line.push(b'\n');
-        next.write_all(&line)?;
+        next.write_all(&line(&Entry::Incident(incident))?)?;
     }
     std::fs::rename(path(folder), folder.join(OLDER))?;
     std::fs::rename(begun, path(folder))?;
@@ -136,17 +140,18 @@ pub fn path(folder: &Path) -> PathBuf {
 }
 
 /// What was kept before this process: what was open then ended with the process before it.
-pub fn read(folder: &Path) -> VecDeque<Incident> {
+pub fn read(folder: &Path) -> VecDeque<Arc<Incident>> {
     let mut list = read_as_is(folder);
     for incident in list.iter_mut().filter(|incident| incident.closed.is_none()) {
+        let incident = Arc::make_mut(incident);
         (incident.closed, incident.end) = (Some(incident.last), Some(End::Stopped));
     }
     list
 }
 
 /// What is kept, the oldest in front.
-pub fn read_as_is(folder: &Path) -> VecDeque<Incident> {
-    let mut list: VecDeque<Incident> = VecDeque::new();
+pub fn read_as_is(folder: &Path) -> VecDeque<Arc<Incident>> {
+    let mut list: VecDeque<Arc<Incident>> = VecDeque::new();
     for segment in [folder.join(OLDER), path(folder)] {
         for line in bytes(&segment).split(|&byte| byte == b'\n') {
             if let Some(entry) = entry(line) {
@@ -176,22 +181,84 @@ fn entry(line: &[u8]) -> Option<Entry> {
     fits.then(|| serde_json::from_slice(line).ok()).flatten()
 }
 
-fn take(list: &mut VecDeque<Incident>, entry: Entry) {
+fn take(list: &mut VecDeque<Arc<Incident>>, entry: Entry) {
     match entry {
         Entry::Incident(incident) => {
             if incident.group().is_none() {
                 return;
             }
             match list.iter_mut().find(|kept| kept.id == incident.id) {
-                Some(kept) => *kept = *incident,
-                None => list.push_back(*incident),
+                Some(kept) => *kept = incident,
+                None => list.push_back(incident),
             }
         }
         Entry::Closed { id, failures, last, closed, end } => {
             if let Some(kept) = list.iter_mut().find(|kept| kept.id == id) {
+                let kept = Arc::make_mut(kept);
                 (kept.failures, kept.last) = (failures, last);
                 (kept.closed, kept.end) = (Some(closed), Some(end));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::diagnose::IncidentGroup;
+
+    use super::super::{Incidents, Opened};
+    use super::*;
+
+    /// As large as one of ours may become, and more than a segment of them.
+    const LARGE: usize = LINE_BYTES * 3 / 4;
+    const MANY: u64 = SEGMENT_BYTES / LARGE as u64 + 2;
+
+    fn open(incidents: &Incidents, cause: &str, size: usize) -> Opened {
+        let opened = incidents.open("shop", cause, 1, 1, || Incident {
+            upstream: "shop".to_owned(),
+            cause: cause.to_owned(),
+            evidence: [("said".to_owned(), "x".repeat(size))].into(),
+            ..Incident::default()
+        });
+        incidents.begun_by(opened.group.request(1));
+        opened
+    }
+
+    fn fill(incidents: &Incidents, from: u64) -> Vec<IncidentGroup> {
+        let one = |number: u64| {
+            let opened = open(incidents, &format!("cause_{number}"), LARGE);
+            incidents.close(opened.group, number, 2, 3, End::Recovered);
+            opened.group
+        };
+        let groups = (from..from + MANY).map(one).collect();
+        incidents.flush();
+        groups
+    }
+
+    #[test]
+    fn a_full_segment_gives_way_and_what_is_open_goes_with_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let length =
+            |name: &str| std::fs::metadata(folder.path().join(name)).map(|meta| meta.len());
+        let incidents = Incidents::of(folder.path());
+        let left = open(&incidents, "still_open", 10).group;
+        let first = fill(&incidents, 0);
+        assert!(length(OLDER).unwrap() >= SEGMENT_BYTES, "it is full");
+        assert!(length(OLDER).unwrap() < SEGMENT_BYTES + LINE_BYTES as u64);
+        assert!(length(NAME).unwrap() < SEGMENT_BYTES);
+        let newer = std::fs::read_to_string(path(folder.path())).unwrap();
+        assert!(newer.lines().next().unwrap().contains("\"still_open\""));
+        let again = Incidents::of(folder.path());
+        for (number, group) in first.iter().enumerate() {
+            let found = again.find(*group).unwrap();
+            assert_eq!((found.failures, found.end), (number as u64, Some(End::Recovered)));
+        }
+        // Once more: the oldest are gone, and the one that is open is not.
+        fill(&incidents, MANY);
+        let again = Incidents::of(folder.path());
+        assert_eq!(again.find(left).unwrap().cause, "still_open");
+        assert!(again.find(first[0]).is_none());
+        assert!(length(OLDER).unwrap() + length(NAME).unwrap() < 2 * SEGMENT_BYTES + LARGE as u64);
+        assert!(length(BEGUN).is_err(), "it has taken its place");
     }
 }

@@ -29,9 +29,10 @@ pub struct Incidents {
     writer: Option<Writer>,
 }
 
-/// The oldest in front.
+/// The oldest in front. Shared with who shows or writes one, so that neither copies it while the
+/// list is locked; one that changes meanwhile changes beside theirs.
 #[derive(Debug, Default)]
-struct List(VecDeque<Incident>);
+struct List(VecDeque<Arc<Incident>>);
 
 /// One that is open from now on.
 #[derive(Debug, Clone, Copy)]
@@ -46,8 +47,33 @@ pub struct Opened {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Entry {
-    Incident(Box<Incident>),
-    Closed { id: String, failures: u64, last: u64, closed: u64, end: End },
+    #[serde(with = "shared")]
+    Incident(Arc<Incident>),
+    Closed {
+        id: String,
+        failures: u64,
+        last: u64,
+        closed: u64,
+        end: End,
+    },
+}
+
+mod shared {
+    //! Serialised as what is shared.
+
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::diagnose::Incident;
+
+    pub fn serialize<S: Serializer>(shared: &Arc<Incident>, to: S) -> Result<S::Ok, S::Error> {
+        (**shared).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Incident>, D::Error> {
+        Incident::deserialize(from).map(Arc::new)
+    }
 }
 
 impl Default for Incidents {
@@ -77,7 +103,7 @@ impl Incidents {
     }
 
     /// Opens one, or goes on with the same that was closed a moment ago. `number` is random, `make`
-    /// gives what is to be kept of it.
+    /// gives what is to be kept of it, and keeps nobody else waiting meanwhile.
     pub fn open(
         &self,
         upstream: &str,
@@ -86,13 +112,18 @@ impl Incidents {
         number: u64,
         make: impl FnOnce() -> Incident,
     ) -> Opened {
+        if let Some(going_on) = self.list().reopened(upstream, cause, now) {
+            return going_on;
+        }
+        let mut incident = make();
         let mut list = self.list();
+        // Another worker may have had the same thought.
         if let Some(going_on) = list.reopened(upstream, cause, now) {
             return going_on;
         }
         let group = list.free_group(number);
-        let incident = Incident { id: group.to_string(), ..make() };
-        list.0.push_back(incident);
+        incident.id = group.to_string();
+        list.0.push_back(Arc::new(incident));
         list.shorten();
         Opened { group, failures: 0, since: now }
     }
@@ -130,19 +161,19 @@ impl Incidents {
             false
         });
         if let Some(writer) = &self.writer {
-            writer.write(&Entry::Closed { id, failures, last, closed, end });
+            writer.write(Entry::Closed { id, failures, last, closed, end });
         }
     }
 
     /// The one that an id belongs to.
-    pub fn find(&self, group: IncidentGroup) -> Option<Incident> {
+    pub fn find(&self, group: IncidentGroup) -> Option<Arc<Incident>> {
         let id = group.to_string();
         self.list().0.iter().find(|incident| incident.id == id).cloned()
     }
 
-    /// All of them, the latest in front.
-    pub fn all(&self) -> Vec<Incident> {
-        self.list().0.iter().rev().cloned().collect()
+    /// The latest, as many as `count`, the last one in front.
+    pub fn latest(&self, count: usize) -> Vec<Arc<Incident>> {
+        self.list().0.iter().rev().take(count).cloned().collect()
     }
 
     /// Waits, within bounds, until all of it is written.
@@ -158,15 +189,11 @@ impl Incidents {
         let letters = id.get(..4).unwrap_or_default();
         let found = list.0.iter_mut().rev().find(|incident| incident.id == letters);
         if let Some(incident) = found
-            && change(incident)
+            && change(Arc::make_mut(incident))
+            && let Some(writer) = &self.writer
         {
-            self.keep(incident);
-        }
-    }
-
-    fn keep(&self, incident: &Incident) {
-        if let Some(writer) = &self.writer {
-            writer.write(&Entry::Incident(Box::new(incident.clone())));
+            // In the list's order; the writer's thread prints it.
+            writer.write(Entry::Incident(incident.clone()));
         }
     }
 
@@ -178,7 +205,7 @@ impl Incidents {
 
 impl List {
     fn reopened(&mut self, upstream: &str, cause: &str, now: u64) -> Option<Opened> {
-        let same = |kept: &&mut Incident| kept.upstream == upstream && kept.cause == cause;
+        let same = |kept: &&mut Arc<Incident>| kept.upstream == upstream && kept.cause == cause;
         let incident = self.0.iter_mut().rev().find(same)?;
         let group = incident.group()?;
         // One that is open was opened by another worker a moment ago.
@@ -186,6 +213,7 @@ impl List {
             if now.saturating_sub(closed) > REOPENS_SECONDS {
                 return None;
             }
+            let incident = Arc::make_mut(incident);
             (incident.closed, incident.end) = (None, None);
             incident.reopened += 1;
         }
@@ -221,7 +249,7 @@ fn state_directory() -> Option<PathBuf> {
 
 /// What the service on this host has kept, the latest in front: for who asks on a terminal, where
 /// systemd has set nothing.
-pub fn kept_incidents() -> (PathBuf, Vec<Incident>) {
+pub fn kept_incidents() -> (PathBuf, Vec<Arc<Incident>>) {
     let folder = state_directory().unwrap_or_else(|| PathBuf::from("/var/lib/causeway"));
     let list = file::read_as_is(&folder);
     (file::path(&folder), list.into_iter().rev().collect())
@@ -264,10 +292,31 @@ mod tests {
             let opened = open(&incidents, &format!("cause_{number}"), number);
             incidents.close(opened.group, 1, number, number, End::Recovered);
         }
-        let all = incidents.all();
+        let all = incidents.latest(usize::MAX);
         assert_eq!(all.len(), KEPT_MAX);
         assert!(incidents.find(open_one.group).is_some());
         assert_eq!(all[0].cause, format!("cause_{}", KEPT_MAX + 9));
+        assert_eq!(incidents.latest(3)[..], all[..3]);
+        assert!(Arc::ptr_eq(&all[0], &incidents.latest(1)[0]), "it is not copied");
+    }
+
+    /// What is made of one takes long, and others go on meanwhile.
+    #[test]
+    fn one_is_made_while_the_list_is_free() {
+        let incidents = Incidents::default();
+        let mut other = None;
+        let first = incidents.open("shop", "connection_refused", 1, 1, || {
+            other = Some(open(&incidents, "connect_timeout", 1));
+            Incident { cause: "connection_refused".to_owned(), ..Incident::default() }
+        });
+        assert_ne!(Some(first.group), other.map(|other| other.group));
+        // Of two that open the same the later goes on with the first's.
+        let same = incidents.open("shop", "dns_nxdomain", 1, 1, || {
+            other = Some(open(&incidents, "dns_nxdomain", 1));
+            Incident::default()
+        });
+        assert_eq!(Some(same.group), other.map(|other| other.group));
+        assert_eq!(incidents.latest(9).len(), 3);
     }
 
     #[test]
