@@ -25,7 +25,7 @@ fn commands(fix: &Value, kind: &str) -> Vec<String> {
 }
 
 /// A listener, and an address beside it where nobody listens.
-fn beside() -> (TcpListener, SocketAddr) {
+pub fn beside() -> (TcpListener, SocketAddr) {
     loop {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut free = listener.local_addr().unwrap();

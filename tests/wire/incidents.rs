@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
+use super::around::beside;
 use super::backend::{Backend, refusing};
 use super::client::{Answer, Client};
 use super::eventually;
@@ -116,6 +117,72 @@ fn an_incident_opens_counts_closes_and_outlives_a_restart() {
         told.contains("closed_before_response") && told.contains("Failed requests: 2"),
         "{told}"
     );
+}
+
+/// The upstream's own page goes out, and its incident learns all the same what lies behind it.
+#[test]
+fn an_incident_of_the_upstreams_own_error_learns_its_root() {
+    let state = tempfile::tempdir().unwrap();
+    let backend =
+        Backend::answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 6\r\n\r\nclosed");
+    let running = program(&lines(&backend.server()), state.path());
+    let id = eventually("one client alone is named as the root", || {
+        // As many within a minute as are not chance.
+        for _ in 0..100 {
+            let answer = Client::sent(running.address, get("/own")).answer("GET");
+            assert_eq!((answer.status, &*answer.body), (503, "closed"));
+        }
+        let list = ask(&running, "GET", FOLDER, JSON);
+        let list: Value = serde_json::from_str(&list.body).unwrap();
+        let one = &list["incidents"][0];
+        let is_known = one["root"] == "single_client_flood";
+        is_known.then(|| one["id"].as_str().unwrap().to_owned())
+    });
+    let seen = incident(&running, &id);
+    assert_eq!(seen["cause"], "upstream_unavailable");
+    assert!(seen["root_evidence"]["most_active_client"].as_str().unwrap().contains("127.0.0.1"));
+    assert!(!seen["findings"].as_array().unwrap().is_empty(), "{seen}");
+    assert_eq!(seen["fixes"][0]["id"], "block_client");
+}
+
+/// Root, findings, times, attempts and fixes: each in JSON, and in words on the page.
+#[test]
+fn an_incident_shows_what_an_operator_was_shown() {
+    let state = tempfile::tempdir().unwrap();
+    let (listener, wanted) = beside();
+    let running = program(&lines(&format!("http://{wanted}")), state.path());
+    let id = eventually("the listener at another port is found", || {
+        let id = fail(&running, "/cart?id=7");
+        // An operator's page waits for the look; what follows is in the incident at once.
+        let page = ask(&running, "GET", "/", "Accept: application/problem+json");
+        let problem: Value = serde_json::from_str(&page.body).unwrap();
+        (problem["root"] == "wrong_port").then_some(id)
+    });
+    let seen = incident(&running, &id);
+    let near = listener.local_addr().unwrap().to_string();
+    assert_eq!((&seen["root"], &seen["root_certainty"]), (&"wrong_port".into(), &"likely".into()));
+    assert!(seen["root_evidence"]["listening"].as_str().unwrap().contains(&near), "{seen}");
+    let findings = seen["findings"].as_array().unwrap();
+    let found = findings.iter().find(|found| found["key"] == "listening").unwrap();
+    let meaning = found["meaning"].as_str().unwrap().to_owned();
+    for name in ["opened", "last_failure"] {
+        assert!(seen[name].as_str().unwrap().ends_with('Z'), "{name} in {seen}");
+    }
+    let attempt = &seen["attempts"][0];
+    assert_eq!(attempt["address"], wanted.to_string());
+    let steps = attempt["steps"].as_array().unwrap();
+    let connect = steps.iter().find(|step| step["step"] == "connect").unwrap();
+    assert_eq!(connect["state"], "failed");
+    assert!(connect["ms"].as_f64().unwrap() >= 0.0, "{connect}");
+    assert_eq!(seen["fixes"][0]["id"], "match_port");
+    let title = seen["fixes"][0]["title"].as_str().unwrap();
+    let page = ask(&running, "GET", &format!("{FOLDER}/{id}"), "Accept: text/html").body;
+    let opened = seen["opened"].as_str().unwrap();
+    let server = format!("http://{wanted}");
+    for part in ["wrong_port", &near, title, opened, &server, &meaning, "connection_refused", " ms"]
+    {
+        assert!(page.contains(part), "{part:?} is not in {page}");
+    }
 }
 
 #[test]
