@@ -85,7 +85,7 @@ pub use report::{
     AddressSummary, AttemptStep, AttemptSummary, Certainty, Fate, IncidentId, Report, Standing,
     StepState, site_name,
 };
-pub use root::{Root, Rooted, is_of_load, root};
+pub use root::{Recognised, Root, Rooted, is_of_load, root};
 pub use rules::Rules;
 pub use said::{Sent, is_quiet, said};
 pub use text::{

@@ -102,6 +102,26 @@ impl HelperKind {
     }
 }
 
+impl HelperKind {
+    /// The kind that an error of PHP's speaks of, by the words of its extensions, its libraries and
+    /// its databases; `None` where it is of none, or may be of several.
+    pub fn said(text: &str) -> Option<HelperKind> {
+        const WORDS: &[(HelperKind, &[&str])] = &[
+            // WordPress knows no other database.
+            (HelperKind::Mysql, &["mysql", "mariadb", "(hy000/", "[hy000] [2", "[hy000] [1040]"]),
+            (HelperKind::Mysql, &["error establishing a database connection"]),
+            (HelperKind::Postgresql, &["postgres", "pgsql", "pg_connect", "sqlstate[08006]"]),
+            (HelperKind::Redis, &["redis"]),
+            (HelperKind::Memcached, &["memcache"]),
+        ];
+        let text = text.to_ascii_lowercase();
+        let is_said = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        let mut kinds = WORDS.iter().filter(|(_, words)| is_said(words)).map(|(kind, _)| *kind);
+        let first = kinds.next()?;
+        kinds.all(|kind| kind == first).then_some(first)
+    }
+}
+
 impl Helper {
     /// Whether who asks it waits in vain, or has been turned away.
     pub fn is_in_trouble(&self) -> bool {
@@ -159,5 +179,27 @@ impl Helpers {
             });
         }
         self.site.missing("site_settings", out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_kind_of_its_helper() {
+        for (text, kind) in [
+            ("Error establishing a database connection", Some(HelperKind::Mysql)),
+            ("mysqli_connect(): (HY000/2002): Connection refused", Some(HelperKind::Mysql)),
+            ("SQLSTATE[HY000] [2002] Connection refused", Some(HelperKind::Mysql)),
+            ("Uncaught RedisException: Connection refused", Some(HelperKind::Redis)),
+            ("Connection refused [tcp://127.0.0.1:6379] Predis", Some(HelperKind::Redis)),
+            ("SQLSTATE[08006] [7] connection to server failed", Some(HelperKind::Postgresql)),
+            ("MemcachedException: SERVER HAS FAILED", Some(HelperKind::Memcached)),
+            ("The site's database does not answer", None),
+            ("neither Redis nor MySQL answers", None),
+        ] {
+            assert_eq!(HelperKind::said(text), kind, "{text}");
+        }
     }
 }

@@ -55,8 +55,16 @@ pub const HELD: &[Row] = &[
     row(
         Root::HelperFull,
         &[HELPERS, FAULTY, SLOW],
-        |scene| scene.has_helper(|state| *state == HelperState::Full),
+        |scene| scene.blames(&scene.helpers(is_full), true),
         Certain,
+        HELPER,
+    )
+    .said(&[Sign::HelperFull, Sign::HelperUnreachable]),
+    row(
+        Root::HelperFull,
+        &[HELPERS, FAULTY, SLOW],
+        |scene| scene.blames(&scene.helpers(is_full), false),
+        Likely,
         HELPER,
     )
     .said(&[Sign::HelperFull, Sign::HelperUnreachable]),
@@ -71,18 +79,23 @@ pub const HELD: &[Row] = &[
     row(
         Root::HelperDown,
         &[HELPERS],
-        |scene| scene.has_helper(|state| *state == HelperState::Gone),
+        |scene| scene.blames(&scene.helpers(is_gone), true),
         Certain,
         HELPER,
     )
     .said(&[Sign::HelperUnreachable]),
     row(
         Root::HelperDown,
+        &[HELPERS],
+        |scene| scene.blames(&scene.helpers(is_gone), false),
+        Likely,
+        HELPER,
+    )
+    .said(&[Sign::HelperUnreachable]),
+    row(
+        Root::HelperDown,
         &[FAULTY, ENDED, SLOW],
-        |scene| {
-            scene.says(Sign::HelperUnreachable)
-                && scene.has_helper(|state| *state == HelperState::Gone)
-        },
+        |scene| scene.says(Sign::HelperUnreachable) && scene.blames(&scene.helpers(is_gone), false),
         Likely,
         HELPER,
     )
@@ -92,8 +105,16 @@ pub const HELD: &[Row] = &[
     row(
         Root::WaitingForHelper,
         &[HELPERS, SLOW],
-        |scene| scene.has_helper(|state| *state == HelperState::Frozen),
+        |scene| scene.blames(&scene.helpers(is_frozen), true),
         Certain,
+        HELPER,
+    )
+    .said(&[Sign::HelperUnreachable]),
+    row(
+        Root::WaitingForHelper,
+        &[HELPERS, SLOW],
+        |scene| scene.blames(&scene.helpers(is_frozen), false),
+        Likely,
         HELPER,
     )
     .said(&[Sign::HelperUnreachable]),
@@ -235,6 +256,18 @@ impl Scene<'_> {
 fn most_are_blocked(scene: &Scene<'_>) -> bool {
     let Some(workers) = scene.workers() else { return false };
     workers.blocked > 0 && workers.blocked >= workers.running + workers.sleeping
+}
+
+fn is_gone(state: &HelperState) -> bool {
+    *state == HelperState::Gone
+}
+
+fn is_full(state: &HelperState) -> bool {
+    *state == HelperState::Full
+}
+
+fn is_frozen(state: &HelperState) -> bool {
+    *state == HelperState::Frozen
 }
 
 /// The site's own settings name it, and nobody listens there.

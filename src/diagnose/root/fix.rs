@@ -28,10 +28,14 @@ impl Rooted {
             Root::ReloadOrRestart => WaitForStart,
             Root::HostRebooted => EnableService,
 
-            Root::WrongPort | Root::WrongAddressFamily | Root::BoundToLoopback => MatchPort,
+            Root::WrongPort
+            | Root::WrongAddressFamily
+            | Root::BoundToLoopback
+            | Root::WrongAddress => MatchPort,
             Root::WrongSocketPath => SocketPath,
             Root::SocketMode => SocketPermissions,
             Root::DirectoryMode => DirectoryAccess,
+            Root::ForbiddenByPolicy => AllowConnect,
 
             Root::PoolExhausted if is_other(site) => MoreResources,
             Root::PoolExhausted => FpmCapacity,

@@ -62,6 +62,17 @@ pub fn helpers() -> C {
     C::HelperServicesDown { message: "Error establishing a database connection".to_owned() }
 }
 
+/// Of a Redis.
+pub fn redis() -> C {
+    let message = "Uncaught RedisException: Connection refused in /c.php:7".to_owned();
+    C::HelperServicesDown { message }
+}
+
+/// Of no helper in particular.
+pub fn helpless() -> C {
+    C::HelperServicesDown { message: "The database does not answer".to_owned() }
+}
+
 pub fn timeout(address: &str) -> C {
     let address = address.parse().unwrap();
     C::ConnectTimeout { address, waited: MINUTE, queue: None, port: None }
@@ -244,11 +255,16 @@ pub fn helper(state: HelperState) -> Around {
     around
 }
 
-/// One that the site's settings name, and that is gone.
-pub fn lost() -> Around {
-    let mut around = helper(HelperState::Gone);
+/// One that the site's settings name.
+pub fn named(state: HelperState) -> Around {
+    let mut around = helper(state);
     around.helpers.list[0].named = true;
     around
+}
+
+/// One that they name, and that is gone.
+pub fn lost() -> Around {
+    named(HelperState::Gone)
 }
 
 /// A pool whose own processes are stopped; no unit is known.
@@ -320,6 +336,14 @@ pub fn route(is_up: bool) -> Around {
     let interface = "eth0".to_owned();
     let route = Route { kind: RouteKind::Away, interface, gateway: None, source: None, is_up };
     network(Network { route: Seen::Found(route), ..Network::default() })
+}
+
+/// A route that forbids it.
+pub fn prohibited() -> Around {
+    let mut around = route(true);
+    let kind = RouteKind::Prohibit;
+    around.network.route = around.network.route.map(|route| Route { kind, ..route });
+    around
 }
 
 /// A certificate that was renewed in its file.

@@ -24,6 +24,7 @@ pub use traffic::is_of_load;
 
 use super::around::Sign;
 use super::cause::{Cause, Code};
+use super::fixes::FixId;
 use super::matching::Site;
 use super::report::Certainty;
 
@@ -49,9 +50,11 @@ pub enum Root {
     WrongPort,
     WrongAddressFamily,
     BoundToLoopback,
+    WrongAddress,
     WrongSocketPath,
     SocketMode,
     DirectoryMode,
+    ForbiddenByPolicy,
     // What it is busy with.
     PoolExhausted,
     WorkersFrozen,
@@ -106,6 +109,35 @@ impl Root {
     pub fn all() -> impl Iterator<Item = Root> {
         <Root as strum::IntoEnumIterator>::iter()
     }
+
+    /// How it is recognised, in the order in which that is tried.
+    pub fn recognised(self) -> Vec<Recognised> {
+        let rows = TABLE.iter().chain(SCARCE).copied().flatten();
+        let rows = rows.filter(|row| row.root == self).map(|row| Recognised {
+            certainty: row.certainty,
+            behind: Code::all().filter(|code| row.is_behind(*code)).collect(),
+            evidence: [row.because, if row.said.is_empty() { &[] } else { &["log"] }].concat(),
+        });
+        rows.chain(traffic::recognised(self)).collect()
+    }
+
+    /// The fix that follows from it where nothing else is known.
+    pub fn first_fix(self) -> FixId {
+        let rooted = Rooted { root: self, certainty: Certainty::Possible, because: Vec::new() };
+        let nobody = Cause::NoHealthyUpstream { servers: Vec::new() };
+        rooted.fix(&nobody, &Site::of(None))
+    }
+}
+
+/// One way to recognise a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recognised {
+    /// At best: what rests on a guess is told as less.
+    pub certainty: Certainty,
+    /// The causes that it may stand behind.
+    pub behind: Vec<Code>,
+    /// Keys of the evidence that shows it, such of them as there are.
+    pub evidence: Vec<&'static str>,
 }
 
 /// One row: what lies behind which causes, when it does, how sure that is, and what shows it.
@@ -137,8 +169,11 @@ impl Row {
     }
 
     fn applies(&self, scene: &Scene<'_>) -> bool {
-        let behind = self.behind.iter().any(|codes| codes.contains(&scene.code));
-        behind && (self.holds)(scene)
+        self.is_behind(scene.code) && (self.holds)(scene)
+    }
+
+    fn is_behind(&self, code: Code) -> bool {
+        self.behind.iter().any(|codes| codes.contains(&code))
     }
 
     fn rooted(&self, scene: &Scene<'_>) -> Rooted {

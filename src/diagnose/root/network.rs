@@ -1,6 +1,6 @@
 //! Names, the way to the server, and its certificate's dates. Pure.
 
-use crate::diagnose::around::{Ping, Seen};
+use crate::diagnose::around::{Ping, RouteKind, Seen};
 use crate::diagnose::cause::{Cause, Code};
 use crate::diagnose::dns;
 use crate::diagnose::facts::Port;
@@ -76,12 +76,24 @@ pub const DECISIVE: &[Row] = &[
         Certain,
         WAY,
     ),
-    // EPERM: netfilter, or a filter of the unit's control group; EACCES may be SELinux.
+    // EPERM: netfilter, or a filter of the unit's control group.
     row(
         Root::FirewallLocal,
         &[FORBIDDEN],
         |scene| matches!(scene.cause, Cause::ConnectForbiddenLocally { errno: 1, .. }),
         Certain,
+        WAY,
+    ),
+    // EACCES: SELinux, AppArmor (security_socket_connect in the kernel), or else a route.
+    row(
+        Root::ForbiddenByPolicy,
+        &[FORBIDDEN],
+        |scene| {
+            let route = scene.around.network.route.found();
+            matches!(scene.cause, Cause::ConnectForbiddenLocally { errno: 13, .. })
+                && route.is_none_or(|route| route.kind != RouteKind::Prohibit)
+        },
+        Likely,
         WAY,
     ),
     row(
@@ -147,32 +159,45 @@ pub const SILENT: &[Row] = &[
         Certain,
         WAY,
     ),
-    // Somebody listens here, his queue has room, and no packet comes to him, nor back.
+    // Somebody listens here and his queue has room, or nobody does and the kernel would refuse; and
+    // no packet comes there, nor back.
     row(
         Root::FirewallLocal,
         &[TIMEOUT],
         |scene| {
-            let listens = scene.around.sockets.listener.found().is_some();
-            let again = scene.around.network.port == Seen::Found(Port::Silent);
-            let is_open = listens || again;
-            scene.is_own() && is_open && !scene.has_waiting() && is_silent(scene)
+            let sockets = &scene.around.sockets;
+            let is_seen = sockets.queue.is_some() || sockets.listener == Seen::Nothing;
+            scene.is_own() && is_seen && !scene.has_waiting() && is_silent(scene)
         },
         Certain,
         WAY,
     ),
-    // The kernel refuses at once where nobody listens; it answers itself even to a full queue.
+    // The kernel drops what comes to a full queue (tcp_conn_request), and nobody saw the queue.
     row(
         Root::FirewallLocal,
         &[TIMEOUT],
         |scene| scene.is_own() && !scene.has_waiting() && is_silent(scene),
+        Possible,
+        WAY,
+    ),
+    // The host is there, and no port of it that was tried answers.
+    row(
+        Root::FirewallRemote,
+        &[TIMEOUT],
+        |scene| {
+            let is_there = matches!(scene.around.network.ping, Seen::Found(Ping::Answered(_)));
+            let is_closed = scene.around.network.answers_at.is_empty();
+            !scene.is_own() && is_silent(scene) && is_there && is_closed
+        },
         Likely,
         WAY,
     ),
+    // A rule for this port, or a program there whose queue is full: both are silent.
     row(
         Root::FirewallRemote,
         &[TIMEOUT],
         |scene| !scene.is_own() && is_silent(scene) && host_answers(scene),
-        Likely,
+        Possible,
         WAY,
     ),
     row(

@@ -29,9 +29,11 @@ pub const DECISIVE: &[Row] = &[
         AT_PORT,
     ),
     // Bound to another address of this host.
-    row(Root::BoundToLoopback, &[REFUSED], |scene| bound(scene).next().is_some(), Certain, AT_PORT),
+    row(Root::WrongAddress, &[REFUSED], |scene| bound(scene).next().is_some(), Certain, AT_PORT),
     row(Root::DirectoryMode, &[DENIED], |scene| stops(scene, DIRECTORY), Certain, ON_PATH),
     row(Root::SocketMode, &[DENIED], |scene| stops(scene, SOCKET), Certain, ON_PATH),
+    // Every mode lets us in, and the kernel does not.
+    row(Root::ForbiddenByPolicy, &[DENIED], |scene| stops(scene, POLICY), Certain, ON_PATH),
     // What the path leads to can be no socket, whoever runs.
     row(Root::WrongSocketPath, &[UNIX], |scene| stops(scene, NO_SOCKET), Certain, ON_PATH),
 ];
@@ -86,6 +88,7 @@ pub const NEAR: &[Row] = &[
 const DIRECTORY: &[Stop] = &[Stop::DirectoryMode];
 const SOCKET: &[Stop] = &[Stop::SocketMode];
 const MISSING: &[Stop] = &[Stop::Missing, Stop::DanglingLink];
+const POLICY: &[Stop] = &[Stop::Policy];
 const NO_SOCKET: &[Stop] = &[Stop::NotADirectory, Stop::NotASocket, Stop::LinkLoop];
 
 /// Whether the way to the socket ends so.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::diagnose::around::{
-    Around, Cgroup, Changed, HelperState, Listener, LogSource, Network, Php, Ping, PoolSettings,
-    Seen, Sign, Sockets, State, Stop, Unit, UnitResult, Workers,
+    Around, Cgroup, Changed, HelperState, Listener, LogSource, Need, Network, Php, Ping,
+    PoolSettings, Seen, Sign, Sockets, State, Stop, Unit, UnitResult, Workers,
 };
 use crate::diagnose::cause::Cause as C;
 use crate::diagnose::facts::{Port, Queue};
@@ -145,7 +145,8 @@ pub fn place_rows() -> Vec<Row> {
             is(R::BoundToLoopback, Certain),
         ),
         (refused_at("192.0.2.5:8080"), same_port("[::1]:8080"), is(R::BoundToLoopback, Certain)),
-        (refused(), same_port("192.0.2.5:8080"), is(R::BoundToLoopback, Certain)),
+        (refused(), same_port("192.0.2.5:8080"), is(R::WrongAddress, Certain)),
+        (refused_at("127.0.0.2:8080"), same_port("127.0.0.1:8080"), is(R::WrongAddress, Certain)),
         (timeout("192.0.2.5:8080"), same_port("127.0.0.1:8080"), None),
         (refused(), sockets(near("127.0.0.1:8081")), is(R::WrongPort, Likely)),
         (refused(), near_unit(State::Active), is(R::WrongPort, Likely)),
@@ -169,6 +170,7 @@ pub fn place_rows() -> Vec<Row> {
         (denied(), way(Stop::DirectoryMode), is(R::DirectoryMode, Certain)),
         (denied(), nothing(), None),
         (denied(), way(Stop::Missing), None),
+        (denied(), way(Stop::Policy), is(R::ForbiddenByPolicy, Certain)),
     ]
 }
 
@@ -240,7 +242,19 @@ pub fn busy_rows() -> Vec<Row> {
         (uncaught("mysqli_sql_exception: Too many connections"), code(), is(R::HelperFull, Likely)),
         (uncaught("Exception: Too many connections"), nothing(), None),
         (helpers(), helper(HelperState::Silent), is(R::WaitingForHelper, Likely)),
-        (saturated(), helper(HelperState::Frozen), is(R::WaitingForHelper, Certain)),
+        (helpers(), helper(HelperState::Frozen), is(R::WaitingForHelper, Certain)),
+        // What is said is of another helper than the one that is down.
+        (redis(), helper(HelperState::Gone), None),
+        (redis(), helper(HelperState::Full), None),
+        (redis(), lost(), None),
+        (helpless(), helper(HelperState::Gone), is(R::HelperDown, Likely)),
+        (helpless(), lost(), is(R::HelperDown, Certain)),
+        (helpless(), helper(HelperState::Full), is(R::HelperFull, Likely)),
+        // It is full, and nobody says that it is the site's.
+        (slow(), helper(HelperState::Full), is(R::HelperFull, Likely)),
+        (saturated(), helper(HelperState::Frozen), is(R::WaitingForHelper, Likely)),
+        (saturated(), named(HelperState::Frozen), is(R::WaitingForHelper, Certain)),
+        (error(), named(HelperState::Full), is(R::HelperFull, Certain)),
         (slow(), helper(HelperState::Silent), is(R::WaitingForHelper, Likely)),
         // One that is installed and not used is no root.
         (slow(), helper(HelperState::Gone), None),
@@ -389,12 +403,13 @@ pub fn machine_rows() -> Vec<Row> {
 pub fn network_rows() -> Vec<Row> {
     use Root as R;
     let far = || timeout("192.0.2.7:80");
-    let user = Some("www-data".to_owned());
-    let listener = Listener { user, unit: None, process: None, descriptors: None };
+    let listener = |listener| sockets(Sockets { listener, ..Sockets::default() });
+    let hidden = || listener(Seen::Denied(Need::Netlink));
     let listens = |pending| {
+        let user = Some("www-data".to_owned());
+        let found = Listener { user, unit: None, process: None, descriptors: None };
         let queue = Some(Queue { pending, backlog: 511 });
-        let listener = Seen::Found(listener.clone());
-        sockets(Sockets { listener, queue, ..Sockets::default() })
+        sockets(Sockets { queue, ..listener(Seen::Found(found)).sockets })
     };
     let silent =
         |ip: &str| network(Network { neighbor_silent: ip.parse().ok(), ..Network::default() });
@@ -413,16 +428,25 @@ pub fn network_rows() -> Vec<Row> {
         (rejected(IcmpSender::Device), nothing(), is(R::FirewallRemote, Certain)),
         (rejected(IcmpSender::Unknown), nothing(), None),
         (forbidden(1), nothing(), is(R::FirewallLocal, Certain)),
-        (forbidden(13), nothing(), None),
+        (forbidden(13), nothing(), is(R::ForbiddenByPolicy, Likely)),
+        (forbidden(13), prohibited(), None),
         (timeout("127.0.0.1:8080"), listens(0), is(R::FirewallLocal, Certain)),
-        (timeout("127.0.0.1:8080"), nothing(), is(R::FirewallLocal, Likely)),
+        (timeout("127.0.0.1:8080"), listener(Seen::Nothing), is(R::FirewallLocal, Certain)),
         (timeout("127.0.0.1:8080"), listens(9), None),
-        (timeout("127.0.0.1:8080"), port_now(Port::Silent), is(R::FirewallLocal, Certain)),
+        // Nobody could see whether its queue is full, which is silent, too.
+        (timeout("127.0.0.1:8080"), nothing(), is(R::FirewallLocal, Possible)),
+        (
+            timeout("127.0.0.1:8080"),
+            Around { sockets: hidden().sockets, ..port_now(Port::Silent) },
+            is(R::FirewallLocal, Possible),
+        ),
         (timeout("127.0.0.1:8080"), port_now(Port::Accepts), None),
         (timeout("127.0.0.1:8080"), port_now(Port::Refused), None),
         (far(), nothing(), None),
         (far(), ping(answered, &[]), is(R::FirewallRemote, Likely)),
-        (far(), ping(Ping::Silent, &[22]), is(R::FirewallRemote, Likely)),
+        // Its other ports are open to us: a full queue is as silent as a rule for one port.
+        (far(), ping(answered, &[22]), is(R::FirewallRemote, Possible)),
+        (far(), ping(Ping::Silent, &[22]), is(R::FirewallRemote, Possible)),
         (far(), ping(Ping::Silent, &[]), is(R::HostDown, Likely)),
         (late, ping(answered, &[]), None),
         (far(), silent("192.0.2.7"), is(R::HostDown, Certain)),

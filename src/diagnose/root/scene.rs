@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::config::ServerAddress;
 use crate::diagnose::around::{
-    Around, Helper, HelperState, KnownBy, Line, LogSource, PoolStatus, Sign, State, Unit,
-    UnitResult, Workers,
+    Around, Helper, HelperKind, HelperState, KnownBy, Line, LogSource, PoolStatus, Sign, State,
+    Unit, UnitResult, Workers,
 };
 use crate::diagnose::cause::{Cause, Code};
 use crate::diagnose::log::{self, Program, Says};
@@ -251,12 +251,38 @@ impl<'a> Scene<'a> {
         self.pool().is_some_and(busy)
     }
 
-    pub fn helper(&self, is: fn(&HelperState) -> bool) -> Option<&'a Helper> {
-        self.around.helpers.list.iter().find(|helper| is(&helper.state))
+    /// Those in this state, where the server is on the same host.
+    pub fn helpers(&self, is: fn(&HelperState) -> bool) -> Vec<&'a Helper> {
+        let all = self.around.helpers.list.iter().filter(|_| self.is_here());
+        all.filter(|helper| is(&helper.state)).collect()
     }
 
     pub fn has_helper(&self, is: fn(&HelperState) -> bool) -> bool {
-        self.is_here() && self.helper(is).is_some()
+        !self.helpers(is).is_empty()
+    }
+
+    /// One of these helpers is what the failure speaks of: the site's settings name it, or what is
+    /// said is of its kind. `surely`: not merely of no kind.
+    pub fn blames(&self, helpers: &[&Helper], surely: bool) -> bool {
+        let said = self.kinds_said();
+        helpers.iter().any(|helper| match said.is_empty() {
+            true => helper.named || !surely,
+            false => said.contains(&helper.kind),
+        })
+    }
+
+    /// The kinds of helpers that the failure's message, and what logs say of helpers, speak of.
+    fn kinds_said(&self) -> Vec<HelperKind> {
+        let message = if let Cause::HelperServicesDown { message } = self.cause {
+            Some(message.as_str())
+        } else {
+            None
+        };
+        let of_helpers = [Sign::HelperUnreachable, Sign::HelperFull];
+        let lines = self.around.lines.lines.iter();
+        let lines = lines.filter(|line| line.sign.is_some_and(|sign| of_helpers.contains(&sign)));
+        let texts = message.into_iter().chain(lines.map(|line| line.text.as_str()));
+        texts.filter_map(HelperKind::said).collect()
     }
 }
 

@@ -59,6 +59,25 @@ fn every_root_and_every_row_of_the_table_is_held_to_one() {
 }
 
 #[test]
+fn every_root_says_how_it_is_recognised() {
+    for root in Root::all() {
+        let ways = root.recognised();
+        assert!(!ways.is_empty(), "{}", root.name());
+        for way in ways {
+            assert!(!way.behind.is_empty() && !way.evidence.is_empty(), "{}: {way:?}", root.name());
+        }
+        assert_eq!(root.first_fix().audience(), Audience::Operator);
+        assert!(root.name().parse::<Code>().is_err(), "{} is a cause, too", root.name());
+    }
+    let masked = Recognised {
+        certainty: Certain,
+        behind: vec![Code::ConnectionRefused, Code::UnixSocketMissing, Code::UnixSocketRefused],
+        evidence: Root::ServiceMasked.recognised()[0].evidence.clone(),
+    };
+    assert_eq!(Root::ServiceMasked.recognised(), [masked]);
+}
+
+#[test]
 fn a_name_that_moved_is_behind_what_is_elsewhere() {
     let before = Some(Before { addresses: vec!["192.0.2.9".parse().unwrap()], ago: MINUTE });
     let addresses = vec!["192.0.2.7".parse().unwrap()];

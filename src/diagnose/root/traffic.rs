@@ -6,7 +6,11 @@ use crate::diagnose::around::{Share, Traffic};
 use crate::diagnose::cause::Code;
 use crate::diagnose::report::Certainty;
 
-use super::{Root, Rooted};
+use super::{Recognised, Root, Rooted};
+
+/// Keys of the evidence.
+const FLOOD: [&str; 3] = ["most_in_flight_client", "most_active_client", "most_active_network"];
+const SPIKE: [&str; 2] = ["requests_per_second", "requests_per_second_hour_ago"];
 
 /// Requests of the last minute below which a share is chance.
 const REQUESTS_MIN: u64 = 100;
@@ -43,6 +47,14 @@ pub(super) fn traffic(code: Code, traffic: &Traffic) -> Option<Rooted> {
     flood(traffic).or_else(|| spike(traffic))
 }
 
+/// How the two are recognised, which stand in no table.
+pub(super) fn recognised(root: Root) -> Option<Recognised> {
+    let keys = [(Root::SingleClientFlood, &FLOOD[..]), (Root::TrafficSpike, &SPIKE[..])];
+    let evidence = keys.into_iter().find(|(of, _)| *of == root)?.1.to_vec();
+    let behind = Code::all().filter(|code| is_of_load(*code)).collect();
+    Some(Recognised { certainty: Certainty::Likely, behind, evidence })
+}
+
 fn flood(traffic: &Traffic) -> Option<Rooted> {
     let most = |share: &Option<Share>, least| {
         share.clone().filter(|share: &Share| share.of >= least && share.is_half())
@@ -51,11 +63,7 @@ fn flood(traffic: &Traffic) -> Option<Rooted> {
     let client = most(&traffic.client, REQUESTS_MIN);
     let network = most(&traffic.network, REQUESTS_MIN);
     let mut because = Vec::new();
-    for (key, share) in [
-        ("most_in_flight_client", &waits),
-        ("most_active_client", &client),
-        ("most_active_network", &network),
-    ] {
+    for (key, share) in FLOOD.into_iter().zip([&waits, &client, &network]) {
         because.extend(share.as_ref().map(|share| (key, share.to_string())));
     }
     // One who always asks most, a proxy in front of this one say, has not begun to.
@@ -71,10 +79,8 @@ fn flood(traffic: &Traffic) -> Option<Rooted> {
 fn spike(traffic: &Traffic) -> Option<Rooted> {
     let growth = traffic.growth().filter(|growth| *growth >= JUMP)?;
     let rate = traffic.rate.filter(|rate| *rate >= RATE_MIN)?;
-    let because = vec![
-        ("requests_per_second", format!("{rate:.1}")),
-        ("requests_per_second_hour_ago", format!("{:.1}", rate / growth)),
-    ];
+    let rates = [format!("{rate:.1}"), format!("{:.1}", rate / growth)];
+    let because = SPIKE.into_iter().zip(rates).collect();
     Some(Rooted { root: Root::TrafficSpike, certainty: Certainty::Likely, because })
 }
 
