@@ -3,13 +3,12 @@
 use clap::builder::PossibleValuesParser;
 use clap_complete::{Shell, generate};
 
-use crate::diagnose::Code;
-
+use super::explain::names;
 use super::generate::Part;
 
 /// One file a shell, by the name that the shell looks for where it has one.
 pub fn parts() -> [Part; 3] {
-    let fish = [written(Shell::Fish), causes_in_fish()].concat();
+    let fish = [written(Shell::Fish), names_in_fish()].concat();
     [
         part("causeway.bash", written(Shell::Bash)),
         part("_causeway", written(Shell::Zsh)),
@@ -28,18 +27,18 @@ fn written(shell: Shell) -> Vec<u8> {
 }
 
 /// clap_complete writes no values of positional arguments for fish.
-fn causes_in_fish() -> Vec<u8> {
-    let names: Vec<&str> = Code::all().map(Code::name).collect();
+fn names_in_fish() -> Vec<u8> {
+    let names: Vec<&str> = names().collect();
     let using = "__fish_causeway_using_subcommand explain";
     format!("complete -c causeway -n \"{using}\" -f -a \"{}\"\n", names.join(" ")).into_bytes()
 }
 
-/// The command line as it is shown, with the names of causes where one is asked for. The program
+/// The command line as it is shown, with the names of causes and roots where one is asked for. The program
 /// itself takes any name there, and says which was meant.
 fn command() -> clap::Command {
     let whole = super::command();
     let shown = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
-    let names = PossibleValuesParser::new(Code::all().map(Code::name));
+    let names = PossibleValuesParser::new(names());
     clap::Command::new("causeway")
         .version(env!("CARGO_PKG_VERSION"))
         .disable_help_subcommand(true)
@@ -57,7 +56,7 @@ mod tests {
     fn causes_and_commands_complete_in_every_shell() {
         for Part { name, bytes } in parts() {
             let text = String::from_utf8(bytes).unwrap();
-            for word in ["explain", "check", "connection_refused", "json"] {
+            for word in ["explain", "check", "connection_refused", "wrong_port", "json"] {
                 assert!(text.contains(word), "{name} lacks {word}");
             }
             assert!(!text.contains("generate"), "{name} offers what --help hides");

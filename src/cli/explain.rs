@@ -1,4 +1,5 @@
-//! `causeway explain`: the catalogue of causes in print and as JSON. Lines of logs are `line`'s.
+//! `causeway explain`: the catalogue of causes, and of the roots behind them, in print and as JSON.
+//! Lines of logs are `line`'s.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -7,7 +8,7 @@ use serde_json::json;
 
 use crate::config;
 use crate::demo;
-use crate::diagnose::{self, Audience, Code, FixId, Step, Words};
+use crate::diagnose::{self, Audience, Code, FixId, Recognised, Root, Step, Words};
 
 use super::{EX_USAGE, line, say};
 
@@ -15,16 +16,26 @@ pub fn list(json: bool) -> ExitCode {
     let words = diagnose::english();
     if json {
         let rows: Vec<_> = Code::all().map(cause_json).collect();
-        say(&format!("{}\n", json!({ "causes": rows })));
+        let roots: Vec<_> = Root::all().map(root_json).collect();
+        say(&format!("{}\n", json!({ "causes": rows, "roots": roots })));
         return ExitCode::SUCCESS;
     }
-    let width = Code::all().map(|code| code.name().len()).max().unwrap_or_default();
+    let width = names().map(str::len).max().unwrap_or_default();
     let mut text = String::new();
     for code in Code::all() {
         text.push_str(&format!("{:width$}  {}\n", code.name(), words.cause(code).title));
     }
+    text.push_str("\nRoots, which lie behind them on a host:\n\n");
+    for root in Root::all() {
+        text.push_str(&format!("{:width$}  {}\n", root.name(), words.root(root).title));
+    }
     say(&text);
     ExitCode::SUCCESS
+}
+
+/// What can be explained: causes, then roots; no name is both.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    Code::all().map(Code::name).chain(Root::all().map(Root::name))
 }
 
 pub fn explain(name: &str, json: bool) -> ExitCode {
@@ -35,24 +46,62 @@ pub fn explain(name: &str, json: bool) -> ExitCode {
         let lines: Vec<&str> = name.lines().filter(|line| !line.trim().is_empty()).collect();
         return line::explain_lines(&lines, json);
     }
-    let Ok(code) = name.parse::<Code>() else {
-        let mut message = format!("causeway: no cause is called `{name}`\n");
-        let names = Code::all().map(Code::name);
-        if let Some(near) = config::nearest(name, names) {
-            message.push_str(&format!("did you mean `{near}`?\n"));
-        }
-        message.push_str("`causeway explain` lists them all\n");
-        let _ = io::stderr().write_all(message.as_bytes());
-        return EX_USAGE.into();
-    };
-    match json {
-        true => say(&format!("{}\n", cause_json(code))),
-        false => say(&explanation(code)),
+    let (of_code, of_root) = (name.parse::<Code>(), name.parse::<Root>());
+    match (of_code, of_root, json) {
+        (Ok(code), _, true) => say(&format!("{}\n", cause_json(code))),
+        (Ok(code), _, false) => say(&cause_text(code)),
+        (Err(_), Ok(root), true) => say(&format!("{}\n", root_json(root))),
+        (Err(_), Ok(root), false) => say(&root_text(root)),
+        (Err(_), Err(_), _) => return unknown(name),
     }
     ExitCode::SUCCESS
 }
 
-fn explanation(code: Code) -> String {
+fn unknown(name: &str) -> ExitCode {
+    let mut message = format!("causeway: no cause and no root is called `{name}`\n");
+    if let Some(near) = config::nearest(name, names()) {
+        message.push_str(&format!("did you mean `{near}`?\n"));
+    }
+    message.push_str("`causeway explain` lists them all\n");
+    let _ = io::stderr().write_all(message.as_bytes());
+    EX_USAGE.into()
+}
+
+/// Title, meaning, how it is recognised, what to do first, sources.
+fn root_text(root: Root) -> String {
+    let words = diagnose::english();
+    let told = words.root(root);
+    let mut text = format!("{}\n\n{}\n\n", root.name(), told.title);
+    text.push_str(&format!("What it means: {}\n\nHow Causeway knows:\n", told.text));
+    for Recognised { certainty, behind, evidence } in root.recognised() {
+        let certainty: &str = certainty.into();
+        let causes: Vec<_> = behind.into_iter().map(Code::name).collect();
+        text.push_str(&format!("  {certainty}, behind {}\n", causes.join(", ")));
+        text.push_str(&format!("    by {}\n", evidence.join(", ")));
+    }
+    text.push_str("\nWhat the operator does first:\n");
+    text.push_str(&fixes_text(words, [root.first_fix()]));
+    text.push_str(&format!("\nSources: {}\n", diagnose::root_sources(root).join(", ")));
+    text
+}
+
+fn root_json(root: Root) -> serde_json::Value {
+    let words = diagnose::english();
+    let told = words.root(root);
+    let way = |Recognised { certainty, behind, evidence }: Recognised| {
+        let certainty: &str = certainty.into();
+        let causes: Vec<_> = behind.into_iter().map(Code::name).collect();
+        json!({ "certainty": certainty, "causes": causes, "evidence": evidence })
+    };
+    let ways: Vec<_> = root.recognised().into_iter().map(way).collect();
+    json!({
+        "root": root.name(), "title": told.title, "text": told.text, "recognised": ways,
+        "fixes": fixes_json(words, [root.first_fix()]),
+        "sources": diagnose::root_sources(root),
+    })
+}
+
+fn cause_text(code: Code) -> String {
     let words = diagnose::english();
     let cause = words.cause(code);
     let entry = diagnose::entry(code);

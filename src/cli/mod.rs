@@ -86,17 +86,19 @@ enum Command {
         /// Ask the servers of this upstream alone.
         upstream: Option<String>,
     },
-    /// Explain a cause: meaning, how it is recognised, fixes, sources. Or a line of an error log of
-    /// nginx, Apache or PHP-FPM: what it means, and what to do. Without CAUSE, list all causes.
+    /// Explain a cause: meaning, how it is recognised, fixes, sources. Or a root, which lies behind
+    /// causes on a host. Or a line of an error log of nginx, Apache or PHP-FPM: what it means, and
+    /// what to do. Without CAUSE, list all causes and roots.
     Explain {
-        /// The name of a cause, as in the page, the log and Proxy-Status; or a line of a log, in
-        /// quotes; or `-`: lines from the standard input.
+        /// The name of a cause or a root, as in the page, the log and Proxy-Status; or a line of a
+        /// log, in quotes; or `-`: lines from the standard input.
         cause: Option<String>,
         /// Print as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// List the incidents that the service on this host has kept, or show one.
+    /// List the incidents that the service on this host has kept, or show one. Takes no
+    /// configuration: they lie in systemd's $STATE_DIRECTORY, by default in /var/lib/causeway.
     Incidents {
         /// The id of an incident, or of any of its requests, as on the page and in the log.
         id: Option<String>,

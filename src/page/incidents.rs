@@ -15,7 +15,8 @@ use super::html::{element, prose, text};
 use super::text::{heading, labelled, paragraph};
 use super::{Format, Page, assets, escape};
 use crate::diagnose::{
-    AttemptStep, Code, End, FixId, Incident, KeptStep, Meaning, PageWords, Root, Words, rfc3339,
+    AttemptStep, Code, End, FixId, Incident, KeptFinding, KeptStep, Meaning, PageWords, Root,
+    Words, rfc3339,
 };
 
 /// Where they stand on every listener.
@@ -78,6 +79,10 @@ fn title<'w>(incident: &'w Incident, words: &'w Words) -> &'w str {
 
 fn root(id: &str) -> Option<Root> {
     id.parse().ok()
+}
+
+fn meaning(kept: &KeptFinding) -> Option<Meaning> {
+    kept.meaning.as_deref()?.parse().ok()
 }
 
 /// How it stands.
@@ -218,12 +223,9 @@ const LONG: [&str; 5] = ["root_evidence", "evidence", "attempts", "findings", "f
 
 /// One as JSON: the members of a page where it has the same.
 pub fn incident_json(incident: &Incident, words: &Words) -> Value {
-    let finding = |found: &crate::diagnose::KeptFinding| {
-        let id = found.meaning.as_deref().and_then(|id| id.parse::<Meaning>().ok());
-        json!({
-            "key": found.key, "value": found.value,
-            "meaning": id.map(|id| &words.meaning(id).text),
-        })
+    let finding = |found: &KeptFinding| {
+        let meaning = meaning(found).map(|id| &words.meaning(id).text);
+        json!({ "key": found.key, "value": found.value, "meaning": meaning })
     };
     let fix = |fix: &crate::diagnose::KeptFix| {
         let title = fix.id.parse::<FixId>().ok().map(|id| &words.fix(id).title);
@@ -314,6 +316,15 @@ fn list_html(list: &[Arc<Incident>], words: &Words) -> String {
     })
 }
 
+fn finding_html(out: &mut String, kept: &KeptFinding, words: &Words) {
+    row(out, &kept.key, &kept.value);
+    if let Some(id) = meaning(kept) {
+        out.push_str("<dd>");
+        prose(out, &words.meaning(id).text);
+        out.push_str("</dd>\n");
+    }
+}
+
 fn one_html(incident: &Incident, words: &Words) -> String {
     let page = &words.page;
     document(title(incident, words), words, |out| {
@@ -344,7 +355,7 @@ fn one_html(incident: &Incident, words: &Words) -> String {
         if !incident.findings.is_empty() {
             element(out, "h2", &page.findings);
             out.push_str("<dl>\n");
-            incident.findings.iter().for_each(|found| row(out, &found.key, &found.value));
+            incident.findings.iter().for_each(|found| finding_html(out, found, words));
             out.push_str("</dl>\n");
         }
         if !incident.attempts.is_empty() {

@@ -44,6 +44,7 @@ fn each_end_has_its_exit_code() {
         (vec!["serve"], 64, "serve"),
         (vec!["run", "--conf", &good], 64, "--config"),
         (vec!["explain", "nonsense"], 64, "nonsense"),
+        (vec!["explain", "wrong_prot"], 64, "did you mean `wrong_port`?"),
         (vec!["run", "--config", &none], 66, "none.toml"),
         (vec!["check", "--config", &none], 66, "none.toml"),
         (vec!["run", "--config", &held], 69, "cannot listen on 127.0.0.1:"),
@@ -153,4 +154,37 @@ fn causes_are_explained() {
     assert_eq!((&one["status"], &one["proxy_status_error"]), (&Value::Null, &Value::Null));
     let said = text(&causeway(&["explain", "upstream_gateway_error"]).stdout);
     assert!(said.contains("Proxy-Status received-status"), "{said}");
+}
+
+/// What lies behind causes is explained by its name, as they are.
+#[test]
+fn a_root_is_explained() {
+    let output = causeway(&["explain", "wrong_address_family"]);
+    assert!(output.status.success(), "{output:?}");
+    let told = text(&output.stdout);
+    for part in [
+        "wrong_address_family\n\nThe backend listens at the same port",
+        "What it means: It is bound to ::1",
+        "How Causeway knows:\n  certain, behind connection_refused\n    by address, other_family",
+        "What the operator does first:\n  ",
+        "(match_port)\n",
+        "Sources: ",
+    ] {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
+    let json = |arguments: &[&str]| -> Value {
+        let output = causeway(arguments);
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let one = json(&["explain", "traffic_spike", "--json"]);
+    assert_eq!(one["recognised"][0]["evidence"][0], "requests_per_second");
+    assert_eq!(one["fixes"][0]["id"], "limit_traffic");
+    let all = json(&["explain", "--json"]);
+    assert!(all["roots"].as_array().unwrap().contains(&one), "the same as by itself");
+    assert!(all["causes"].as_array().unwrap().iter().all(|cause| cause["cause"].is_string()));
+    let list = text(&causeway(&["explain"]).stdout);
+    for name in ["\nconnection_refused  ", "\nwrong_port  "] {
+        assert!(list.contains(name.trim_end()), "no {name} in {list}");
+    }
 }
