@@ -54,6 +54,7 @@ fn each_failure_is_told_in_registered_words() {
     let proxies: Vec<_> =
         rig.configs.iter().map(|(_, config)| server::start(config.clone()).unwrap()).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut faults = Vec::new();
     let said = runtime.block_on(async {
         let mut asking = tokio::task::JoinSet::new();
         // All at once, a busy machine answers no look-up in time, and that is another cause.
@@ -68,21 +69,38 @@ fn each_failure_is_told_in_registered_words() {
                 (row, heard.header("proxy-status").unwrap_or_default().to_owned())
             });
         }
-        asking.join_all().await
+        let mut told = asking.join_all().await;
+        // Some causes are told by how soon a peer answers, and so many rows at once keep a peer from
+        // answering at all: such a row is asked again when nobody else asks.
+        for (row, said) in told.iter_mut().filter(|(row, said)| cause(said) != row.code.name()) {
+            faults.extend(check(said).err().map(|fault| format!("{}: {fault}: {said}", row.name)));
+            let accept = Accept { kind: "text/plain", language: "en" };
+            let heard = demo::ask(row, rig.addresses.of_row(row, View::Visitor), accept).await;
+            *said = heard.unwrap().header("proxy-status").unwrap_or_default().to_owned();
+        }
+        told
     });
     proxies.into_iter().for_each(server::Running::abort);
-    let faults: Vec<String> = said
-        .iter()
-        .filter_map(|(row, said)| {
-            let fault = check(said, row.code.name()).err()?;
-            Some(format!("{}: {fault}: {said}", row.name))
-        })
-        .collect();
+    faults.extend(said.iter().filter_map(|(row, said)| {
+        let fault = match cause(said) == row.code.name() {
+            true => check(said).err()?,
+            false => format!("not {}", row.code.name()),
+        };
+        Some(format!("{}: {fault}: {said}", row.name))
+    }));
     assert!(!said.is_empty() && faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// One entry, ours, with a registered type, the parameters that belong to it, and the cause.
-fn check(said: &str, cause: &str) -> Result<(), String> {
+/// The cause that is named.
+fn cause(said: &str) -> String {
+    let list: Result<sfv::List, _> = Parser::new(said).parse();
+    let Ok([ListEntry::Item(item)]) = list.as_deref() else { return String::new() };
+    let details = item.params.get("details").and_then(BareItem::as_string);
+    details.map(|details| details.as_str().to_owned()).unwrap_or_default()
+}
+
+/// One entry, ours, with a registered type and the parameters that belong to it.
+fn check(said: &str) -> Result<(), String> {
     let list: sfv::List = Parser::new(said).parse().map_err(|error| error.to_string())?;
     let [ListEntry::Item(item)] = list.as_slice() else {
         return Err("not one item".to_owned());
@@ -94,10 +112,6 @@ fn check(said: &str, cause: &str) -> Result<(), String> {
     let Some((_, own)) = TYPES.iter().find(|(name, _)| Some(*name) == error) else {
         return Err(format!("{error:?} is not registered"));
     };
-    let details = item.params.get("details").and_then(BareItem::as_string);
-    if details.map(|details| details.as_str()) != Some(cause) {
-        return Err(format!("{details:?} is not {cause}"));
-    }
     let mut names = item.params.keys().map(|name| name.as_str());
     match names.find(|name| !COMMON.contains(name) && !own.contains(name)) {
         Some(name) => Err(format!("{name} has no place here")),
