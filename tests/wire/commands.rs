@@ -138,7 +138,9 @@ fn causes_are_explained() {
     let output = causeway(&["explain", "--json"]);
     let all: Value = serde_json::from_slice(&output.stdout).unwrap();
     let causes = all["causes"].as_array().unwrap();
-    assert_eq!(causes.len(), said.lines().count());
+    let (listed, roots) = said.split_once("\n\nRoots").unwrap();
+    assert_eq!(causes.len(), listed.lines().count());
+    assert_eq!(all["roots"].as_array().unwrap().len(), roots.lines().count() - 2);
     for cause in causes {
         let name = cause["cause"].as_str().unwrap();
         assert!(said.lines().any(|line| line.split(' ').next() == Some(name)), "{name}");
