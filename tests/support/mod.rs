@@ -5,6 +5,7 @@
 
 pub mod causes;
 pub mod client;
+pub mod faketime;
 pub mod load;
 pub mod proxy;
 pub mod readme;

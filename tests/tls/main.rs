@@ -16,6 +16,7 @@ use std::path::Path;
 use certificates::{Certificates, Identity, Leaf, NAME};
 use servers::Server;
 use support::client::{self, Answer, End, PROBLEM};
+use support::faketime::faketime;
 use support::proxy::Proxy;
 use support::roots::{expect_finding, expect_root};
 use support::tools::eventually;
@@ -197,9 +198,6 @@ fn each_certificate_is_wrong_in_its_own_way() {
     check_identity("an RSA key of 1024 bits", &short, ca, "tls_cert_unusable", &evidence);
 }
 
-/// Where the library that sets a program's clock may be (package libfaketime).
-const FAKETIME: &str = "/usr/lib/*/faketime/libfaketime.so.1";
-
 /// A certificate of the past is out of date, and one that is sound is refused by a clock of the
 /// past: the same look tells which of the two is wrong.
 #[test]
@@ -226,18 +224,6 @@ fn an_expired_certificate_and_a_wrong_clock_are_told_apart() {
     let problem = expect_root(proxy.port, "/early", ("clock_wrong", "certain"), "check_clock");
     assert_eq!(problem["cause"], "tls_cert_not_yet_valid", "{problem:#}");
     expect_finding(&problem, "clock_behind", "at least");
-}
-
-fn faketime() -> String {
-    let found = ["x86_64-linux-gnu", "aarch64-linux-gnu"]
-        .map(|triplet| FAKETIME.replace('*', triplet))
-        .into_iter()
-        .find(|path| Path::new(path).exists());
-    found.unwrap_or_else(|| {
-        panic!(
-            "{FAKETIME} is missing: apt-get install libfaketime, or tests/run, which installs it"
-        )
-    })
 }
 
 #[test]

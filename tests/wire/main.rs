@@ -14,6 +14,8 @@ mod client;
 mod commands;
 mod doctor;
 mod doubled;
+#[path = "../support/faketime.rs"]
+mod faketime;
 mod fallback;
 mod fields;
 mod forwarding;
