@@ -161,6 +161,16 @@ fn an_apache_bound_to_loopback() {
     told.expect_command("match_port", "edit", &format!("\"http://127.0.0.1:{CONFIGURED}\""));
 }
 
+#[test]
+fn an_apache_at_another_address_of_this_host() {
+    apart();
+    let (_site, _apache) = apache_at("127.0.0.2", CONFIGURED);
+    let proxy = before(&format!("127.0.0.1:{CONFIGURED}"));
+    let told = Told::root(&proxy, "connection_refused", "wrong_address");
+    told.expect("match_port", "same_port", &format!("127.0.0.2:{CONFIGURED}"));
+    told.expect_command("match_port", "edit", &format!("\"http://127.0.0.2:{CONFIGURED}\""));
+}
+
 /// Nobody listens, here or near; nothing says that it is elsewhere.
 #[test]
 fn a_stopped_apache_is_nowhere() {

@@ -3,11 +3,14 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
+use std::process::Command;
 
 use serde_json::Value;
 
+use super::backend::Backend;
+use super::client::Client;
 use super::eventually;
-use super::proxy::{Proxy, get};
+use super::proxy::{Program, Proxy, get};
 
 /// The operator's fixes of a failure, in their order.
 fn operator_fixes(proxy: &Proxy) -> Vec<Value> {
@@ -77,6 +80,45 @@ fn a_sibling_of_the_missing_socket_is_named() {
             );
         })
     });
+}
+
+/// Has the kernel forbid a program to connect by TCP, and becomes that program: Landlock, the one
+/// policy that needs no administrator (landlock(7); the numbers are those of its headers).
+const FORBIDDEN: &str = "\
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+handled = (ctypes.c_uint64 * 2)(0, 1 << 1)
+rules = libc.syscall(444, handled, ctypes.c_size_t(16), ctypes.c_uint32(0))
+if rules < 0 or libc.prctl(38, 1, 0, 0, 0) or libc.syscall(446, rules, ctypes.c_uint32(0)):
+    sys.exit('Landlock: ' + os.strerror(ctypes.get_errno()) + ': Linux 6.7 with it is needed')
+os.execv(sys.argv[1], sys.argv[1:])
+";
+
+#[test]
+fn a_policy_of_the_kernel_is_named() {
+    let backend = Backend::answering("HTTP/1.1 204 No Content\r\n\r\n");
+    let lines = format!("[upstream.app]\nservers = [\"{}\"]\n", backend.server());
+    let program = Program::start(&lines, |program| {
+        let mut command = Command::new("/usr/bin/python3");
+        command.args(["-c", FORBIDDEN, program]);
+        command
+    });
+    let problem = eventually("the proxy has looked around", || {
+        let accept = "Accept: application/problem+json\r\n\r\n";
+        let asked = get("/").replacen("\r\n\r\n", &format!("\r\n{accept}"), 1);
+        let answer = Client::sent(program.address, asked).answer("GET");
+        let problem: Value = serde_json::from_str(&answer.body).unwrap();
+        problem["root"].is_string().then_some(problem)
+    });
+    assert_eq!(problem["cause"], "connect_forbidden_locally");
+    assert_eq!(
+        (&problem["root"], &problem["root_certainty"]),
+        (&"forbidden_by_policy".into(), &"likely".into())
+    );
+    assert!(problem["root_evidence"]["errno"].as_str().unwrap().contains("13"), "{problem}");
+    let fixes = problem["fixes"].as_array().unwrap();
+    let first = fixes.iter().find(|fix| fix["audience"] == "operator").unwrap();
+    assert_eq!(first["id"], "allow_connect");
 }
 
 /// Whoever is no operator neither waits for the look nor sees what it found.
