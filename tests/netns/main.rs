@@ -261,7 +261,9 @@ type Rooted =
 
 /// What lies behind some of the rows.
 const ROOTS: &[Rooted] = &[
-    ("drop", "firewall_remote", "likely", "check_firewall", ("ping", "answered")),
+    ("drop", "firewall_remote", "possible", "check_firewall", ("ping", "answered")),
+    // As silent as a rule for one port: nothing that is seen from here tells the two apart.
+    ("full-queue-elsewhere", "firewall_remote", "possible", "check_firewall", ("ping", "answered")),
     ("reject-admin", "firewall_remote", "certain", "check_firewall", ("ping", "answered")),
     ("router-port", "firewall_remote", "certain", "check_firewall", ("route", "via 10.66.0.254")),
     ("silent-neighbor", "host_down", "certain", "start_host", ("neighbor_silent", "10.66.0.77")),
