@@ -33,8 +33,8 @@ fn names_in_fish() -> Vec<u8> {
     format!("complete -c causeway -n \"{using}\" -f -a \"{}\"\n", names.join(" ")).into_bytes()
 }
 
-/// The command line as it is shown, with the names of causes and roots where one is asked for. The program
-/// itself takes any name there, and says which was meant.
+/// The command line as it is shown, with the names of causes and roots where one is asked for. The
+/// program itself takes any name there, and says which was meant.
 fn command() -> clap::Command {
     let whole = super::command();
     let shown = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
