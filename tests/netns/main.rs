@@ -275,6 +275,12 @@ const ROOTS: &[Rooted] = &[
     ("no-carrier", "link_down", "certain", "restore_link", ("route", "down")),
 ];
 
+/// The server towards which all of the few ports are in use.
+const BUSY: &str = "10.66.1.1:1033";
+const FEW_PORTS: std::ops::RangeInclusive<u16> = 33_000..=33_047;
+/// What connect(2) says then.
+const EADDRNOTAVAIL: i32 = 99;
+
 /// Rows behind which nothing of the network lies, or from where it cannot be told.
 const ROOTLESS: [&str; 3] = ["full-queue", "route-blackhole", "router-silent-host"];
 
@@ -338,6 +344,7 @@ fn every_way_not_to_connect_is_told_apart() {
     what_lies_behind_is_found(&proxy);
     every_address_is_told(&proxy);
     ports_are_asked_again(&proxy, full);
+    ports_are_used_up(&proxy, &network);
 }
 
 /// The look around this host tells who lets the packets go.
@@ -385,6 +392,29 @@ fn ports_are_asked_again(proxy: &Proxy, full: (Socket, Vec<TcpStream>)) {
     assert_eq!(problem["cause"], "first_byte_timeout", "{problem:#}");
 }
 
+/// Another program of this host holds every local port towards the server, and gives them back.
+fn ports_are_used_up(proxy: &Proxy, network: &Network) {
+    let busy = network.backend(|| listen(BUSY));
+    network.give_ports(FEW_PORTS.clone());
+    let address: SocketAddr = BUSY.parse().expect("an address");
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_secs(5));
+    let held: Vec<_> = FEW_PORTS.map(|_| connect().expect("a port is left")).collect();
+    let full = connect().expect_err("no port is left").raw_os_error();
+    assert_eq!(full, Some(EADDRNOTAVAIL));
+
+    let root = ("port_exhaustion", "certain");
+    let problem = expect_root(proxy.port, "/ports/none", root, "free_ports");
+    assert_eq!(problem["cause"], "local_ports_exhausted", "{problem:#}");
+    expect_finding(&problem, "local_ports", "48 of 48");
+    proxy.expect_logged("/ports/none", &["local_ports_exhausted"]);
+
+    serve(busy);
+    drop(held);
+    eventually("ports are free again", || {
+        (client::get(proxy.port, "/ports/some", PROBLEM).status == 200).then_some(())
+    });
+}
+
 /// The block of each row behind that of the healthy server.
 fn blocks() -> String {
     let mut blocks = "paths = [\"/healthy\"]\n".to_owned();
@@ -399,6 +429,8 @@ fn blocks() -> String {
     }
     blocks += "[upstream.elsewhere]\nservers = [\"http://10.66.1.1:8080\"]\n\
         listen = [\"127.0.0.1:1041\"]\n";
+    let _ =
+        write!(blocks, "[upstream.ports]\nservers = [\"http://{BUSY}\"]\npaths = [\"/ports\"]\n");
     for (name, port) in [("dual-healthy", 8080), ("dual-dead-v6", 1023)] {
         let _ = write!(
             blocks,

@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -100,6 +101,13 @@ impl Network {
             });
             inside.join().expect("it does not panic")
         })
+    }
+
+    /// Leaves the proxy's namespace these ports for connections that name none (ip(7)).
+    pub fn give_ports(&self, ports: RangeInclusive<u16>) {
+        let write = "cat >/proc/sys/net/ipv4/ip_local_port_range";
+        let range = format!("{} {}\n", ports.start(), ports.end());
+        inside(&self.names[0], &["sh", "-ec", write], &range);
     }
 
     fn wire(&self) {
