@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::host::average;
 use super::seen::Finding;
 use crate::diagnose::meaning::Meaning;
 
@@ -18,7 +19,13 @@ pub struct Cgroup {
     pub throttled_us: u64,
     pub tasks: Option<u64>,
     pub tasks_max: Option<u64>,
+    /// Percent of the last ten seconds in which all that it did was to wait for a disk
+    /// (io.pressure, `full`); what sleeps of itself does not count.
+    pub waits_for_disk: Option<u8>,
 }
+
+/// Percent of the last ten seconds: with more, it is the disk that decides when a request is done.
+const DISK_STALLS: u8 = 50;
 
 /// The unit's processes by what they do (proc_pid_stat(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,12 +53,18 @@ impl Cgroup {
             throttled_us: row("cpu.stat", "throttled_usec").unwrap_or_default(),
             tasks: number("pids.current"),
             tasks_max: number("pids.max"),
+            waits_for_disk: file("io.pressure").and_then(|text| average(text, "full")).map(whole),
         }
     }
 
     /// No more processes or threads may be started in it.
     pub fn is_full_of_tasks(&self) -> bool {
         matches!((self.tasks, self.tasks_max), (Some(tasks), Some(most)) if tasks >= most)
+    }
+
+    /// Its processes get nothing done for want of a disk.
+    pub fn is_stalled_by_disk(&self) -> bool {
+        self.waits_for_disk.is_some_and(|percent| percent >= DISK_STALLS)
     }
 
     pub(super) fn findings(&self, out: &mut Vec<Finding>) {
@@ -76,6 +89,13 @@ impl Cgroup {
             let waited = Duration::from_micros(self.throttled_us);
             let shown = format!("{} times, {:.1} s", self.throttled_periods, waited.as_secs_f64());
             out.push(Finding::new("unit_throttled", shown).means(Meaning::UnitThrottled));
+        }
+        if let Some(percent @ 1..) = self.waits_for_disk {
+            let found = Finding::new("unit_waits_for_disk", format!("{percent} % of the time"));
+            out.push(match self.is_stalled_by_disk() {
+                true => found.means(Meaning::ProcessesBlocked),
+                false => found,
+            });
         }
     }
 }
@@ -116,6 +136,11 @@ impl Workers {
             (0, 0) => found,
         });
     }
+}
+
+/// A share without its fraction.
+fn whole(percent: f64) -> u8 {
+    percent as u8
 }
 
 /// A row of a flat keyed file (the kernel's cgroup-v2.rst, "Format").

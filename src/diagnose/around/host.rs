@@ -124,7 +124,8 @@ impl Load {
 impl Pressure {
     /// From the texts of /proc/pressure/cpu, memory and io (psi, Documentation/accounting/psi.rst).
     pub fn of(cpu: &str, memory: &str, io: &str) -> Option<Pressure> {
-        Some(Pressure { cpu: waited(cpu)?, memory: waited(memory)?, io: waited(io)? })
+        let some = |text| average(text, "some");
+        Some(Pressure { cpu: some(cpu)?, memory: some(memory)?, io: some(io)? })
     }
 
     /// What the highest of them means, where it is felt.
@@ -139,9 +140,10 @@ impl Pressure {
     }
 }
 
-/// The average of ten seconds in the line `some`.
-fn waited(text: &str) -> Option<f64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("some "))?;
+/// The average of ten seconds in a line of a file of PSI: `some` where one waited, `full` where
+/// none did anything else.
+pub(super) fn average(text: &str, line: &str) -> Option<f64> {
+    let line = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '))?;
     let value = line.split_whitespace().find_map(|word| word.strip_prefix("avg10="))?;
     value.parse().ok().filter(|share| (0.0..=100.0).contains(share))
 }

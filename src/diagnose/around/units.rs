@@ -486,6 +486,11 @@ mod tests {
             ("cpu.stat", "usage_usec 1\nnr_periods 5\nnr_throttled 4\nthrottled_usec 2500000\n"),
             ("pids.current", "6\n"),
             ("pids.max", "max\n"),
+            (
+                "io.pressure",
+                "some avg10=91.10 avg60=0.00 avg300=0.00 total=1\n\
+                 full avg10=90.70 avg60=0.00 avg300=0.00 total=1\n",
+            ),
         ];
         let file = |name: &str| files.iter().find(|(file, _)| *file == name).map(|(_, text)| *text);
         let cgroup = Cgroup::of(file);
@@ -500,6 +505,7 @@ mod tests {
             ("unit_memory", "61 MiB of 64 MiB", Meaning::UnitMemoryFull),
             ("unit_oom_kills", "2", Meaning::UnitOomKills),
             ("unit_throttled", "4 times, 2.5 s", Meaning::UnitThrottled),
+            ("unit_waits_for_disk", "90 % of the time", Meaning::ProcessesBlocked),
         ] {
             assert!(rows.contains(&(key, value.to_owned(), Some(meaning))), "{key} {rows:?}");
         }

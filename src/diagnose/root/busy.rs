@@ -76,6 +76,14 @@ pub const HELD: &[Row] = &[
         HELPER,
     )
     .said(&[Sign::HelperFull]),
+    // The kernel's count of the same, where the processes are hidden from us.
+    row(
+        Root::StorageStalled,
+        &[SLOW],
+        is_stalled_by_disk,
+        Likely,
+        &["unit", "unit_state", "unit_waits_for_disk", "pressure", "disk"],
+    ),
     row(
         Root::HelperDown,
         &[HELPERS],
@@ -253,9 +261,16 @@ impl Scene<'_> {
     }
 }
 
+/// What waits for its own memory to come back from a disk does not wait for the site's.
 fn most_are_blocked(scene: &Scene<'_>) -> bool {
     let Some(workers) = scene.workers() else { return false };
-    workers.blocked > 0 && workers.blocked >= workers.running + workers.sleeping
+    let most = workers.blocked > 0 && workers.blocked >= workers.running + workers.sleeping;
+    most && !scene.waits_for_memory()
+}
+
+fn is_stalled_by_disk(scene: &Scene<'_>) -> bool {
+    let cgroup = scene.unit().and_then(|unit| unit.cgroup);
+    cgroup.is_some_and(|cgroup| cgroup.is_stalled_by_disk()) && !scene.waits_for_memory()
 }
 
 fn is_gone(state: &HelperState) -> bool {

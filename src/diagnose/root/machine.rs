@@ -22,7 +22,6 @@ const LOAD: f64 = 4.0;
 const LOAD_WAITING: f64 = 1.5;
 /// Percent of the last seconds in which somebody waited.
 const WAITING: f64 = 50.0;
-const WAITING_MEMORY: f64 = 10.0;
 
 /// An errno or a clock that says all.
 pub const DECISIVE: &[Row] = &[
@@ -136,7 +135,7 @@ pub const SCARCE: &[Row] = &[
         &[SLOW, &[Code::LocalOutOfMemory]],
         |scene| {
             let own = scene.code == Code::LocalOutOfMemory;
-            (own || scene.is_here()) && waits_for_memory(scene)
+            (own || scene.is_here()) && scene.waits_for_memory()
         },
         Likely,
         MEMORY,
@@ -182,14 +181,6 @@ fn is_full(disk: &Disk) -> bool {
 fn has_no_task_left(scene: &Scene<'_>) -> bool {
     let Some(cgroup) = scene.unit().and_then(|unit| unit.cgroup) else { return false };
     cgroup.tasks.zip(cgroup.tasks_max).is_some_and(|(tasks, most)| most > 0 && tasks >= most)
-}
-
-/// Hardly any memory is left, and that is felt.
-fn waits_for_memory(scene: &Scene<'_>) -> bool {
-    let host = &scene.around.host;
-    let Some(memory) = host.memory else { return false };
-    let felt = host.pressure.is_some_and(|pressure| pressure.memory >= WAITING_MEMORY);
-    memory.available_bytes < memory.total_bytes / 10 && (felt || memory.swap_is_full())
 }
 
 fn is_overloaded(scene: &Scene<'_>) -> bool {

@@ -217,6 +217,8 @@ pub fn busy_rows() -> Vec<Row> {
     let uncaught =
         |said: &str| C::PhpFatalError { message: format!("Uncaught {said} in /var/www/a.php:3") };
     let white = |said: &str| C::PhpFatalError { message: said.to_owned() };
+    let waits_for_disk =
+        |percent| grouped(Cgroup { waits_for_disk: Some(percent), ..Cgroup::default() });
     let code = || changed(Changed::SiteFile, "/var/www/functions.php");
     let frozen = is(R::WorkersFrozen, Certain);
     vec![
@@ -230,6 +232,9 @@ pub fn busy_rows() -> Vec<Row> {
         (slow(), workers(8, 0, 2), None),
         (slow(), workers(0, 2, 0), is(R::StorageStalled, Likely)),
         (slow(), workers(8, 2, 0), None),
+        (slow(), waits_for_disk(50), is(R::StorageStalled, Likely)),
+        (slow(), waits_for_disk(49), None),
+        (refused(), waits_for_disk(99), None),
         (helpers(), nothing(), None),
         (helpers(), helper(HelperState::Gone), is(R::HelperDown, Certain)),
         (helpers(), helper(HelperState::Full), is(R::HelperFull, Certain)),
@@ -351,6 +356,8 @@ pub fn machine_rows() -> Vec<Row> {
     let tasks =
         |tasks| grouped(Cgroup { tasks: Some(tasks), tasks_max: Some(100), ..Cgroup::default() });
     let throttled = grouped(Cgroup { throttled_periods: 9, ..Cgroup::default() });
+    let waiting = Cgroup { waits_for_disk: Some(99), ..Cgroup::default() };
+    let swapping = Around { host: memory(GIB / 50, 30.0).host, ..grouped(waiting) };
     let stale = CertFault::ClockWrong;
     vec![
         (own(Some(28)), nothing(), is(R::DiskFull, Certain)),
@@ -380,6 +387,8 @@ pub fn machine_rows() -> Vec<Row> {
         (slow(), tasks(100), is(R::TaskLimit, Likely)),
         (slow(), tasks(99), None),
         (slow(), memory(GIB / 50, 30.0), is(R::MemoryPressure, Likely)),
+        // Its disk is the one that it swaps to.
+        (slow(), swapping, is(R::MemoryPressure, Likely)),
         (slow(), memory(GIB / 50, 0.0), None),
         (slow(), memory(GIB / 2, 30.0), None),
         (refused(), memory(GIB / 50, 30.0), None),

@@ -61,6 +61,8 @@ pub const AWAY: &[Code] = &[Code::ConnectTimeout, Code::HostUnreachable, Code::N
 
 /// What looks of our own may have left at a listener whose program does not accept.
 const OWN_LOOKS: u32 = 4;
+/// Percent of the last seconds in which somebody waited for memory.
+const WAITING_MEMORY: f64 = 10.0;
 
 /// One failure.
 pub struct Scene<'a> {
@@ -101,6 +103,14 @@ impl<'a> Scene<'a> {
     /// What is scarce on this host is scarce for the server.
     pub fn is_here(&self) -> bool {
         !self.site.is_elsewhere()
+    }
+
+    /// Hardly any memory is left on this host, and that is felt.
+    pub fn waits_for_memory(&self) -> bool {
+        let host = &self.around.host;
+        let Some(memory) = host.memory else { return false };
+        let felt = host.pressure.is_some_and(|pressure| pressure.memory >= WAITING_MEMORY);
+        memory.available_bytes < memory.total_bytes / 10 && (felt || memory.swap_is_full())
     }
 
     pub fn unit(&self) -> Option<&'a Unit> {

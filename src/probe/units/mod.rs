@@ -22,8 +22,15 @@ use super::read;
 const BOOTED: &str = "/run/systemd/system";
 /// The tree of control groups, of the second version alone or beside the first one's.
 const TREES: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
-const FILES: [&str; 6] =
-    ["memory.current", "memory.max", "memory.events", "cpu.stat", "pids.current", "pids.max"];
+const FILES: [&str; 7] = [
+    "memory.current",
+    "memory.max",
+    "memory.events",
+    "cpu.stat",
+    "pids.current",
+    "pids.max",
+    "io.pressure",
+];
 const BYTES_MAX: u64 = 16 * 1024;
 /// More workers than a pool has.
 const PROCESSES_MAX: usize = 512;
