@@ -9,8 +9,9 @@
 set -euo pipefail
 
 cache=${CAUSEWAY_TEST_CACHE:-/var/cache/causeway-tests}
-# Debian's own services beside which ours runs; nothing of them starts by itself.
-packages=systemd,systemd-sysv,dbus,apache2,php-fpm,curl,procps,iproute2,logrotate
+# Debian's own services beside which ours runs; nothing of them starts by itself. With dmsetup,
+# tests/vm makes disks.
+packages=systemd,systemd-sysv,dbus,apache2,php-fpm,curl,procps,iproute2,logrotate,dmsetup
 boot_seconds=60
 end_tenths=100
 

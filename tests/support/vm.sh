@@ -4,17 +4,17 @@
 # offered here and half there, which ends the emulator. tests/vm drives it. Needs root.
 #
 #   vm.sh make                  makes kernel, first file system and disk once, and prints the folder
-#   vm.sh run FOLDER TAR OUT    boots with the files of TAR in place, whose /etc/vm-test is run; what
+#   vm.sh run FOLDER TAR OUT    boots with the files of TAR in place and runs its /etc/vm-test; what
 #                               that prints lands in OUT. Ends with the machine, which powers off
 set -euo pipefail
 
 cache=${CAUSEWAY_TEST_CACHE:-/var/cache/causeway-tests}
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # In the order in which they are loaded; what they need is found.
-modules="virtio_pci virtio_blk virtio-rng ext4 tcp_diag unix_diag"
+modules="virtio_pci virtio_blk virtio-rng ext4 dm_mod tcp_diag unix_diag"
 memory_mib=1024
-# Some 30 s without the processor's help; a machine that hangs is ended.
-run_seconds=${CAUSEWAY_VM_SECONDS:-200}
+# Some 100 s without the processor's help, where nobody else works; a machine that hangs is ended.
+run_seconds=${CAUSEWAY_VM_SECONDS:-400}
 
 main() {
     local what=${1-}
@@ -59,6 +59,7 @@ make() {
         cp "$work/debs/boot/vmlinuz-${kernel#linux-image-}" "$folder.part/vmlinuz"
         cp -a "$root" "$work/root"
         unit "$work/root"
+        truncate -s 512M "$folder.part/spare"
         truncate -s 2G "$folder.part/disk"
         mkfs.ext4 -q -F -O ^has_journal -d "$work/root" "$folder.part/disk"
         mv "$folder.part" "$folder"
@@ -117,6 +118,7 @@ run() {
         -append "console=ttyS0 quiet panic=-1 psi=1 mitigations=off systemd.show_status=0" \
         -drive "file=$folder/disk,format=raw,if=virtio,snapshot=on" \
         -drive "file=$files,format=raw,if=virtio,readonly=on" \
+        -drive "file=$folder/spare,format=raw,if=virtio,snapshot=on" \
         -device virtio-rng-pci -serial "file:$out.console" -serial "file:$out" </dev/null
 }
 

@@ -1,0 +1,3 @@
+<?php
+// Shows a page that lies on the site's own disk.
+readfile('/srv/site/page');
