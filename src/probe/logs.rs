@@ -34,6 +34,8 @@ const FILE_LINES_MAX: usize = 2000;
 const BEFORE: Duration = Duration::from_secs(10);
 /// The same of what a program says once and not again while it lasts.
 const BEFORE_ONCE: Duration = Duration::from_secs(600);
+/// The same of why a start came to nothing: it is down since, until somebody mends it.
+const BEFORE_START: Duration = Duration::from_secs(24 * 3600);
 /// What is kept, the most telling first.
 const LINES_MAX: usize = 20;
 /// journalctl answers within 30 ms.
@@ -94,7 +96,9 @@ impl Logs {
             Scheme::FastCgi => {
                 let fpm = question.layout.fpm(&server.address).service;
                 let patterns = fpm.log_files().map(str::to_owned).collect();
-                Logs { unit: fpm.unit().map(str::to_owned), patterns }
+                // A unit of the administrator's own has a journal of its own.
+                let named = candidates(question).into_iter().next().map(|(unit, _)| unit);
+                Logs { unit: named.or_else(|| fpm.unit().map(with_ending)), patterns }
             }
             Scheme::Http | Scheme::Https | Scheme::H2c => {
                 Logs::of_web(&candidates(question), question.layout)
@@ -117,6 +121,14 @@ impl Logs {
     }
 }
 
+/// As systemd calls it: the name may hold dots of its own, as `php8.2-fpm` does.
+fn with_ending(unit: &str) -> String {
+    match unit.ends_with(".service") {
+        true => unit.to_owned(),
+        false => format!("{unit}.service"),
+    }
+}
+
 /// Apache's sites often have logs of their own beside its own.
 fn beside(log: &str) -> Vec<String> {
     let Some((folder, _)) = log.rsplit_once('/') else { return Vec::new() };
@@ -130,6 +142,7 @@ const LATEST: Duration = Duration::from_secs(60);
 struct Search {
     from: SystemTime,
     from_once: SystemTime,
+    from_start: SystemTime,
     zone: TimeZone,
 }
 
@@ -140,13 +153,21 @@ impl Search {
         let latest = now.checked_sub(LATEST).unwrap_or(UNIX_EPOCH);
         let since = question.since.clamp(latest, now);
         let before = |reach| since.checked_sub(reach).unwrap_or(UNIX_EPOCH);
-        Search { from: before(BEFORE), from_once: before(BEFORE_ONCE), zone: TimeZone::system() }
+        Search {
+            from: before(BEFORE),
+            from_once: before(BEFORE_ONCE),
+            from_start: before(BEFORE_START),
+            zone: TimeZone::system(),
+        }
     }
 
     /// Whether a line of this time has to do with the failure.
     fn counts(&self, time: SystemTime, sign: Option<Sign>) -> bool {
-        let once = matches!(sign, Some(Sign::PoolExhausted | Sign::WorkersLimit));
-        time >= if once { self.from_once } else { self.from }
+        time >= match sign {
+            Some(Sign::PoolExhausted | Sign::WorkersLimit) => self.from_once,
+            sign if of_start(sign) => self.from_start,
+            Some(_) | None => self.from,
+        }
     }
 
     fn file(&self, path: &Path, seen: Seen<Tail>, lines: &mut Lines) {
@@ -183,19 +204,16 @@ impl Search {
     }
 
     fn journal(&self, unit: Option<&str>, lines: &mut Lines) {
-        let of_unit = unit.map(|unit| match unit.contains('.') {
-            true => unit.to_owned(),
-            false => format!("{unit}.service"),
-        });
-        let source = LogSource::Journal(of_unit.clone().unwrap_or_default());
-        let seen = readable_journal().and_then(|()| match self.entries(of_unit.as_deref()) {
+        let source = LogSource::Journal(unit.unwrap_or_default().to_owned());
+        let seen = readable_journal().and_then(|()| match self.entries(unit) {
             Some(text) => Seen::Found(text),
             None => Seen::Late,
         });
         let seen = seen.map(|text| {
-            for entry in text.lines().filter_map(log::entry) {
+            // The latest come first.
+            for entry in text.lines().rev().filter_map(log::entry) {
                 let time = UNIX_EPOCH + Duration::from_micros(entry.time_us);
-                let is_ours = entry.unit.is_some() && entry.unit == of_unit;
+                let is_ours = entry.unit.is_some() && entry.unit.as_deref() == unit;
                 let (sign, source) = match entry.program {
                     // What another unit wrote was asked for by its id alone, which anybody may set.
                     None if !is_ours => continue,
@@ -209,6 +227,10 @@ impl Search {
                     Some(program) => (sign(program, &entry.message), source.clone()),
                     None => (self.said(&entry.message), source.clone()),
                 };
+                // It has come up since: why it once did not is no longer of interest.
+                if sign == Some(Sign::Started) && is_ours {
+                    lines.lines.retain(|line| line.time >= Some(self.from) || !of_start(line.sign));
+                }
                 // Of the kernel only what ends processes: it speaks of all there is.
                 if self.counts(time, sign) && (sign.is_some() || source != LogSource::Kernel) {
                     lines.add(time, source, &entry.message, sign);
@@ -228,10 +250,12 @@ impl Search {
 
     /// journalctl's words; `None` where it could not be started or did not end in time.
     fn entries(&self, unit: Option<&str>) -> Option<String> {
-        let since = self.from_once.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let since = self.from_start.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut command = Command::new(JOURNALCTL);
         command.env_clear().env("LC_ALL", "C");
-        command.args(["--quiet", "--no-pager", "--output=json", "--lines", JOURNAL_ENTRIES]);
+        command.args(["--quiet", "--no-pager", "--output=json"]);
+        // With a time from which to read, `--lines` alone are the first since, not the last.
+        command.args(["--reverse", "--lines", JOURNAL_ENTRIES]);
         command.arg(format!("--output-fields={}", log::FIELDS));
         command.arg(format!("--since=@{since}"));
         if let Some(unit) = unit {
@@ -287,6 +311,11 @@ fn readable_journal() -> Seen<()> {
         }
     }
     seen
+}
+
+/// It says why a start came to nothing.
+fn of_start(sign: Option<Sign>) -> bool {
+    matches!(sign, Some(Sign::AddressInUse | Sign::ConfigurationInvalid))
 }
 
 /// Whose lines stand in files or on a service's own output.

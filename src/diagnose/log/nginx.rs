@@ -1,13 +1,15 @@
 //! What nginx writes of upstreams (src/http/ngx_http_upstream.c and the modules beside it), each
-//! with the cause that Causeway has for it and a sample. Pure.
+//! with the cause that Causeway has for it, and of its own start (src/core/ngx_conf_file.c,
+//! ngx_connection.c); with a sample each. Pure.
 
+use crate::diagnose::around::Sign;
 use crate::diagnose::cause::Code;
 
 use super::Program;
 use super::table::Row;
-use super::table::Says::Cause;
+use super::table::Says::{Cause, Of};
 
-pub(super) const ROWS: [Row; 53] = [
+pub(super) const ROWS: [Row; 60] = [
     (
         Program::Nginx,
         "connect() to unix:* failed (2: *",
@@ -352,5 +354,47 @@ pub(super) const ROWS: [Row; 53] = [
         "client intended to send too large body: *",
         Cause(Code::RequestBodyTooLarge),
         "client intended to send too large body: 8388608 bytes",
+    ),
+    (
+        Program::Nginx,
+        "bind() to * failed (98: *",
+        Of(Sign::AddressInUse),
+        "bind() to 0.0.0.0:8080 failed (98: Address already in use)",
+    ),
+    (
+        Program::Nginx,
+        "unknown directive \"*\" in *:#",
+        Of(Sign::ConfigurationInvalid),
+        "unknown directive \"lisen\" in /etc/nginx/sites-enabled/shop:3",
+    ),
+    (
+        Program::Nginx,
+        "\"*\" directive is not allowed here in *:#",
+        Of(Sign::ConfigurationInvalid),
+        "\"server\" directive is not allowed here in /etc/nginx/nginx.conf:7",
+    ),
+    (
+        Program::Nginx,
+        "invalid number of arguments in \"*\" directive in *:#",
+        Of(Sign::ConfigurationInvalid),
+        "invalid number of arguments in \"root\" directive in /etc/nginx/sites-enabled/shop:4",
+    ),
+    (
+        Program::Nginx,
+        "invalid parameter \"*\" in *:#",
+        Of(Sign::ConfigurationInvalid),
+        "invalid parameter \"htp2\" in /etc/nginx/sites-enabled/shop:2",
+    ),
+    (
+        Program::Nginx,
+        "unexpected *, expecting * in *:#",
+        Of(Sign::ConfigurationInvalid),
+        "unexpected end of file, expecting \"}\" in /etc/nginx/sites-enabled/shop:9",
+    ),
+    (
+        Program::Nginx,
+        "directive \"*\" has no opening \"{\" in *:#",
+        Of(Sign::ConfigurationInvalid),
+        "directive \"server\" has no opening \"{\" in /etc/nginx/sites-enabled/shop:2",
     ),
 ];

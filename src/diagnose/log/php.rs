@@ -7,7 +7,7 @@ use super::Program;
 use super::table::Row;
 use super::table::Says::Of;
 
-pub(super) const ROWS: [Row; 46] = [
+pub(super) const ROWS: [Row; 49] = [
     (
         Program::Fpm,
         "[pool *] server reached pm.max_children setting (#), consider raising it",
@@ -102,6 +102,24 @@ pub(super) const ROWS: [Row; 46] = [
         "failed to load configuration file '*'",
         Of(Sign::ConfigurationInvalid),
         "failed to load configuration file '/etc/php/8.2/fpm/php-fpm.conf'",
+    ),
+    (
+        Program::Fpm,
+        "failed to post process the configuration",
+        Of(Sign::ConfigurationInvalid),
+        "failed to post process the configuration",
+    ),
+    (
+        Program::Fpm,
+        "[pool *] cannot get uid for user '*'",
+        Of(Sign::ConfigurationInvalid),
+        "[pool www] cannot get uid for user 'shop'",
+    ),
+    (
+        Program::Fpm,
+        "[pool *] cannot get gid for group '*'",
+        Of(Sign::ConfigurationInvalid),
+        "[pool www] cannot get gid for group 'shop'",
     ),
     (
         Program::Fpm,

@@ -70,14 +70,28 @@ pub fn shape<'a>(line: &'a str, clock: &Clock<'_>) -> Shape<'a> {
     match identified(rest) {
         Some(("systemd", message)) => of(Program::Systemd, message),
         Some(("kernel", message)) => of(Program::Kernel, after_uptime(message)),
+        // What it says of a start before its log is open; `apachectl` starts it for systemd.
+        Some(("apachectl" | "apache2" | "httpd", message)) if is_numbered(message) => {
+            apache(of(Program::Apache, message), message)
+        }
         _ if time.is_none() && after_uptime(line) != line => {
             of(Program::Kernel, after_uptime(line))
         }
-        Some((_, message)) => match (fpm(message), php(message)) {
-            (Some(message), _) => inner(of(Program::Fpm, message), message),
-            (None, Some(message)) => of(Program::Php, message),
-            (None, None) => unknown,
+        // The same before nginx has read where its log is.
+        Some(("nginx", message)) => match emergency(message) {
+            Some(message) => of(Program::Nginx, message),
+            None => unknown,
         },
+        Some((_, message)) => {
+            // PHP-FPM puts its own stamp also before what it says to a journal.
+            let stamped = self::stamp(message, clock).filter(|_| message.starts_with('['));
+            let message = stamped.map_or(message, |stamp| stamp.rest);
+            match (fpm(message), php(message)) {
+                (Some(message), _) => inner(of(Program::Fpm, message), message),
+                (None, Some(message)) => of(Program::Php, message),
+                (None, None) => unknown,
+            }
+        }
         None => unknown,
     }
 }
@@ -113,6 +127,21 @@ fn apache<'a>(shape: Shape<'a>, rest: &'a str) -> Shape<'a> {
         }
         None => inner(Shape { message: rest.into(), ..shape }, rest),
     }
+}
+
+/// `nginx: [emerg] …`, as it is on its standard error.
+fn emergency(message: &str) -> Option<&str> {
+    message.strip_prefix("nginx: ").unwrap_or(message).strip_prefix("[emerg] ")
+}
+
+/// `AH00526: …`, or an error's number and words before that.
+fn is_numbered(message: &str) -> bool {
+    let numbered = |text: &str| {
+        let digits = text.strip_prefix("AH").and_then(|rest| rest.split_once(": "));
+        digits.is_some_and(|(digits, _)| digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let after_error = message.split_once(": ").filter(|_| message.starts_with('('));
+    numbered(message) || after_error.is_some_and(|(_, rest)| numbered(rest))
 }
 
 /// What stands behind groups in brackets.
@@ -223,10 +252,18 @@ mod tests {
             ("[22-Nov-2026 01:02:03] NOTICE: x: y", Some(Program::Fpm), "x: y", None),
             (
                 "Nov 22 01:02:03 shop php-fpm8.2[7]: [22-Nov-2026 01:02:03] NOTICE: x",
-                None,
-                "Nov 22 01:02:03 shop php-fpm8.2[7]: [22-Nov-2026 01:02:03] NOTICE: x",
+                Some(Program::Fpm),
+                "x",
                 None,
             ),
+            ("php-fpm8.2: [22-Nov-2026 01:02:03] ERROR: x", Some(Program::Fpm), "x", None),
+            ("shop apachectl[7]: AH00526: x", Some(Program::Apache), "AH00526: x", None),
+            ("apache2: (98)y: AH00072: x", Some(Program::Apache), "(98)y: AH00072: x", None),
+            ("apachectl: Action 'start' failed.", None, "apachectl: Action 'start' failed.", None),
+            ("app: AH00526: x", None, "app: AH00526: x", None),
+            ("nginx: nginx: [emerg] x in y:7", Some(Program::Nginx), "x in y:7", None),
+            ("nginx: [emerg] x: y", Some(Program::Nginx), "x: y", None),
+            ("nginx: x", None, "nginx: x", None),
             ("Nov 22 01:02:03 shop php-fpm8.2[7]: NOTICE: x", Some(Program::Fpm), "x", None),
             ("systemd[1]: Started x.service", Some(Program::Systemd), "Started x.service", None),
             ("[ 12.5] Out of memory", Some(Program::Kernel), "Out of memory", None),

@@ -12,7 +12,7 @@ use crate::diagnose::around::{
 use crate::diagnose::cause::Cause as C;
 use crate::diagnose::dns::{Authority, Lookup};
 use crate::diagnose::facts::{Port, Queue};
-use crate::diagnose::faults::CertFault;
+use crate::diagnose::faults::{CertFault, Protocol};
 use crate::diagnose::hop::Hop;
 use crate::diagnose::unreached::{IcmpError, IcmpMessage, IcmpSender, UnreachableReason};
 
@@ -104,6 +104,11 @@ pub fn no_name(alias: Option<&str>) -> C {
     C::DnsNoRecords { name: "app.internal".to_owned(), authority, lookup: Box::new(lookup) }
 }
 
+/// Somebody else has the server's port.
+pub fn other_protocol() -> C {
+    C::PeerIsOtherProtocol { protocol: Protocol::Ssh }
+}
+
 pub fn fatal() -> C {
     C::PhpFatalError { message: "Call to undefined function f()".to_owned() }
 }
@@ -167,6 +172,16 @@ pub fn saying(around: Around, source: LogSource, signs: &[Sign]) -> Around {
         lines: Lines { lines: signs.iter().map(line).collect(), ..Lines::default() },
         ..around
     }
+}
+
+/// A unit that failed at the end of its first hour, and had said this at a minute of it.
+pub fn failed_after(sign: Sign, said: u32, started: Option<u32>) -> Around {
+    let at = |minute: u32| SystemTime::UNIX_EPOCH + MINUTE * minute;
+    let unit = unit(State::Failed, UnitResult::ExitCode);
+    let unit = Unit { since: Some(at(60)), started: started.map(at), ..unit };
+    let mut around = saying(with(unit), journal(), &[sign]);
+    around.lines.lines[0].time = Some(at(said));
+    around
 }
 
 pub fn journal() -> LogSource {

@@ -94,6 +94,22 @@ pub fn service_rows() -> Vec<Row> {
             is(R::ConfigurationInvalid, Certain),
         ),
         (refused(), saying(with(runs()), journal(), &[Sign::ConfigurationInvalid]), None),
+        // What it says of a start counts for that start.
+        (
+            refused(),
+            failed_after(Sign::ConfigurationInvalid, 60, Some(5)),
+            is(R::ConfigurationInvalid, Certain),
+        ),
+        (refused(), failed_after(Sign::AddressInUse, 60, None), is(R::AddressInUse, Certain)),
+        (refused(), failed_after(Sign::AddressInUse, 58, None), crashed),
+        (refused(), failed_after(Sign::AddressInUse, 59, Some(60)), crashed),
+        // Whoever has its port answers in its place.
+        (
+            other_protocol(),
+            failed_after(Sign::AddressInUse, 60, None),
+            is(R::AddressInUse, Certain),
+        ),
+        (other_protocol(), failed(), None),
         (refused(), service(S::Masked, U::Success), is(R::ServiceMasked, Certain)),
         (refused(), service(S::NotFound, U::Success), is(R::ServiceNotInstalled, Likely)),
         (

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::diagnose::around::{Sign, State, UnitResult};
+use crate::diagnose::around::{Line, LogSource, Sign, State, UnitResult};
 use crate::diagnose::cause::Code;
 use crate::diagnose::report::Certainty::{Certain, Likely, Possible};
 
@@ -22,6 +22,18 @@ const UNIT: &[&str] = &[
 ];
 /// What a gateway behind us says of a backend that comes and goes.
 const GATEWAY: &[Code] = &[Code::UpstreamGatewayError, Code::UpstreamUnavailable];
+/// Somebody answers, and not what was asked for: whoever has the server's port.
+const OTHERS: &[Code] = &[
+    Code::TlsPeerSpeaksPlaintext,
+    Code::PlainHttpToTlsPort,
+    Code::PeerIsOtherProtocol,
+    Code::Http09Response,
+    Code::InvalidStatusLine,
+    Code::FcgiPeerNotFastcgi,
+    Code::HttpToFastcgiPort,
+];
+/// A start that comes to nothing says so within that of its end.
+const START: Duration = Duration::from_secs(60);
 /// Who has just come up has not started everything.
 const BOOT: Duration = Duration::from_secs(15 * 60);
 
@@ -93,8 +105,8 @@ pub const ENDED: &[Row] = &[
 pub const STATE: &[Row] = &[
     row(
         Root::AddressInUse,
-        &[DOWN],
-        |scene| scene.has_failed() && scene.says_itself(Sign::AddressInUse),
+        &[DOWN, GONE, OTHERS],
+        |scene| scene.says_at_its_end(Sign::AddressInUse),
         Certain,
         UNIT,
     )
@@ -102,7 +114,7 @@ pub const STATE: &[Row] = &[
     row(
         Root::ConfigurationInvalid,
         &[DOWN],
-        |scene| scene.has_failed() && scene.says_itself(Sign::ConfigurationInvalid),
+        |scene| scene.says_at_its_end(Sign::ConfigurationInvalid),
         Certain,
         UNIT,
     )
@@ -166,6 +178,19 @@ pub const MISSING: &[Row] = &[row(
 )];
 
 impl Scene<'_> {
+    /// The unit has failed, and its last start said this: the log reaches back to others, too.
+    fn says_at_its_end(&self, sign: Sign) -> bool {
+        let Some(unit) = self.unit().filter(|_| self.has_failed()) else { return false };
+        let is_of_it = |line: &Line| {
+            let Some(time) = line.time else { return true };
+            let before = unit.started.is_some_and(|started| time < started);
+            let long_ago = unit.since.is_some_and(|ended| time + START < ended);
+            !before && !long_ago
+        };
+        let own = |line: &&Line| line.sign == Some(sign) && line.source != LogSource::Kernel;
+        self.around.lines.lines.iter().filter(own).any(is_of_it)
+    }
+
     /// The unit is down, and nothing went wrong with it.
     fn is_off(&self) -> bool {
         self.unit()
