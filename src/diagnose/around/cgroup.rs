@@ -6,6 +6,9 @@ use super::host::average;
 use super::seen::Finding;
 use crate::diagnose::meaning::Meaning;
 
+/// Periods, of a tenth of a second each, from which a share is told: a start takes fewer.
+const PERIODS_MIN: u64 = 20;
+
 /// What the control group counts (cgroup v2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cgroup {
@@ -16,6 +19,8 @@ pub struct Cgroup {
     pub oom_kills: u64,
     /// Periods in which it had to wait for its share of the processor (cpu.stat).
     pub throttled_periods: u64,
+    /// All periods in which it had something to run.
+    pub periods: u64,
     pub throttled_us: u64,
     pub tasks: Option<u64>,
     pub tasks_max: Option<u64>,
@@ -50,11 +55,17 @@ impl Cgroup {
             oom: row("memory.events", "oom").unwrap_or_default(),
             oom_kills: row("memory.events", "oom_kill").unwrap_or_default(),
             throttled_periods: row("cpu.stat", "nr_throttled").unwrap_or_default(),
+            periods: row("cpu.stat", "nr_periods").unwrap_or_default(),
             throttled_us: row("cpu.stat", "throttled_usec").unwrap_or_default(),
             tasks: number("pids.current"),
             tasks_max: number("pids.max"),
             waits_for_disk: file("io.pressure").and_then(|text| average(text, "full")).map(whole),
         }
+    }
+
+    /// Whenever it has much to run, it waits for its share: in every other period or more.
+    pub fn is_throttled_mostly(&self) -> bool {
+        self.throttled_periods >= PERIODS_MIN && self.throttled_periods >= self.periods / 2
     }
 
     /// No more processes or threads may be started in it.

@@ -1,5 +1,6 @@
 //! What logs say of the failure's seconds. Pure.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -11,6 +12,8 @@ use super::seen::{Finding, Seen};
 
 /// Lines that are held while logs are read.
 const HELD_MAX: usize = 64;
+/// Lines that say the same: what is said each second must not push out what was said once.
+const ALIKE_MAX: usize = 5;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lines {
@@ -132,9 +135,17 @@ impl Lines {
         }
     }
 
-    /// Keeps this many, those that say something known first, then the latest; oldest first.
+    /// Keeps this many, those that say something known first, some of each kind, then the latest;
+    /// oldest first.
     pub fn keep_telling(&mut self, count: usize) {
         self.lines.sort_by_key(|line| (line.sign.is_none(), std::cmp::Reverse(line.time)));
+        let mut said = HashMap::new();
+        self.lines.retain(|line| {
+            let Some(sign) = line.sign else { return true };
+            let alike = said.entry(sign).or_insert(0);
+            *alike += 1;
+            *alike <= ALIKE_MAX
+        });
         self.lines.truncate(count);
         self.lines.sort_by_key(|line| line.time);
     }
@@ -173,6 +184,19 @@ mod tests {
         let texts: Vec<_> = lines.lines.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(texts, ["killed", "line 498", "line 499"]);
         assert_eq!(lines.lines[0].sign, Some(Sign::OomKill));
+    }
+
+    #[test]
+    fn what_is_said_each_second_does_not_push_out_what_was_said_once() {
+        let mut lines = Lines::default();
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        lines.add(at(1), LogSource::Kernel, "no descriptor", Some(Sign::DescriptorLimit));
+        for i in 2..100 {
+            lines.add(at(i), LogSource::Kernel, &format!("{i}"), Some(Sign::WorkersLimit));
+        }
+        lines.keep_telling(20);
+        let texts: Vec<_> = lines.lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts, ["no descriptor", "95", "96", "97", "98", "99"]);
     }
 
     #[test]

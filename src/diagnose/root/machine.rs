@@ -128,6 +128,18 @@ pub const FULL: &[Row] = &[
     ),
 ];
 
+/// Before scripts: each of them is slow in a service that may not run.
+pub const THROTTLED: &[Row] = &[row(
+    Root::CpuThrottled,
+    &[SLOW],
+    |scene| {
+        let cgroup = scene.unit().and_then(|unit| unit.cgroup);
+        cgroup.is_some_and(|cgroup| cgroup.is_throttled_mostly())
+    },
+    Likely,
+    PROCESSOR,
+)];
+
 /// Little is left, and nothing finer was seen.
 pub const SCARCE: &[Row] = &[
     row(

@@ -199,10 +199,12 @@ const TABLE: &[&[Row]] = &[
     // Before the unit's state: a pool that was started a moment ago has its first time-outs, too.
     busy::OVER,
     service::STATE,
+    service::REMOVED,
     place::NEAR,
     service::MISSING,
     busy::HELD,
     network::SILENT,
+    machine::THROTTLED,
     busy::SCRIPTS,
 ];
 

@@ -113,6 +113,18 @@ pub fn service_rows() -> Vec<Row> {
         (refused(), service(S::Masked, U::Success), is(R::ServiceMasked, Certain)),
         (refused(), service(S::NotFound, U::Success), is(R::ServiceNotInstalled, Likely)),
         (
+            refused(),
+            Around { sockets: near("127.0.0.1:8081"), ..service(S::NotFound, U::Success) },
+            is(R::ServiceNotInstalled, Likely),
+        ),
+        (missing(), service(S::NotFound, U::Success), is(R::ServiceNotInstalled, Likely)),
+        // Who removes a package stops its service first, and the log says that.
+        (
+            refused(),
+            saying(service(S::NotFound, U::Success), journal(), &[Sign::Stopped]),
+            is(R::ServiceNotInstalled, Likely),
+        ),
+        (
             missing(),
             Around { sockets: sibling(), ..service(S::NotFound, U::Success) },
             is(R::WrongSocketPath, Likely),
@@ -367,6 +379,9 @@ pub fn busy_rows() -> Vec<Row> {
 
 pub fn machine_rows() -> Vec<Row> {
     use Root as R;
+    let throttled_in = |throttled_periods, periods| {
+        grouped(Cgroup { throttled_periods, periods, ..Cgroup::default() })
+    };
     let own = |errno| C::LocalStorageFailed { errno };
     let address = "127.0.0.1:8080".parse().unwrap();
     let tasks =
@@ -414,6 +429,20 @@ pub fn machine_rows() -> Vec<Row> {
         (slow(), load(1.0, 80.0), None),
         (slow(), throttled.clone(), is(R::CpuThrottled, Possible)),
         (refused(), throttled, None),
+        (slow(), throttled_in(900, 1000), is(R::CpuThrottled, Likely)),
+        (slow(), throttled_in(400, 1000), is(R::CpuThrottled, Possible)),
+        // It is why scripts are slow.
+        (
+            slow(),
+            saying(throttled_in(900, 1000), journal(), &[Sign::SlowScript]),
+            is(R::CpuThrottled, Likely),
+        ),
+        // And not why they wait for something.
+        (
+            slow(),
+            Around { units: throttled_in(900, 1000).units, ..helper(HelperState::Frozen) },
+            is(R::WaitingForHelper, Certain),
+        ),
         (expired(&[stale]), clock(false), is(R::ClockWrong, Certain)),
         (expired(&[stale]), nothing(), is(R::ClockWrong, Likely)),
         (expired(&[stale]), clock(true), None),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::diagnose::around::{Line, LogSource, Sign, State, UnitResult};
+use crate::diagnose::around::{KnownBy, Line, LogSource, Sign, State, Unit, UnitResult};
 use crate::diagnose::cause::Code;
 use crate::diagnose::report::Certainty::{Certain, Likely, Possible};
 
@@ -142,7 +142,7 @@ pub const STATE: &[Row] = &[
         &[DOWN, GONE, GATEWAY],
         |scene| {
             let again = [Sign::Restarted, Sign::Stopped, Sign::Started];
-            !scene.is_off() && again.iter().any(|sign| scene.says_itself(*sign))
+            !scene.is_down() && again.iter().any(|sign| scene.says_itself(*sign))
         },
         Likely,
         &["unit", "unit_state", "unit_since", "unit_started", "changed"],
@@ -168,6 +168,18 @@ pub const STATE: &[Row] = &[
 pub const COUNTED: &[Row] =
     &[row(Root::OomKilled, &[GONE], |scene| scene.has_killed_for_memory(), Possible, UNIT)];
 
+/// Before whoever listens nearby: what the package left behind names this very port.
+pub const REMOVED: &[Row] = &[row(
+    Root::ServiceNotInstalled,
+    &[&[Code::ConnectionRefused]],
+    |scene| {
+        let is_named = scene.unit().is_some_and(|unit| unit.known_by == KnownBy::Configured);
+        is_named && scene.unit_is(&[State::NotFound])
+    },
+    Likely,
+    UNIT,
+)];
+
 /// No unit, and nobody in its place.
 pub const MISSING: &[Row] = &[row(
     Root::ServiceNotInstalled,
@@ -189,6 +201,11 @@ impl Scene<'_> {
         };
         let own = |line: &&Line| line.sign == Some(sign) && line.source != LogSource::Kernel;
         self.around.lines.lines.iter().filter(own).any(is_of_it)
+    }
+
+    /// The unit is not there to answer, however that came about.
+    fn is_down(&self) -> bool {
+        self.unit().is_some_and(Unit::is_down)
     }
 
     /// The unit is down, and nothing went wrong with it.
