@@ -1,10 +1,20 @@
-//! `causeway doctor` where everything is as packages bring it, run as the service's own user: one line
-//! while all is well, and the stopped service by its name.
+//! `causeway doctor` where everything is as packages bring it, run as the service's own user: one
+//! line while all is well, and the stopped service by its name.
 
 use serde_json::Value;
 
 use super::roots::running;
+use super::support::sandbox::Sandbox;
 use super::unit::FILE;
+
+/// The doctor, run as the service's own user, says that this root lies behind something.
+pub fn is_named(sandbox: &Sandbox, root: &str) {
+    sandbox.until("runuser -u causeway -- causeway doctor --json", |said| {
+        let whole: Value = serde_json::from_str(said).unwrap_or_default();
+        let checks = whole["checks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        checks.iter().any(|check| check["problem"]["root"] == root)
+    });
+}
 
 #[test]
 fn a_host_as_packages_bring_it_is_one_line_and_a_stopped_service_is_named() {

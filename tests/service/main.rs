@@ -13,5 +13,6 @@ mod journal;
 mod restarts;
 mod roots;
 mod secure;
+mod starts;
 mod unit;
 mod watchdog;

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::doctor::is_named;
 use super::support::sandbox::Sandbox;
 use super::unit::{FILE, drop_in, installed};
 
@@ -69,7 +70,7 @@ pub fn running() -> (Sandbox, String) {
 }
 
 /// What an operator is told, once the page names this root.
-fn rooted(sandbox: &Sandbox, host: &str, root: &str) -> Value {
+pub fn rooted(sandbox: &Sandbox, host: &str, root: &str) -> Value {
     let ask = format!(
         "curl -s -m 10 -H 'Host: {host}' -H 'Accept: application/problem+json' \
          http://127.0.0.1/ok.php"
@@ -83,19 +84,19 @@ fn rooted(sandbox: &Sandbox, host: &str, root: &str) -> Value {
 }
 
 /// The value of a finding.
-fn finding<'a>(problem: &'a Value, key: &str) -> &'a str {
+pub fn finding<'a>(problem: &'a Value, key: &str) -> &'a str {
     let found = problem["findings"].as_array().unwrap().iter().find(|found| found["key"] == key);
     found.and_then(|found| found["value"].as_str()).unwrap_or_default()
 }
 
 /// The operator's first fix.
-fn first_fix(problem: &Value) -> &Value {
+pub fn first_fix(problem: &Value) -> &Value {
     let mut fixes = problem["fixes"].as_array().unwrap().iter();
     fixes.find(|fix| fix["audience"] == "operator").unwrap()
 }
 
 /// The first fix's id, and a command of it.
-fn is_fixed_by(problem: &Value, id: &str, command: &str) {
+pub fn is_fixed_by(problem: &Value, id: &str, command: &str) {
     let fix = first_fix(problem);
     assert_eq!(fix["id"], id, "{fix}");
     assert!(fix.to_string().contains(command), "no {command:?} in {fix}");
@@ -118,6 +119,7 @@ fn a_service_that_was_stopped_is_named() {
         assert_eq!(finding(&problem, "unit_state"), "masked (dead)");
         is_fixed_by(&problem, "unmask_service", "systemctl unmask");
     }
+    is_named(&sandbox, "service_masked");
 }
 
 #[test]
@@ -147,6 +149,8 @@ fn a_service_that_crashed_is_named() {
     assert_eq!(finding(&problem, "unit"), "app.service");
     assert_eq!(finding(&problem, "unit_exit"), "status 3");
     is_fixed_by(&problem, "clear_start_limit", "systemctl reset-failed app");
+    is_named(&sandbox, "start_limit_hit");
+    is_named(&sandbox, "segfault");
 }
 
 #[test]
