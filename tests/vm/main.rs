@@ -1,6 +1,7 @@
 //! What only a machine of its own can lack: a service that nobody has started since the boot, one
-//! that the kernel kills for memory, a disk that does not answer or is written to no more, more
-//! work than processors, too little memory. A container shares all of it with this host.
+//! that the kernel kills for memory, has no share of a processor or may start nothing more, a disk
+//! that does not answer or is written to no more, more work than processors, too little memory. A
+//! container shares all of it with this host.
 //!
 //! One boot for all: `scenario.sh` runs inside, and asks until the page says so.
 
@@ -84,6 +85,8 @@ const STEPS: &[Step] = &[
     ("killed", "oom_killed", "certain", "raise_unit_limits", ("unit_state", "failed (failed)")),
     // Nothing but the group's count says so, or the kernel's line where it came in time.
     ("killed_worker", "oom_killed", "", "raise_unit_limits", ("unit_state", "active (running)")),
+    ("throttled", "cpu_throttled", "likely", "raise_unit_limits", ("unit_throttled", " times")),
+    ("crowded", "task_limit", "likely", "raise_unit_limits", ("unit_tasks", "2 of 2")),
     ("stalled", "storage_stalled", "likely", "check_storage", ("unit_waits_for_disk", "%")),
     ("overloaded", "overload", "likely", "more_resources", ("load", "2 processors")),
     ("short", "memory_pressure", "likely", "check_memory", ("swap", "free of 383 MiB")),

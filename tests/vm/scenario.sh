@@ -16,6 +16,8 @@ main() {
     prepare
     at_boot
     killed
+    throttled
+    crowded
     stalled
     overloaded
     short_of_memory
@@ -58,18 +60,31 @@ at_boot() {
 }
 
 killed() {
-    limit stop
+    limit MemoryMax=64M OOMPolicy=stop
     until_said killed any.test /eat.php '"root":"oom_killed"' '"value":"failed (failed)"'
-    limit continue
+    limit MemoryMax=64M OOMPolicy=continue
     until_said killed_worker any.test /eat.php '"root":"oom_killed"' '"value":"active (running)"'
-    rm -r "/etc/systemd/system/$unit.d"
-    systemctl daemon-reload
-    systemctl restart "$unit"
 }
 
+# The unit may have a fifth of a processor.
+throttled() {
+    limit CPUQuota=20%
+    until_said throttled throttled.test '/eat.php?mib=1' '"root":"cpu_throttled"' \
+        '"root_certainty":"likely"'
+}
+
+# PHP-FPM and one worker, which is at work for good.
+crowded() {
+    limit TasksMax=2
+    until_said crowded crowded.test '/eat.php?mib=1' '"root":"task_limit"'
+    # None any more.
+    limit
+}
+
+# Starts the service anew with these settings of its unit's.
 limit() {
     mkdir -p "/etc/systemd/system/$unit.d"
-    printf '[Service]\nMemoryMax=64M\nOOMPolicy=%s\n' "$1" >"/etc/systemd/system/$unit.d/test.conf"
+    printf '%s\n' '[Service]' "$@" >"/etc/systemd/system/$unit.d/test.conf"
     systemctl daemon-reload
     systemctl restart "$unit"
 }
