@@ -1,10 +1,7 @@
 //! Any failure, with any flight record and any facts beside it, out of a fuzzer's bytes: also those
 //! that no exchange would leave behind.
 
-use std::future::Future;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatible};
@@ -38,7 +35,7 @@ pub fn failure(source: &mut Source<'_>) -> Failure {
         8..=12 => Failure::Head(head(source)),
         13 | 14 => Failure::Body(body(source)),
         _ => Failure::Upload(match source.byte() % 3 {
-            0 => UploadFailure::Http1(upload()),
+            0 => UploadFailure::Http1(source.io_error()),
             1 => UploadFailure::Http2(h2::Reason::CANCEL.into()),
             _ => UploadFailure::TimedOut { waited: Duration::from_secs(30) },
         }),
@@ -257,54 +254,6 @@ fn body(source: &mut Source<'_>) -> BodyFailure {
         6 => BodyFailure::Record(record(source)),
         7 => BodyFailure::Http2(http2(source)),
         _ => BodyFailure::Withdrawn,
-    }
-}
-
-/// An error of hyper's, which only hyper can make: its server's, of a connection that ends inside a
-/// request.
-fn upload() -> hyper::Error {
-    /// A client that sent half a line and left.
-    struct Gone(&'static [u8]);
-
-    impl hyper::rt::Read for Gone {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            mut space: hyper::rt::ReadBufCursor<'_>,
-        ) -> Poll<std::io::Result<()>> {
-            let sent = std::mem::take(&mut self.0);
-            space.put_slice(&sent[..sent.len().min(space.remaining())]);
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    impl hyper::rt::Write for Gone {
-        fn poll_write(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            bytes: &[u8],
-        ) -> Poll<std::io::Result<usize>> {
-            Poll::Ready(Ok(bytes.len()))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    let nobody = hyper::service::service_fn(|_| async {
-        Ok::<_, std::convert::Infallible>(http::Response::new(
-            http_body_util::Empty::<bytes::Bytes>::new(),
-        ))
-    });
-    let served = hyper::server::conn::http1::Builder::new().serve_connection(Gone(b"GE"), nobody);
-    match pin!(served).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Err(error)) => error,
-        other => panic!("half a request was served: {other:?}"),
     }
 }
 

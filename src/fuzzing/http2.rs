@@ -89,7 +89,7 @@ pub fn http2_fields(bytes: &[u8]) {
     }
     let end = gate::end(bytes, 0).ok().flatten();
     if let Some(end) = end
-        && gate::inspect(&bytes[..end]).is_ok()
+        && gate::inspect(&bytes[..end], |_, _| {}).is_ok()
     {
         passed(&bytes[..end]);
     }

@@ -28,7 +28,8 @@ use crate::config::{self, Limits};
 use crate::files::path::SitePath;
 use crate::files::{ranges, rules};
 use crate::page::{language, negotiate};
-use crate::server::gate::{self, ChunkScan};
+use crate::server::chunks::ChunkScan;
+use crate::server::gate;
 use crate::server::proxy_header::{self, Extent};
 use crate::upstream::fastcgi::cgi_head::{self, CgiHeadFault, CgiHeadReader};
 use crate::upstream::fastcgi::params::{self, ParamFault, Params};
@@ -40,11 +41,11 @@ use crate::upstream::{HeadFailure, HeaderLineFault};
 /// The gate: what it lets pass has one reading. No bare CR or LF, no NUL, and httparse, which hyper
 /// stands on, finds the same end.
 pub fn request_head(bytes: &[u8]) {
-    let _ = gate::inspect(bytes);
+    let _ = gate::inspect(bytes, |_, _| {});
     let Ok(Some(end)) = gate::end(bytes, 0) else { return };
     assert!(end <= bytes.len());
     let head = &bytes[..end];
-    if gate::inspect(head).is_err() {
+    if gate::inspect(head, |_, _| {}).is_err() {
         return;
     }
     for (at, byte) in head.iter().enumerate() {

@@ -7,7 +7,6 @@ use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 
 use http::{HeaderMap, header};
 use ipnet::IpNet;
@@ -38,38 +37,14 @@ pub struct Connection {
     pub strange: bool,
     /// Which of the configuration's listeners accepted it; moves with a reload.
     pub listener: Rc<Cell<usize>>,
-    /// Set when a request was refused as it was read: the next one that hyper hands over stands for
-    /// it.
-    pub rejection: RefCell<Option<Rejection>>,
     /// Set when a request's body broke: its cause is the client's.
     pub body_fault: RefCell<Option<Cause>>,
-    /// Request heads that passed.
-    pub admitted: Cell<u64>,
-    /// A part of a head has come, and not its end.
-    pub begun: Cell<bool>,
-    /// Nothing of a request has come for a while, and nothing is owed to the client.
-    pub at_rest: Cell<bool>,
-    /// Requests handed to the proxy.
-    pub served: Cell<u64>,
     /// Requests whose response is not finished.
     pub in_flight: Cell<u32>,
-    /// An upgraded connection's other end, waiting for the connection to be let go by hyper.
+    /// An upgraded connection's other end, waiting for its answer to be written.
     pub tunnel: RefCell<Option<Tunnel>>,
-    pub upgrade: Cell<Upgrade>,
-    /// The reader that waits for the upgrade's outcome.
-    pub upgrade_waker: RefCell<Option<Waker>>,
     /// A response was cut that only the connection's end would delimit: end it with a reset.
     pub cut: Cell<bool>,
-}
-
-/// Where an upgrade stands.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub enum Upgrade {
-    #[default]
-    None,
-    /// Asked for; until it is answered the client's bytes belong to nobody.
-    Asked,
-    Granted,
 }
 
 /// What a balancer says of a connection in its header (the PROXY protocol).
@@ -157,14 +132,6 @@ impl Connection {
     /// Whether the client speaks TLS, with us or with the balancer.
     pub fn is_secure(&self) -> bool {
         self.certificate.is_some() || self.offloaded
-    }
-
-    /// Ends the wait for an upgrade's outcome.
-    pub fn settle_upgrade(&self, outcome: Upgrade) {
-        self.upgrade.set(outcome);
-        if let Some(waker) = self.upgrade_waker.take() {
-            waker.wake();
-        }
     }
 }
 

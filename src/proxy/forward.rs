@@ -23,7 +23,7 @@ use crate::upstream::{
 };
 
 use super::around::Subject;
-use super::client::{Client, Connection, Upgrade};
+use super::client::{Client, Connection};
 use super::closed::Closure;
 use super::headers::{self, Fields, Forward};
 use super::https;
@@ -66,11 +66,6 @@ pub async fn forward(
         })
         .await
     };
-    if fields.upgrade.is_some()
-        && !matches!(&outcome, Ok(Served::Upstream(Answer { body: AnswerBody::Tunnel(_), .. })))
-    {
-        connection.settle_upgrade(Upgrade::None);
-    }
     match outcome {
         Ok(Served::Upstream(answer)) => {
             respond::answered(answer, connection, record, &parts.method)

@@ -41,7 +41,7 @@ pub use body::{Body, Cut};
 pub use challenges::Challenges;
 #[cfg(feature = "acme")]
 pub use challenges::Pending;
-pub use client::{Connection, Introduction, Rejection, Upgrade};
+pub use client::{Connection, Introduction, Rejection};
 pub use pages::Pages;
 pub use pulse::Pulse;
 pub use traffic::Witness;
@@ -243,6 +243,15 @@ pub fn refuse(
     insisting(&site, &connection, response)
 }
 
+/// The page for a request that was refused as it was read; the connection ends with it.
+pub fn reject(site: Rc<Site>, connection: Rc<Connection>, rejection: Rejection) -> Response<Body> {
+    // What it asked for was never read to its end, so nothing of it is believed.
+    let (parts, ()) = Request::new(()).into_parts();
+    let record = Box::new(Record::new(site.clone(), connection.clone(), &parts));
+    let response = respond::rejected(&site, record, rejection, &parts);
+    insisting(&site, &connection, response)
+}
+
 /// The answer, which over TLS says to come back no other way where that is wanted.
 fn insisting(site: &Site, connection: &Connection, mut response: Response<Body>) -> Response<Body> {
     if connection.is_secure()
@@ -262,28 +271,15 @@ pub fn handle(
 ) -> impl Future<Output = Response<Body>> {
     let (parts, incoming) = request.into_parts();
     let mut record = Box::new(Record::new(site.clone(), connection.clone(), &parts));
-    connection.served.set(connection.served.get() + 1);
     async move {
         let mut fields = Fields::of(&parts.headers);
         if parts.version == Version::HTTP_2 {
             fields.has_coding = !fields.has_length && !incoming.is_end_stream();
         }
         record.host = fields.host.cloned();
-        let refused = connection.served.get() > connection.admitted.get();
-        let rejection = refused.then(|| connection.rejection.take()).flatten();
-        let response = match rejection {
-            Some(rejection) => respond::rejected(&site, record, rejection),
-            None => match site.challenges.find(&parts) {
-                Some(text) => {
-                    if fields.upgrade.is_some() {
-                        connection.settle_upgrade(Upgrade::None);
-                    }
-                    challenges::respond(text, record, &parts.method)
-                }
-                None => {
-                    forward::forward(&site, &connection, &parts, &fields, incoming, record).await
-                }
-            },
+        let response = match site.challenges.find(&parts) {
+            Some(text) => challenges::respond(text, record, &parts.method),
+            None => forward::forward(&site, &connection, &parts, &fields, incoming, record).await,
         };
         insisting(&site, &connection, response)
     }

@@ -18,7 +18,7 @@ use crate::page::{self, View};
 use crate::upstream::{self, Answer, AnswerBody, Attempt};
 
 use super::around;
-use super::client::{Client, Connection, Rejection, Upgrade};
+use super::client::{Client, Connection, Rejection};
 use super::incidents::{self, Id};
 use super::record::Record;
 use super::tunnel::Tunnel;
@@ -102,7 +102,6 @@ fn upgraded(
 ) -> Response<Body> {
     let idle = record.attempt_mut().upstream.timeouts.idle;
     connection.tunnel.replace(Some(Tunnel { upstream, record, idle }));
-    connection.settle_upgrade(Upgrade::Granted);
     let mut response = Response::new(Body::silent());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = fields;
@@ -117,12 +116,14 @@ pub struct Asked<'a> {
 }
 
 /// The page for a request that was refused as it was read; the connection ends with it.
-pub fn rejected(site: &Rc<Site>, mut record: Box<Record>, rejection: Rejection) -> Response<Body> {
+pub fn rejected(
+    site: &Rc<Site>,
+    mut record: Box<Record>,
+    rejection: Rejection,
+    parts: &Parts,
+) -> Response<Body> {
     record.raw_line = Some(rejection.line);
-    let client = Client::unread();
-    // What it asked for was never read to its end, so nothing of it is believed.
-    let (parts, ()) = http::Request::new(()).into_parts();
-    let asked = Asked { parts: &parts, client };
+    let asked = Asked { parts, client: Client::unread() };
     let mut response = failed(site, record, rejection.cause, Certainty::Certain, &asked);
     close(&mut response);
     response

@@ -1,20 +1,15 @@
-//! The gate before hyper: which request bytes may pass. Pure.
+//! The gate: which bytes of HTTP/1.1 requests may pass, and what they say. Pure.
 //!
-//! hyper takes a bare LF as a line's end, lets white space follow a chunk's size, merges lengths
-//! and does not look at Host (measured with 1.12). What two readers could read in two ways is
-//! refused here, on the raw bytes, by name; hyper then parses what is beyond doubt. RFC 9112
-//! throughout.
+//! What two readers could read in two ways is refused here, on the raw bytes, by name: a bare LF as
+//! a line's end, white space after a chunk's size, two lengths, Host missing or twice. What passes
+//! is read in the same walk. RFC 9112 throughout.
 
 use crate::diagnose::RequestFault;
 use crate::upstream::HeaderLineFault;
 use crate::upstream::http1::head;
 
-/// The most header lines of a request; hyper's own limit.
+/// The most header lines of a request.
 pub const HEADER_COUNT_MAX: usize = 100;
-/// The longest line of a chunk size with its extensions.
-const CHUNK_LINE_MAX: u16 = 4096;
-/// The most bytes of a trailer section.
-const TRAILERS_MAX: u32 = 16 * 1024;
 
 /// What follows a request head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +22,23 @@ pub enum Follows {
     Upgrade,
 }
 
-/// The fields of a head that decide where it ends and whom it is for.
+/// A head that passed.
+#[derive(Debug, Clone, Copy)]
+pub struct Passed<'a> {
+    pub method: &'a [u8],
+    pub target: &'a [u8],
+    /// HTTP/1.0.
+    pub old: bool,
+    pub follows: Follows,
+    /// The client may use its connection again (RFC 9112 section 9.3).
+    pub keeps_alive: bool,
+    /// It waits for word before it sends the body (RFC 9110 section 10.1.1).
+    pub expects: bool,
+    /// It reads trailer fields (RFC 9110 section 10.1.4).
+    pub takes_trailers: bool,
+}
+
+/// The fields of a head that decide where it ends, whom it is for, and how its connection goes on.
 #[derive(Default)]
 struct Seen<'a> {
     host: Option<&'a [u8]>,
@@ -35,6 +46,10 @@ struct Seen<'a> {
     chunked: bool,
     upgrade: bool,
     connection_upgrade: bool,
+    close: bool,
+    keep_alive: bool,
+    expects: bool,
+    takes_trailers: bool,
 }
 
 /// Where a head ends: the offset after its empty line, `None` while it is incomplete. `from` is how
@@ -54,11 +69,15 @@ pub fn end(bytes: &[u8], from: usize) -> Result<Option<usize>, RequestFault> {
     Ok(None)
 }
 
-/// Judges one complete head, as found by [`end`].
+/// Judges one complete head, as found by [`end`], and gives its fields to `take`: name and value as
+/// they stand, the value with the white space around it.
 ///
 /// # Errors
 /// The first fault, which is answered with 400.
-pub fn inspect(bytes: &[u8]) -> Result<Follows, RequestFault> {
+pub fn inspect<'a>(
+    bytes: &'a [u8],
+    mut take: impl FnMut(&'a [u8], &'a [u8]),
+) -> Result<Passed<'a>, RequestFault> {
     let (line, mut rest) = first_line(bytes);
     let Some((method, target, old)) = request_line(line) else { return Err(locate(bytes)) };
     // Without a branch a byte, so that the compiler looks at many at once.
@@ -78,6 +97,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Follows, RequestFault> {
             return Err(RequestFault::TooManyHeaders);
         }
         note(&mut seen, name, value, old)?;
+        take(name, value);
         rest = after;
     }
     check_target(method, target, &seen, old)?;
@@ -85,11 +105,20 @@ pub fn inspect(bytes: &[u8]) -> Result<Follows, RequestFault> {
         // RFC 9112 section 6.1 allows either; refusing leaves no doubt to anybody.
         return Err(RequestFault::ContentLengthWithTransferEncoding);
     }
-    Ok(match seen.length {
+    let follows = match seen.length {
         _ if seen.chunked => Follows::Chunked,
         Some(length) if length > 0 => Follows::Length(length),
         _ if seen.upgrade && seen.connection_upgrade && !old => Follows::Upgrade,
         _ => Follows::Nothing,
+    };
+    Ok(Passed {
+        method,
+        target,
+        old,
+        follows,
+        keeps_alive: !seen.close && (!old || seen.keep_alive),
+        expects: seen.expects && !old,
+        takes_trailers: seen.takes_trailers,
     })
 }
 
@@ -125,6 +154,14 @@ fn header_line(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     (rest.get(end + 1) == Some(&b'\n')).then(|| (name, &rest[..end], &rest[end + 2..]))
 }
 
+/// Gives the fields of a trailer section that passed the chunks to `take`, as [`inspect`] does.
+pub fn trailers<'a>(mut bytes: &'a [u8], mut take: impl FnMut(&'a [u8], &'a [u8])) {
+    while let Some((name, value, after)) = header_line(bytes) {
+        take(name, value);
+        bytes = after;
+    }
+}
+
 /// The characters of a token (RFC 9110 section 5.6.2).
 static TOKEN: [bool; 256] = {
     let mut table = [false; 256];
@@ -156,14 +193,27 @@ fn note<'a>(
     old: bool,
 ) -> Result<(), RequestFault> {
     match name.len() {
+        2 if name.eq_ignore_ascii_case(b"te") => {
+            let mut codings = head::options(value);
+            seen.takes_trailers |= codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+        }
         4 if name.eq_ignore_ascii_case(b"host") && seen.host.replace(value).is_some() => {
             return Err(RequestFault::HostRepeated);
         }
+        6 if name.eq_ignore_ascii_case(b"expect") => {
+            let mut expected = head::options(value);
+            seen.expects |= expected.any(|item| item.eq_ignore_ascii_case(b"100-continue"));
+        }
         7 if name.eq_ignore_ascii_case(b"upgrade") => seen.upgrade = true,
         10 if name.eq_ignore_ascii_case(b"connection") => {
-            let mut options = value.split(|&byte| byte == b',');
-            seen.connection_upgrade |=
-                options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
+            for option in head::options(value) {
+                match option.len() {
+                    5 => seen.close |= option.eq_ignore_ascii_case(b"close"),
+                    7 => seen.connection_upgrade |= option.eq_ignore_ascii_case(b"upgrade"),
+                    10 => seen.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive"),
+                    _ => {}
+                }
+            }
         }
         14 if name.eq_ignore_ascii_case(b"content-length") => {
             for item in value.split(|&byte| byte == b',') {
@@ -310,124 +360,6 @@ fn request_line_fault(line: &[u8]) -> Option<RequestFault> {
     }
 }
 
-/// Follows a chunked request body (RFC 9112 section 7.1) byte by byte, to know where it ends.
-#[derive(Debug, Clone, Copy)]
-pub struct ChunkScan {
-    state: ChunkState,
-    /// Bytes of the line, or of the trailer section, so far.
-    line: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ChunkState {
-    Size {
-        value: u64,
-        digits: u8,
-    },
-    Extension {
-        value: u64,
-    },
-    SizeEnd {
-        value: u64,
-    },
-    Data {
-        left: u64,
-    },
-    DataCr,
-    DataLf,
-    /// At the start of a trailer line.
-    Trailer,
-    TrailerName,
-    TrailerValue,
-    TrailerEnd,
-    /// After the CR of the empty line.
-    LastLf,
-    Done,
-}
-
-impl ChunkScan {
-    pub fn new() -> ChunkScan {
-        ChunkScan { state: ChunkState::Size { value: 0, digits: 0 }, line: 0 }
-    }
-
-    pub fn is_done(&self) -> bool {
-        self.state == ChunkState::Done
-    }
-
-    /// Takes bytes up to the body's end: how many were the body's.
-    ///
-    /// # Errors
-    /// The fault of the first byte that does not belong where it stands.
-    pub fn scan(&mut self, bytes: &[u8]) -> Result<usize, RequestFault> {
-        let mut at = 0;
-        while at < bytes.len() && !self.is_done() {
-            if let ChunkState::Data { left } = self.state {
-                let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - at);
-                at += here;
-                let left = left - here as u64;
-                self.state = if left == 0 { ChunkState::DataCr } else { ChunkState::Data { left } };
-                continue;
-            }
-            self.state = self.step(bytes[at])?;
-            at += 1;
-        }
-        Ok(at)
-    }
-
-    fn step(&mut self, byte: u8) -> Result<ChunkState, RequestFault> {
-        use ChunkState as S;
-        self.line += 1;
-        Ok(match (self.state, byte) {
-            (S::Size { value, digits }, _) if byte.is_ascii_hexdigit() => {
-                if digits == 16 {
-                    return Err(RequestFault::ChunkSizeOverflow);
-                }
-                let digit = char::from(byte).to_digit(16).unwrap_or_default();
-                S::Size { value: value << 4 | u64::from(digit), digits: digits + 1 }
-            }
-            (S::Size { value, digits: 1.. }, b'\r') => S::SizeEnd { value },
-            (S::Size { value, digits: 1.. }, b';') => S::Extension { value },
-            (S::Extension { value }, b'\r') => S::SizeEnd { value },
-            (S::Extension { .. }, b'\t' | b' '..=b'~' | 0x80..)
-                if self.line <= u32::from(CHUNK_LINE_MAX) =>
-            {
-                self.state
-            }
-            (S::SizeEnd { value: 0 }, b'\n') => {
-                self.line = 0;
-                S::Trailer
-            }
-            (S::SizeEnd { value }, b'\n') => S::Data { left: value },
-            (S::DataCr, b'\r') => S::DataLf,
-            (S::DataLf, b'\n') => {
-                self.line = 0;
-                S::Size { value: 0, digits: 0 }
-            }
-            (S::Trailer, b'\r') => S::LastLf,
-            (S::LastLf, b'\n') => S::Done,
-            _ if self.line > TRAILERS_MAX => return Err(RequestFault::TrailerInvalid),
-            (S::Trailer | S::TrailerName, _) if head::is_token(byte) => S::TrailerName,
-            (S::TrailerName, b':') => S::TrailerValue,
-            (S::TrailerValue, b'\r') => S::TrailerEnd,
-            (S::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => S::TrailerValue,
-            (S::TrailerEnd, b'\n') => S::Trailer,
-            (S::Trailer | S::TrailerName | S::TrailerValue | S::TrailerEnd | S::LastLf, _) => {
-                return Err(RequestFault::TrailerInvalid);
-            }
-            (
-                S::Size { .. }
-                | S::Extension { .. }
-                | S::SizeEnd { .. }
-                | S::Data { .. }
-                | S::DataCr
-                | S::DataLf
-                | S::Done,
-                _,
-            ) => return Err(RequestFault::ChunkInvalid),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -438,7 +370,7 @@ mod tests {
 
     fn whole(head: &str) -> Result<Follows, RequestFault> {
         assert_eq!(end(head.as_bytes(), 0)?, Some(head.len()), "{head:?}");
-        inspect(head.as_bytes())
+        inspect(head.as_bytes(), |_, _| {}).map(|passed| passed.follows)
     }
 
     #[test]
@@ -448,7 +380,7 @@ mod tests {
             assert_eq!(end(&whole[..cut], 0), Ok(None), "cut at {cut}");
             assert_eq!(end(whole, cut), Ok(Some(whole.len())), "split at {cut}");
             // A parser that is given a cut head must not panic, and must not accept it.
-            assert!(inspect(&whole[..cut]).is_err());
+            assert!(inspect(&whole[..cut], |_, _| {}).is_err());
         }
     }
 
@@ -474,7 +406,8 @@ mod tests {
             "GET / HTTP/1.1\r\nHost: [::1]:8502\r\n\r\n",
             "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
         ] {
-            assert_eq!(inspect(whole.as_bytes()), Ok(Follows::Nothing), "{whole:?}");
+            let read = inspect(whole.as_bytes(), |_, _| {}).map(|passed| passed.follows);
+            assert_eq!(read, Ok(Follows::Nothing), "{whole:?}");
         }
     }
 
@@ -544,46 +477,5 @@ mod tests {
         ] {
             assert_eq!(self::whole(whole), Err(fault), "{whole:?}");
         }
-    }
-
-    #[test]
-    fn a_chunked_body_ends_where_it_ends_however_it_is_split() {
-        let body: &[u8] = b"5;a=b\r\nhello\r\n0A\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\n";
-        let more = [body, b"GET /"].concat();
-        for at in 0..=more.len() {
-            let mut scan = ChunkScan::new();
-            let first = scan.scan(&more[..at]).unwrap();
-            let second = scan.scan(&more[first..]).unwrap();
-            assert_eq!(first + second, body.len(), "split at {at}");
-            assert!(scan.is_done());
-            let mut cut = ChunkScan::new();
-            cut.scan(&more[..at]).unwrap();
-            assert_eq!(cut.is_done(), at >= body.len(), "cut at {at}");
-        }
-    }
-
-    #[test]
-    fn sloppy_chunk_lines_are_refused() {
-        use RequestFault as F;
-        for (body, fault) in [
-            ("5 \r\nhello\r\n", F::ChunkInvalid),
-            (" 5\r\n", F::ChunkInvalid),
-            ("\r\n", F::ChunkInvalid),
-            ("0x5\r\n", F::ChunkInvalid),
-            ("+5\r\n", F::ChunkInvalid),
-            ("5\nhello\r\n", F::ChunkInvalid),
-            ("5\r\nhello\n", F::ChunkInvalid),
-            ("5\r\nhelloX\r\n", F::ChunkInvalid),
-            ("5;\x01\r\n", F::ChunkInvalid),
-            ("5;a\nb\r\n", F::ChunkInvalid),
-            ("11111111111111111\r\n", F::ChunkSizeOverflow),
-            ("0\r\n X: 1\r\n\r\n", F::TrailerInvalid),
-            ("0\r\nX\r\n\r\n", F::TrailerInvalid),
-            ("0\r\nX: \x01\r\n\r\n", F::TrailerInvalid),
-        ] {
-            assert_eq!(ChunkScan::new().scan(body.as_bytes()), Err(fault), "{body:?}");
-        }
-        let endless = format!("5;{}", "a".repeat(5000));
-        assert_eq!(ChunkScan::new().scan(endless.as_bytes()), Err(F::ChunkInvalid));
     }
 }

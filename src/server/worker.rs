@@ -24,11 +24,10 @@ use super::handshake::HandshakeFault;
 use super::http2;
 use super::listener::{self, Bound};
 use super::proxied;
-use super::socket::GatedSocket;
 use super::sockets::Wanted;
 use super::tls::{Met, Protocol, Terminator};
 use super::transport::Socket;
-use super::{Afterwards, connection};
+use super::{Afterwards, http1};
 
 /// Connections beyond the limit that are still told so; more are closed without a word.
 const TURNED_AWAY_MAX: usize = 64;
@@ -521,7 +520,7 @@ impl Opened {
             Ok(Met::Authority) => {}
             Ok(Met::Plain { socket, begun }) => {
                 terminator.log.note(&HandshakeFault::PlainHttp, self.peer());
-                self.refuse(socket, &begun).await;
+                self.refuse(socket, begun).await;
             }
             Err(fault) => terminator.log.note(&fault, self.peer()),
         }
@@ -536,15 +535,14 @@ impl Opened {
     }
 
     /// Answers a request that came without TLS where TLS is spoken.
-    async fn refuse(self, socket: Socket, begun: &[u8]) {
+    async fn refuse(self, socket: Socket, begun: Vec<u8>) {
         let Opened { worker, listening, ends, introduction, limits, .. } = self;
         let number = listening.number.clone();
         let connection = Connection::new(ends.peer, ends.local, number, None);
         let connection = Rc::new(connection.introduced(&introduction));
-        let mut socket = GatedSocket::new(socket, connection.clone(), limits);
-        let fault = RequestFault::PlainHttpOnTlsPort;
-        socket.refuse_begun(begun, Cause::RequestInvalid { fault });
-        connection::serve(worker, listening, socket, connection).await;
+        let cause = Cause::RequestInvalid { fault: RequestFault::PlainHttpOnTlsPort };
+        let refused = Some(http1::Refused { cause, begun });
+        http1::serve(worker, listening, socket, connection, limits, refused).await;
     }
 
     async fn serve(
@@ -561,11 +559,8 @@ impl Opened {
         let refused = (over > 0).then_some(Cause::TooManyClientConnections { limit });
         match protocol {
             Protocol::Http1 => {
-                let mut socket = GatedSocket::new(socket, connection.clone(), limits);
-                if let Some(cause) = refused {
-                    socket.refuse_client(cause);
-                }
-                connection::serve(worker, listening, socket, connection).await;
+                let refused = refused.map(|cause| http1::Refused { cause, begun: Vec::new() });
+                http1::serve(worker, listening, socket, connection, limits, refused).await;
             }
             // Boxed, since connections of HTTP/1.1 would carry its size.
             Protocol::Http2 => {

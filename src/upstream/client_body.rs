@@ -1,18 +1,16 @@
 //! A request body as the client sends it, over either version of HTTP.
 //!
-//! Of HTTP/1.1 hyper gives it, and the gate before hyper keeps its time; of HTTP/2 the stream gives
-//! it, and its time is kept here, since streams run beside each other. Whoever reads it sees no
-//! difference.
+//! Of HTTP/1.1 the connection gives it, and keeps its time; of HTTP/2 the stream gives it, and its
+//! time is kept here, since streams run beside each other. Whoever reads it sees no difference.
 
 use std::fmt;
-use std::pin::Pin;
+use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
-use http_body::{Body as _, Frame};
-use hyper::body::Incoming;
+use http_body::Frame;
 use thiserror::Error;
 
 use crate::clock::Deadline;
@@ -21,7 +19,7 @@ use crate::clock::Deadline;
 #[derive(Debug, Error)]
 pub enum UploadFailure {
     #[error("the client's connection broke inside the request body")]
-    Http1(#[source] hyper::Error),
+    Http1(#[source] io::Error),
     #[error("the client's stream broke inside the request body")]
     Http2(#[source] h2::Error),
     #[error("the client sent nothing of the request body for {waited:?}")]
@@ -30,10 +28,24 @@ pub enum UploadFailure {
 
 /// A request body, piece by piece.
 #[derive(Debug)]
-pub enum ClientBody {
-    Http1(Incoming),
-    /// Boxed, since every request of HTTP/1.1 would carry its size.
-    Http2(Box<StreamBody>),
+pub struct ClientBody(Option<Box<dyn BodySource>>);
+
+/// Where a request body comes from: a stream of HTTP/2, or a connection of HTTP/1.1.
+pub trait BodySource: fmt::Debug {
+    /// The length that the client declared.
+    fn length(&self) -> Option<u64>;
+
+    /// Whether nothing is to come.
+    fn is_end_stream(&self) -> bool;
+
+    /// The next piece; `None` at the end. Trailers are the last.
+    ///
+    /// # Errors
+    /// The body ended badly; nothing more comes.
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadFailure>>>;
 }
 
 /// The body of one stream of HTTP/2.
@@ -60,27 +72,6 @@ impl StreamBody {
         self.wanted = Some(wanted);
     }
 
-    fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UploadFailure>>> {
-        if let Some(wanted) = self.wanted.take() {
-            wanted();
-        }
-        let next = match self.poll_next(cx) {
-            Poll::Ready(next) => next,
-            Poll::Pending => {
-                if !self.silence.is_set() {
-                    self.silence.set(self.timeout);
-                }
-                ready!(self.silence.poll(cx));
-                Some(Err(UploadFailure::TimedOut { waited: self.timeout }))
-            }
-        };
-        self.silence.clear();
-        Poll::Ready(next)
-    }
-
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
@@ -101,6 +92,37 @@ impl StreamBody {
     }
 }
 
+impl BodySource for StreamBody {
+    fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadFailure>>> {
+        if let Some(wanted) = self.wanted.take() {
+            wanted();
+        }
+        let next = match self.poll_next(cx) {
+            Poll::Ready(next) => next,
+            Poll::Pending => {
+                if !self.silence.is_set() {
+                    self.silence.set(self.timeout);
+                }
+                ready!(self.silence.poll(cx));
+                Some(Err(UploadFailure::TimedOut { waited: self.timeout }))
+            }
+        };
+        self.silence.clear();
+        Poll::Ready(next)
+    }
+}
+
 impl fmt::Debug for StreamBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fields = (&self.stream, self.length, self.timeout);
@@ -109,20 +131,23 @@ impl fmt::Debug for StreamBody {
 }
 
 impl ClientBody {
-    /// The length that the client declared, as far as it is to come.
+    /// A request without a body.
+    pub fn none() -> ClientBody {
+        ClientBody(None)
+    }
+
+    pub fn of(source: Box<dyn BodySource>) -> ClientBody {
+        ClientBody(Some(source))
+    }
+
+    /// The length that the client declared.
     pub fn length(&self) -> Option<u64> {
-        match self {
-            ClientBody::Http1(incoming) => incoming.size_hint().exact(),
-            ClientBody::Http2(body) => body.length,
-        }
+        self.0.as_ref().map_or(Some(0), |source| source.length())
     }
 
     /// Whether nothing is to come.
     pub fn is_end_stream(&self) -> bool {
-        match self {
-            ClientBody::Http1(incoming) => incoming.is_end_stream(),
-            ClientBody::Http2(body) => body.stream.is_end_stream(),
-        }
+        self.0.as_ref().is_none_or(|source| source.is_end_stream())
     }
 
     /// The next piece; `None` at the end. Trailers are the last.
@@ -133,12 +158,9 @@ impl ClientBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadFailure>>> {
-        match self {
-            ClientBody::Http1(incoming) => {
-                let frame = ready!(Pin::new(incoming).poll_frame(cx));
-                Poll::Ready(frame.map(|frame| frame.map_err(UploadFailure::Http1)))
-            }
-            ClientBody::Http2(body) => body.poll_frame(cx),
+        match &mut self.0 {
+            Some(source) => source.poll_frame(cx),
+            None => Poll::Ready(None),
         }
     }
 }

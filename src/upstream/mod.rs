@@ -38,7 +38,7 @@ use http_body::Frame;
 use crate::config::ServerAddress;
 
 pub use attempt::{Attempt, Presented, Reuse, Tried};
-pub use client_body::{ClientBody, StreamBody, UploadFailure};
+pub use client_body::{BodySource, ClientBody, StreamBody, UploadFailure};
 pub use failure::{
     AnswerFault, Authority, BodyFailure, ConnectFailure, Failure, HeadFailure, HeaderLineFault,
     Http2Failure, Icmp, IcmpVersion, LengthFault, NameFault, Prohibited, ResolveFailure,

@@ -23,7 +23,7 @@ use crate::config;
 use crate::diagnose::Cause;
 use crate::proxy::Connection;
 
-use super::socket::WriteLimit;
+use super::http1::WriteLimit;
 use super::transport::{LINGER_TIME, Socket};
 use super::worker::{Listening, Worker};
 

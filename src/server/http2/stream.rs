@@ -9,12 +9,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body::Body as _;
@@ -27,6 +26,7 @@ use crate::upstream::{ClientBody, StreamBody};
 use super::Lane;
 use super::gate;
 use super::hold::{Piece, Turn};
+use crate::server::date;
 
 /// The stream's sending side. Shared with the request's body, which may ask the client to go on.
 type Sender = Rc<RefCell<SendResponse<Piece>>>;
@@ -128,7 +128,7 @@ fn body(
         };
         body.on_wanted(Box::new(go_on));
     }
-    ClientBody::Http2(Box::new(body))
+    ClientBody::of(Box::new(body))
 }
 
 /// Sends an answer to its end, or ends its stream.
@@ -166,28 +166,10 @@ fn complete(headers: &mut HeaderMap, body: &Body, ended: bool) {
         headers.remove(name);
     }
     // RFC 9110 section 6.6.1.
-    headers.entry(header::DATE).or_insert_with(date);
+    headers.entry(header::DATE).or_insert_with(date::value);
     if !ended && let Some(length) = body.size_hint().exact() {
         headers.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
     }
-}
-
-/// The time of the last tick, in print.
-fn date() -> HeaderValue {
-    thread_local! {
-        static PRINTED: RefCell<Option<(Instant, HeaderValue)>> = const { RefCell::new(None) };
-    }
-    PRINTED.with_borrow_mut(|printed| {
-        let now = clock::now();
-        if let Some((at, date)) = printed
-            && *at == now
-        {
-            return date.clone();
-        }
-        let date = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
-            .expect("a date is printable ASCII");
-        printed.insert((now, date)).1.clone()
-    })
 }
 
 /// An answer's body on its way.

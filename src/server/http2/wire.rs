@@ -14,7 +14,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::clock;
-use crate::server::socket::WriteLimit;
+use crate::server::http1::WriteLimit;
 use crate::server::transport::Socket;
 
 use super::tally::{Offence, Tally};
