@@ -171,7 +171,7 @@ fn compare(
     assert!(gone.is_empty(), "reasons without a difference: {gone:?}");
 }
 
-fn wait<T>(work: impl Future<Output = T>) -> T {
+pub(super) fn wait<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.expect("a runtime without drivers");
     tokio::task::LocalSet::new().block_on(&runtime, work)

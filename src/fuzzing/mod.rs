@@ -341,6 +341,8 @@ pub fn byte_ranges(bytes: &[u8]) {
 }
 
 #[cfg(test)]
+mod answers_beside_hyper;
+#[cfg(test)]
 mod beside_hyper;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 //! stands what comes after what. Requests are answered in their order, one at a time (RFC 9112
 //! section 9.3.2).
 
-mod answer;
+pub(crate) mod answer;
 mod lane;
 mod opened;
 pub(crate) mod request;
