@@ -269,6 +269,13 @@ impl Apache {
         self.end("TERM");
     }
 
+    /// Lets it finish what it has begun, and end.
+    #[allow(dead_code, reason = "tests/differential asks for it")]
+    pub fn quit(&mut self) {
+        tools::signal(self.processes.id(), "WINCH");
+        self.processes.wait();
+    }
+
     /// Takes it away in the middle of what it does.
     pub fn kill(mut self) {
         self.end("KILL");

@@ -10,7 +10,6 @@ mod backend;
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -18,10 +17,9 @@ use std::thread;
 use std::time::Duration;
 
 use support::proxy::Proxy;
-use support::tools::free_port;
+use support::python;
+use support::tools::{free_port, self_signed};
 
-/// Debian's own, whose libraries the packages of tests/run put beside it.
-const PYTHON: &str = "/usr/bin/python3";
 /// How fast the good client asks while an attack goes on.
 const GOOD_A_SECOND: u64 = 250;
 /// For so long an attack goes on.
@@ -49,12 +47,7 @@ impl Setting {
     fn of(hosts: &[&str], tls: &str, client: &str) -> Setting {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let certificate = |host: &&str| {
-            let made = rcgen::generate_simple_self_signed(vec![(*host).to_owned()]);
-            let made = made.expect("a certificate");
-            let path = |kind: &str| dir.path().join(format!("{host}.{kind}"));
-            let (chain, key) = (path("pem"), path("key"));
-            fs::write(&chain, made.cert.pem()).expect("a file");
-            fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+            let (chain, key) = self_signed(dir.path(), host);
             format!("{{ chain = {chain:?}, key = {key:?} }}")
         };
         let certificates: Vec<String> = hosts.iter().map(certificate).collect();
@@ -89,23 +82,6 @@ impl Setting {
     }
 }
 
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http2_in").join(name)
-}
-
-/// Runs a script to its end; gives what it said, and whether it was content.
-fn python(name: &str, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(PYTHON)
-        .arg("-B")
-        .arg(script(name))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap_or_else(|error| panic!("{PYTHON} (python3-h2, python3-hyperframe): {error}"));
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
-}
-
 /// How many of h2load's requests were answered with 2xx.
 fn served(client: Child) -> u64 {
     let output = client.wait_with_output().expect("h2load ends");
@@ -119,7 +95,7 @@ fn served(client: Child) -> u64 {
 #[test]
 fn what_is_forbidden_is_refused_as_rfc_9113_says() {
     let setting = Setting::new("");
-    let (held, said) = python("conformance.py", &[&setting.secure.to_string()]);
+    let (held, said) = python::run("tests/http2_in/conformance.py", &[&setting.secure.to_string()]);
     assert!(held, "{said}");
     assert!(said.contains("rows hold"), "{said}");
 }
@@ -128,7 +104,7 @@ fn what_is_forbidden_is_refused_as_rfc_9113_says() {
 fn keeps_manners(case: &str, client: &str) {
     let setting = Setting::new(client);
     let (port, process) = (setting.secure.to_string(), setting.proxy.id().to_string());
-    let (held, said) = python("manners.py", &[case, &port, &process]);
+    let (held, said) = python::run("tests/http2_in/manners.py", &[case, &port, &process]);
     assert!(held, "{case}: {said}");
 }
 
@@ -206,7 +182,10 @@ fn withstand_for(attack: &str, plain: bool, seconds: f64, keepalive: &str) {
                 thread::sleep(Duration::from_millis(20));
             }
         });
-        let ended = python("attacks.py", &[attack, &port.to_string(), &seconds.to_string()]);
+        let ended = python::run(
+            "tests/http2_in/attacks.py",
+            &[attack, &port.to_string(), &seconds.to_string()],
+        );
         over.store(true, Ordering::Relaxed);
         ended
     });

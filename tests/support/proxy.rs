@@ -139,6 +139,12 @@ impl Proxy {
         self.logged(path, |_| true)
     }
 
+    /// Every line of its log so far.
+    pub fn lines(&self) -> Vec<String> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
+    }
+
     /// What it has said on stderr.
     pub fn messages(&self) -> String {
         fs::read_to_string(self._dir.path().join("stderr")).unwrap_or_default()

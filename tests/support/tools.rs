@@ -2,11 +2,11 @@
 //! end, and a server's processes, started and ended together.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
@@ -71,6 +71,16 @@ pub fn big_file(path: PathBuf) -> BigFile {
 /// Whether the tests run as root, whom servers ask to name an account for their workers.
 pub fn as_root() -> bool {
     run(Command::new("id").arg("-u")).trim() == "0"
+}
+
+/// Makes a certificate for a host, signed by itself; gives the files of chain and key.
+pub fn self_signed(dir: &Path, host: &str) -> (PathBuf, PathBuf) {
+    let made = rcgen::generate_simple_self_signed(vec![host.to_owned()]).expect("a certificate");
+    let path = |kind: &str| dir.join(format!("{host}.{kind}"));
+    let (chain, key) = (path("pem"), path("key"));
+    fs::write(&chain, made.cert.pem()).expect("a file");
+    fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+    (chain, key)
 }
 
 /// Signals one process; it may have ended in the meantime.
