@@ -34,7 +34,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderValue, Request, Response, Uri, Version, header};
 
 pub use around::Surroundings;
 pub use body::{Body, Cut};
@@ -269,7 +269,8 @@ pub fn handle(
     connection: Rc<Connection>,
     request: Request<ClientBody>,
 ) -> impl Future<Output = Response<Body>> {
-    let (parts, incoming) = request.into_parts();
+    let (mut parts, incoming) = request.into_parts();
+    root(&mut parts.uri);
     let mut record = Box::new(Record::new(site.clone(), connection.clone(), &parts));
     async move {
         let mut fields = Fields::of(&parts.headers);
@@ -282,5 +283,19 @@ pub fn handle(
             None => forward::forward(&site, &connection, &parts, &fields, incoming, record).await,
         };
         insisting(&site, &connection, response)
+    }
+}
+
+/// RFC 9112 section 3.2.1: where an absolute target has no path, a slash stands before its query.
+fn root(uri: &mut Uri) {
+    let rootless = uri.path_and_query().filter(|target| target.as_str().starts_with('?'));
+    let Some(target) = rootless.and_then(|target| format!("/{}", target.as_str()).parse().ok())
+    else {
+        return;
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(target);
+    if let Ok(rooted) = Uri::from_parts(parts) {
+        *uri = rooted;
     }
 }

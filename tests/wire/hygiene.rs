@@ -24,6 +24,7 @@ const BAD_HEADS: &[&str] = &[
     "GET /\u{1} HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /#x HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /?\" HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET a HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
