@@ -67,8 +67,8 @@ enum Kind {
     NeitherServes,
     /// Both saw the same line, and one did not serve it; [`KNOWN`] says why.
     OneServes,
-    /// The client was refused, or left, in the midst of the body: what a backend has seen of it came
-    /// to no end.
+    /// The client was refused, or left, in the midst of the body: what a backend has seen of it
+    /// came to no end.
     Cut,
 }
 

@@ -1,12 +1,12 @@
-//! Several hundred requests that two readers could read in two ways, through the proxy to a real
-//! nginx and a real Apache: what is forwarded is read the same way by both.
+//! Ambiguous requests, through the proxy to a real nginx and a real Apache: what is forwarded is
+//! read the same way by both.
 //!
 //! A request is either refused, and no backend sees anything of it; or both backends see the same
 //! requests, with the same line, host and body, and the proxy's own log agrees with them, as does
-//! the number of answers that the client got. One that turns out to be wrong in the midst of its body
-//! has been begun, and no backend sees its end. What is hidden in a body is never seen as a request.
-//! `cases` has the requests; `tests/golden/differential.txt` says what becomes of each, and is written anew with
-//! `CAUSEWAY_BLESS=1`. A missing nginx, Apache or Python fails the test; nothing is skipped.
+//! the number of answers that the client got. One that turns out to be wrong in the midst of its
+//! body has been begun, and no backend sees its end. What is hidden in a body is never seen as a
+//! request. `cases` has the requests; `tests/golden/differential.txt` says what becomes of each, and
+//! is written anew with `CAUSEWAY_BLESS=1`. A missing nginx, Apache or Python fails the test.
 
 #[allow(dead_code, reason = "the tests of Apache use the rest")]
 #[path = "../apache/server.rs"]

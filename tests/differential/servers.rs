@@ -66,7 +66,8 @@ LimitRequestLine 130000
 AllowEncodedSlashes NoDecode
 LoadModule alias_module /usr/lib/apache2/modules/mod_alias.so
 AliasMatch ^ @DIR@/htdocs/seen.php
-LogFormat "\"%{X-Case}i\" \"%r\" \"%{Host}i\" \"%{body}n\" \"%{X-Forwarded-For}i\" \"%{X-Probe}i\" \"%>s\"" seen
+LogFormat "\"%{X-Case}i\" \"%r\" \"%{Host}i\" \"%{body}n\" \
+\"%{X-Forwarded-For}i\" \"%{X-Probe}i\" \"%>s\"" seen
 CustomLog @DIR@/run/seen.log seen
 "#;
 
