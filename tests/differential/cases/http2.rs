@@ -207,8 +207,8 @@ pub fn add(table: &mut Table) {
             (b"x-case", b"c####"),
         ]
     };
-    let (get, post, https, shop, path): (&[u8], &[u8], &[u8], &[u8], &[u8]) =
-        (b"GET", b"POST", b"https", b"shop.example", b"/c####");
+    let [get, post, https, shop, path]: [&[u8]; 5] =
+        [b"GET", b"POST", b"https", b"shop.example", b"/c####"];
     for odd in PATHS {
         table.add_http2("h2 path", odd, &head(get, https, shop, odd), None);
     }
