@@ -66,18 +66,8 @@ const RESPONSES: &[(&str, &str)] = &[
 /// The same of requests.
 const REQUESTS: &[(&str, &str)] = &[
     (
-        "refused by hyper: syntax",
-        "Equal lengths in one list may be taken as one (RFC 9110 section 8.6); hyper, who reads \
-         what we let pass, answers 400.",
-    ),
-    ("refused by hyper: too large", "hyper keeps the two largest lengths for itself; it answers."),
-    (
         "refused by us: BareLf",
         "A recipient may take LF alone for a line's end (RFC 9112 section 2.2); others do not.",
-    ),
-    (
-        "refused by us: ContentLengthConflict",
-        "Not to be recovered from (RFC 9112 section 6.3, item 5), also beside chunks.",
     ),
     ("refused by us: ContentLengthInvalid", "The same (RFC 9112 section 6.3, item 5)."),
     (
