@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
 use crate::config::{self, CertificateNames};
@@ -163,10 +163,17 @@ pub fn client(peer: Option<IpAddr>, headers: &HeaderMap, page: &config::Page) ->
     if !trusted {
         return Client { address: peer, trusted, unreadable: false };
     }
-    match last_untrusted(headers, &page.trusted_proxies) {
+    let (usual, standard) = chains(headers, &page.trusted_proxies);
+    let (chain, agreed) = match (usual, standard) {
+        (chain, Chain::Absent) | (Chain::Absent, chain) => (chain, true),
+        // Most proxies write one of the fields and pass the other on as it came from the client:
+        // where they differ, whoever it was, it is not an operator.
+        (usual, standard) => (usual, usual == standard),
+    };
+    match chain {
         Chain::Absent => Client { address: peer, trusted, unreadable: false },
         Chain::Unreadable => Client { address: peer, trusted, unreadable: true },
-        Chain::Client(address) => Client { address: Some(address), trusted, unreadable: false },
+        Chain::Client(address) => Client { address: Some(address), trusted, unreadable: !agreed },
     }
 }
 
@@ -203,6 +210,7 @@ const FORWARDING: [&str; 12] = [
     "cdn-loop",
 ];
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Chain {
     Absent,
     /// Something in it is no address: whoever it was, it is not an operator.
@@ -210,18 +218,27 @@ enum Chain {
     Client(IpAddr),
 }
 
-/// Walks the chain from its end, where the nearest proxy wrote, past those that are trusted.
-fn last_untrusted(headers: &HeaderMap, trusted: &[IpNet]) -> Chain {
+/// What X-Forwarded-For says, and what Forwarded does.
+fn chains(headers: &HeaderMap, trusted: &[IpNet]) -> (Chain, Chain) {
+    let members = |name: HeaderName| {
+        let values = headers.get_all(name).iter();
+        values.flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+    };
+    let usual = members(USUAL).map(address);
+    let standard =
+        members(header::FORWARDED).map(|element| forwarded_for(element).and_then(address));
+    (last_untrusted(usual, trusted), last_untrusted(standard, trusted))
+}
+
+const USUAL: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Walks a chain from its end, where the nearest proxy wrote, past those that are trusted.
+fn last_untrusted(
+    hops: impl DoubleEndedIterator<Item = Option<IpAddr>>,
+    trusted: &[IpNet],
+) -> Chain {
     let mut chain = Chain::Absent;
-    let mut hops: Vec<Option<IpAddr>> = Vec::new();
-    for value in headers.get_all("x-forwarded-for") {
-        hops.extend(value.as_bytes().split(|&byte| byte == b',').map(address));
-    }
-    for value in headers.get_all(header::FORWARDED) {
-        let elements = value.as_bytes().split(|&byte| byte == b',');
-        hops.extend(elements.map(|element| forwarded_for(element).and_then(address)));
-    }
-    for hop in hops.into_iter().rev() {
+    for hop in hops.rev() {
         match hop {
             None => return Chain::Unreadable,
             Some(hop) if contains(trusted, hop) => chain = Chain::Client(hop),
@@ -363,6 +380,35 @@ mod tests {
             ("127.0.0.1", local, &[], "127.0.0.1", true),
             ("10.0.0.1", proxy, &[("forwarded", "for=\"[2001:db8::1]:80\"")], "2001:db8::1", false),
             ("10.0.0.1", proxy, &[("forwarded", "proto=http; For=127.0.0.1")], "127.0.0.1", true),
+            // The field that it does not write is the client's own.
+            (
+                "10.0.0.1",
+                proxy,
+                &[("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=127.0.0.1")],
+                "192.0.2.7",
+                false,
+            ),
+            (
+                "10.0.0.1",
+                proxy,
+                &[("x-forwarded-for", "127.0.0.1"), ("forwarded", "for=192.0.2.7")],
+                "127.0.0.1",
+                false,
+            ),
+            (
+                "10.0.0.1",
+                proxy,
+                &[("x-forwarded-for", "127.0.0.1"), ("forwarded", "for=127.0.0.1")],
+                "127.0.0.1",
+                true,
+            ),
+            (
+                "10.0.0.1",
+                proxy,
+                &[("x-forwarded-for", "junk"), ("forwarded", "for=127.0.0.1")],
+                "10.0.0.1",
+                false,
+            ),
         ] {
             let expected = (address.to_owned(), operator);
             assert_eq!(who(peer, trusted, fields), expected, "{peer} {trusted:?} {fields:?}");
