@@ -168,21 +168,26 @@ fn php(text: &str) -> Option<&str> {
     BEGINNINGS.iter().any(|beginning| text.starts_with(beginning)).then_some(text)
 }
 
-/// PHP's words inside of another program's.
+/// PHP's words inside of another program's, which begins with its own: what stands further inside
+/// may be a visitor's.
 fn inner<'a>(shape: Shape<'a>, message: &'a str) -> Shape<'a> {
-    const BEFORE: [&str; 3] = [
-        "FastCGI sent in stderr: \"PHP message: ",
-        "AH01071: Got error 'PHP message: ",
-        " said into stderr: \"NOTICE: PHP message: ",
-    ];
-    let said = match BEFORE.iter().find_map(|before| message.split_once(before)) {
-        Some((_, said)) => php(said),
-        None => php(message),
+    const BEFORE: [&str; 2] =
+        ["FastCGI sent in stderr: \"PHP message: ", "AH01071: Got error 'PHP message: "];
+    let said = match BEFORE.iter().find_map(|before| message.strip_prefix(before)) {
+        Some(said) => php(said),
+        None => php(of_child(message).unwrap_or(message)),
     };
     match said {
         Some(message) => Shape { program: Some(Program::Php), message: message.into(), ..shape },
         None => shape,
     }
+}
+
+/// `[pool www] child 7 said into stderr: "NOTICE: PHP message: PHP …`.
+fn of_child(message: &str) -> Option<&str> {
+    let (_, child) = message.strip_prefix("[pool ")?.split_once("] child ")?;
+    let said = child.trim_start_matches(|c: char| c.is_ascii_digit());
+    said.strip_prefix(" said into stderr: \"NOTICE: PHP message: ")
 }
 
 /// `Nov 22 01:02:03 host systemd[1]: message` and `systemd[1]: message`.

@@ -168,6 +168,12 @@ mod tests {
              client: 192.0.2.7",
             "[Sun Nov 22 01:02:03 2026] [core:info] [pid 7] AH00128: File does not exist: \
              /srv/AH00052: child pid 7 exit signal Killed (9)",
+            "2026/11/22 01:02:03 [error] 7#7: *45 open() \"/srv/FastCGI sent in stderr: \"PHP message: \
+             PHP Fatal error:  x\" failed (2: No such file or directory), client: 192.0.2.7",
+            "[Sun Nov 22 01:02:03 2026] [core:info] [pid 7] AH00128: File does not exist: \
+             /srv/AH01071: Got error 'PHP message: PHP Fatal error:  x",
+            "[22-Nov-2026 01:02:03] WARNING: [pool www] child 7, script '/srv/a.php' (request: \
+             \"GET /] child 7 said into stderr: \"NOTICE: PHP message: PHP Fatal error:  x\") said",
         ] {
             let shape = shape(line, &clock);
             let program = shape.program.unwrap();
