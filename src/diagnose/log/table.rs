@@ -1,6 +1,7 @@
 //! The words by which other programs' messages are known, and what each of them says.
 //!
-//! In a row's pattern `*` stands for anything and `#` for a number; the rest is the program's own
+//! In a row's pattern `*` stands for anything, `#` for a number and `@` for a word without blanks or
+//! quotation marks, which a name is and a visitor's sentence not; the rest is the program's own
 //! text from the first character to the last, so that what a visitor had it write says nothing.
 //! Pure.
 
@@ -69,7 +70,14 @@ fn fits(pattern: &str, text: &str) -> bool {
                 at += 1;
                 continue;
             }
-            Some(wanted) if *wanted == text[seen] && *wanted != b'#' => {
+            Some(b'@') if is_of_word(text[seen]) => {
+                while text.get(seen).copied().is_some_and(is_of_word) {
+                    seen += 1;
+                }
+                at += 1;
+                continue;
+            }
+            Some(wanted) if *wanted == text[seen] && !matches!(wanted, b'#' | b'@') => {
                 (at, seen) = (at + 1, seen + 1);
                 continue;
             }
@@ -80,6 +88,10 @@ fn fits(pattern: &str, text: &str) -> bool {
         (at, seen) = (of + 1, from + 1);
     }
     pattern[at..].iter().all(|rest| *rest == b'*')
+}
+
+fn is_of_word(byte: u8) -> bool {
+    !matches!(byte, b' ' | b'"' | b'\'')
 }
 
 #[cfg(test)]
@@ -147,6 +159,11 @@ mod tests {
             ("a#c", "a123c", true),
             ("a#c", "ac", false),
             ("a#c", "a#c", false),
+            ("@ c", "a.b c", true),
+            ("@ c", "a b c", false),
+            ("@ c", "\"a c", false),
+            ("@ c", " c", false),
+            ("*@ c", "a \"b c", true),
             ("*[#] x*", "y[z] [12] x!", true),
             ("**", "", true),
             ("", "", true),
@@ -170,6 +187,8 @@ mod tests {
              /srv/AH00052: child pid 7 exit signal Killed (9)",
             "2026/11/22 01:02:03 [error] 7#7: *45 open() \"/srv/FastCGI sent in stderr: \"PHP message: \
              PHP Fatal error:  x\" failed (2: No such file or directory), client: 192.0.2.7",
+            "2026/11/22 01:02:03 [error] 7#7: *45 open() \"/srv/a could not be resolved (3: Host not \
+             found)\" failed (2: No such file or directory), client: 192.0.2.7",
             "[Sun Nov 22 01:02:03 2026] [core:info] [pid 7] AH00128: File does not exist: \
              /srv/AH01071: Got error 'PHP message: PHP Fatal error:  x",
             "[22-Nov-2026 01:02:03] WARNING: [pool www] child 7, script '/srv/a.php' (request: \
