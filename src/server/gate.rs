@@ -286,7 +286,7 @@ fn check_target(
     }
 }
 
-/// What a target may hold; escapes and bytes beyond ASCII pass as they are.
+/// What a target may hold; escapes and letters beyond ASCII pass as they are.
 pub fn is_target_byte(byte: u8) -> bool {
     byte > b' ' && byte != 0x7f && !matches!(byte, b'#' | b'<' | b'>' | b'\\' | b'^' | b'`')
 }
