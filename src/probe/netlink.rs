@@ -86,7 +86,9 @@ where
         match NetlinkMessage::deserialize(rest).map(|message| message.payload) {
             Ok(NetlinkPayload::InnerMessage(message)) => row(message),
             Ok(NetlinkPayload::Done(_)) => return Ok(false),
-            Ok(NetlinkPayload::Error(error)) => return Err(error.to_io()),
+            Ok(NetlinkPayload::Error(error)) => {
+                return Err(io::Error::from_raw_os_error(error.raw_code().saturating_neg()));
+            }
             // A row that cannot be read is passed over; nothing else belongs here.
             Ok(_) | Err(_) => {}
         }
