@@ -21,7 +21,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("service", &["config"]),
     ("demo", &["config", "diagnose"]),
     ("import", &["config"]),
-    ("fuzzing", &["config", "files", "diagnose", "probe", "upstream", "page", "server", "import"]),
+    (
+        "fuzzing",
+        &[
+            "config",
+            "files",
+            "diagnose",
+            "probe",
+            "upstream",
+            "page",
+            "telemetry",
+            "proxy",
+            "server",
+            "import",
+        ],
+    ),
     (
         "cli",
         &[

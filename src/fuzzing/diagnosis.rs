@@ -4,14 +4,15 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use http::Method;
 
 use crate::config::{Scheme, Server, ServerAddress};
 use crate::diagnose::{
-    self, AttemptSummary, Audience, Cause, Certainty, Code, Fate, FixId, IncidentId, Report, Rules,
-    Standing,
+    self, Around, AttemptSummary, Audience, Cause, Certainty, Code, Fate, FixId, IncidentId,
+    Report, Rules, Standing,
 };
 use crate::page::{self, Format, Fresh, Kind, Page, Plates, View};
 use crate::upstream::{self, Attempt, Failure, HeadFailure, TlsFailure};
@@ -43,7 +44,8 @@ pub fn cause(mut source: Source<'_>) -> Cause {
     classified(&mut source).0
 }
 
-fn classified(source: &mut Source<'_>) -> (Cause, Certainty, Attempt) {
+/// A failure with its cause.
+pub fn classified(source: &mut Source<'_>) -> (Cause, Certainty, Attempt) {
     let failure = failures::failure(source);
     failures::is_made(&failure);
     let attempt = failures::attempt(source);
@@ -95,8 +97,19 @@ pub fn certificates(bytes: &[u8]) {
 
 /// The report of a cause, and its pages in each format and for each reader.
 pub fn shown(cause: Cause, certainty: Certainty, attempt: &Attempt, source: &mut Source<'_>) {
+    shown_beside(cause, certainty, attempt, None, source);
+}
+
+/// The same with what was found around it, and with what lies behind it.
+pub fn shown_beside(
+    cause: Cause,
+    certainty: Certainty,
+    attempt: &Attempt,
+    around: Option<Around>,
+    source: &mut Source<'_>,
+) {
     commands_hold_nothing_of_a_peer(&cause);
-    let report = report(cause, certainty, attempt, source);
+    let report = report(cause, certainty, attempt, around.map(Arc::new), source);
     let words = diagnose::english();
     for format in [Format::Html, Format::ProblemJson, Format::Text] {
         let show_operator_fixes = source.flag();
@@ -145,6 +158,7 @@ fn report(
     cause: Cause,
     certainty: Certainty,
     attempt: &Attempt,
+    around: Option<Arc<Around>>,
     source: &mut Source<'_>,
 ) -> Report {
     let entry = diagnose::entry(cause.code());
@@ -154,8 +168,12 @@ fn report(
         server_name: &server_name,
         moved: diagnose::has_moved(named.as_ref()),
         named: named.as_ref(),
+        is_here: around.is_some(),
+        around: around.as_deref(),
         ..diagnose::Site::of(Some(attempt.server()))
     };
+    let root = diagnose::root(&cause, &site);
+    assert_eq!(root, diagnose::root(&cause, &site));
     let summary = AttemptSummary::new(attempt, cause.code(), Instant::now());
     Report {
         incident: IncidentId::new(source.number()),
@@ -165,7 +183,7 @@ fn report(
         fate: Fate::of([attempt].into_iter()),
         entry,
         status: entry.status,
-        fixes: diagnose::fixes(&cause, &site, None),
+        fixes: diagnose::fixes(&cause, &site, root.as_ref()),
         attempts: vec![summary; 2],
         named,
         upstream: attempt.upstream.name.as_str().into(),
@@ -173,8 +191,8 @@ fn report(
         method: Method::GET,
         path: source.word(),
         standing: Standing::default(),
-        root: None,
-        around: None,
+        root,
+        around,
         cause,
     }
 }
@@ -216,7 +234,8 @@ fn check(report: &Report, page: &Page, view: &View<'_>) {
     let inside = |inner: &&str| body.contains(*inner);
     assert_eq!(ADDRESSES.iter().find(|inner| inside(inner)), None, "{body}");
     assert!(!body.contains(SECRET), "{name}: a visitor sees evidence: {body}");
-    for (key, value) in report.cause.evidence() {
+    let found = report.around.as_ref().map(|around| around.rows()).unwrap_or_default();
+    for (key, value) in report.cause.evidence().into_iter().chain(found) {
         // Words that stand in the catalogue too say nothing; numbers and what peers sent do.
         let telling = value.len() > 5 && value.bytes().any(|byte| byte.is_ascii_digit());
         assert!(!telling || !body.contains(&value), "{name}: {key} is shown: {body}");

@@ -2,21 +2,33 @@
 //! of the same bytes do not disagree. Called by the targets in `fuzz/` and by the tests; no part of
 //! the program.
 //!
-//! Here stand the codecs, but for what is ours of HTTP/2, in `http2`; `answers` holds the readers
-//! of what others say, `diagnosis` the way from any failure to its page, with `failures` made of
-//! bytes by `source`; `nginx` the import of another program's configuration.
+//! Here stand the codecs, but for what is ours of HTTP/2, in `http2`, and `streams` has whole
+//! connections of them; `clients` says who asks. `answers` holds the readers of what others say,
+//! `host`, `logs` and `incidents` those of what stands on this host, `diagnosis` the way from any
+//! failure to its page, with `failures` made of bytes by `source`; `nginx` the import of another
+//! program's configuration. Each is fed with `fuzz/seeds` by `corpus`, a test.
 
 mod answers;
+mod clients;
 mod diagnosis;
 mod failures;
+mod host;
 mod http2;
+mod incidents;
+mod logs;
 mod nginx;
 mod source;
+mod streams;
 
 pub use answers::{extended_errors, received, said, sock_diag};
+pub use clients::forwarded;
 pub use diagnosis::{certificates, diagnosis, first_bytes};
+pub use host::{host, pool_status, rtnetlink, settings};
 pub use http2::{http2_fields, http2_frames};
+pub use incidents::incidents;
+pub use logs::{journal, log_line, masking};
 pub use nginx::nginx;
+pub use streams::{requests, responses};
 
 use std::path::Path;
 
@@ -344,5 +356,7 @@ pub fn byte_ranges(bytes: &[u8]) {
 mod answers_beside_hyper;
 #[cfg(test)]
 mod beside_hyper;
+#[cfg(test)]
+mod corpus;
 #[cfg(test)]
 mod tests;

@@ -51,5 +51,7 @@ pub use look::{DEADLINE, Question, look};
 pub use proxy_header::expects_proxy_header;
 pub use queue::{accept_queue, is_here};
 pub use routes::neighbor_is_silent;
+#[cfg(any(fuzzing, test))]
+pub use routes::route_rows;
 pub use speaks::{speaks, speaks_plain};
 pub use units::show;

@@ -52,13 +52,14 @@ pub fn route(address: SocketAddr) -> Seen<Route> {
             }
         });
     match (asked, found) {
-        (Ok(()), Some(row)) => read(&row),
+        (Ok(()), Some(row)) => read(&row, interface),
         (Ok(()), None) => Seen::Late,
         (Err(error), _) => refused(&error),
     }
 }
 
-fn read(row: &RouteMessage) -> Seen<Route> {
+/// `interface` gives the name of one and whether it is sound.
+fn read(row: &RouteMessage, interface: impl Fn(u32) -> Option<(String, bool)>) -> Seen<Route> {
     let kind = match row.header.kind {
         RouteType::Local | RouteType::Broadcast | RouteType::Anycast => RouteKind::Local,
         RouteType::BlackHole => return Seen::Found(Route::to_nowhere(RouteKind::Blackhole)),
@@ -103,15 +104,19 @@ fn interface(index: u32) -> Option<(String, bool)> {
     let question = RouteNetlinkMessage::GetLink(question);
     netlink::ask(NETLINK_ROUTE, question, Answers::One, |row| {
         let RouteNetlinkMessage::NewLink(row) = row else { return };
-        let name = row.attributes.iter().find_map(|attribute| match attribute {
-            LinkAttribute::IfName(name) => Some(name.clone()),
-            _ => None,
-        });
-        let up = LinkFlags::Up | LinkFlags::LowerUp;
-        found = name.map(|name| (name, row.header.flags.contains(up)));
+        found = link(&row);
     })
     .ok()?;
     found
+}
+
+fn link(row: &LinkMessage) -> Option<(String, bool)> {
+    let name = row.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.clone()),
+        _ => None,
+    });
+    let up = LinkFlags::Up | LinkFlags::LowerUp;
+    name.map(|name| (name, row.header.flags.contains(up)))
 }
 
 /// Whether somebody has asked for this neighbour and nobody answered.
@@ -154,6 +159,25 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
         RouteAddress::Inet6(ip) => Some((*ip).into()),
         _ => None,
     }
+}
+
+/// How many rows one datagram holds: the parser and the reading of its attributes alone, for their
+/// fuzzing.
+#[cfg(any(fuzzing, test))]
+pub fn route_rows(datagram: &[u8]) -> usize {
+    let mut count = 0;
+    let _ = netlink::read(datagram, &mut |message| {
+        count += 1;
+        match message {
+            RouteNetlinkMessage::NewRoute(row) => drop(read(&row, |_| None)),
+            RouteNetlinkMessage::NewLink(row) => drop(link(&row)),
+            RouteNetlinkMessage::NewNeighbour(row) => {
+                let _ = is_about(&row, IpAddr::from([127, 0, 0, 1]));
+            }
+            _ => {}
+        }
+    });
+    count
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ mod writer;
 
 pub use access::{Line, Stages, escaped};
 pub use incidents::{Incidents, Opened, kept_incidents};
+#[cfg(any(fuzzing, test))]
+pub use incidents::{read_incidents, written_incidents};
 pub use metrics::{
     CauseLabels, Counts, Failed, Gauges, Metrics, Reloaded, Tally, UpstreamGauges, WorkerTally,
     plain,

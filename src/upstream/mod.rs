@@ -56,6 +56,11 @@ pub use spool::{SpoolFailure, Spooled};
 pub use stream::Conn;
 pub use tls::server_name;
 pub use upload::{Upload, UploadFraming};
+#[cfg(any(fuzzing, test))]
+pub(crate) use {
+    download::Payload,
+    wire::{Heard, Step},
+};
 
 use download::Download;
 use http1::head::Head;

@@ -151,9 +151,16 @@ pub fn read(folder: &Path) -> VecDeque<Arc<Incident>> {
 
 /// What is kept, the oldest in front.
 pub fn read_as_is(folder: &Path) -> VecDeque<Arc<Incident>> {
+    read_segments([folder.join(OLDER), path(folder)].map(|segment| bytes(&segment)))
+}
+
+/// What segments hold, the older in front.
+pub fn read_segments(
+    segments: impl IntoIterator<Item = impl AsRef<[u8]>>,
+) -> VecDeque<Arc<Incident>> {
     let mut list: VecDeque<Arc<Incident>> = VecDeque::new();
-    for segment in [folder.join(OLDER), path(folder)] {
-        for line in bytes(&segment).split(|&byte| byte == b'\n') {
+    for segment in segments {
+        for line in segment.as_ref().split(|&byte| byte == b'\n') {
             if let Some(entry) = entry(line) {
                 take(&mut list, entry);
             }

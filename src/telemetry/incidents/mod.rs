@@ -255,6 +255,20 @@ pub fn kept_incidents() -> (PathBuf, Vec<Arc<Incident>>) {
     (file::path(&folder), list.into_iter().rev().collect())
 }
 
+/// What segments hold, for the fuzzing of their reader.
+#[cfg(any(fuzzing, test))]
+pub fn read_incidents<'a>(segments: impl IntoIterator<Item = &'a [u8]>) -> Vec<Incident> {
+    file::read_segments(segments).into()
+}
+
+/// Incidents as a segment holds them.
+#[cfg(any(fuzzing, test))]
+pub fn written_incidents(list: &[Incident]) -> Vec<u8> {
+    let lines = list.iter().map(|incident| Entry::Incident(Box::new(incident.clone())));
+    let lines = lines.filter_map(|entry| serde_json::to_vec(&entry).ok());
+    lines.flat_map(|line| [line, b"\n".to_vec()].concat()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
