@@ -1,5 +1,5 @@
-//! The corpora of `fuzz/seeds`, fed to the properties as the fuzzer would; and that each of these has
-//! its target and its corpus.
+//! The corpora of `fuzz/seeds`, fed to the properties as the fuzzer would; and that each of these
+//! has its target and its corpus.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! The words by which other programs' messages are known, and what each of them says.
 //!
-//! In a row's pattern `*` stands for anything, `#` for a number and `@` for a word without blanks or
-//! quotation marks, which a name is and a visitor's sentence not; the rest is the program's own
+//! In a row's pattern `*` stands for anything, `#` for a number and `@` for a word without blanks
+//! or quotation marks, which a name is and a visitor's sentence not; the rest is the program's own
 //! text from the first character to the last, so that what a visitor had it write says nothing.
 //! Pure.
 
@@ -185,10 +185,10 @@ mod tests {
              client: 192.0.2.7",
             "[Sun Nov 22 01:02:03 2026] [core:info] [pid 7] AH00128: File does not exist: \
              /srv/AH00052: child pid 7 exit signal Killed (9)",
-            "2026/11/22 01:02:03 [error] 7#7: *45 open() \"/srv/FastCGI sent in stderr: \"PHP message: \
-             PHP Fatal error:  x\" failed (2: No such file or directory), client: 192.0.2.7",
-            "2026/11/22 01:02:03 [error] 7#7: *45 open() \"/srv/a could not be resolved (3: Host not \
-             found)\" failed (2: No such file or directory), client: 192.0.2.7",
+            "2026/11/22 01:02:03 [error] 7#7: *45 open() \"/srv/FastCGI sent in stderr: \"PHP \
+             message: PHP Fatal error:  x\" failed (2: No such file), client: 192.0.2.7",
+            "2026/11/22 01:02:03 [error] 7#7: *45 open() \"/srv/a could not be resolved (3: Host \
+             not found)\" failed (2: No such file or directory), client: 192.0.2.7",
             "[Sun Nov 22 01:02:03 2026] [core:info] [pid 7] AH00128: File does not exist: \
              /srv/AH01071: Got error 'PHP message: PHP Fatal error:  x",
             "[22-Nov-2026 01:02:03] WARNING: [pool www] child 7, script '/srv/a.php' (request: \
