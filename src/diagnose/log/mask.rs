@@ -74,7 +74,8 @@ const CARD: std::ops::RangeInclusive<usize> = 13..=19;
 /// A line as it may be shown.
 pub fn masked(line: &str) -> String {
     let mut text: String = line.chars().take(LOOKED_AT_MAX).collect();
-    for step in [user_infos, fields, values, schemes, queries, quoted, mails, cards, keys] {
+    // Schemes first: one that stands as a value would be masked in its secret's place.
+    for step in [user_infos, schemes, fields, values, queries, quoted, mails, cards, keys] {
         text = step(&text);
     }
     let mut shown = String::with_capacity(text.len().min(CHARS_MAX * 4));
@@ -311,6 +312,7 @@ mod tests {
             ("Authorization: Basic c2hvcDpzM2NyZXQ=", "Authorization: ***"),
             ("got \"Cookie: a=1; b=2\" from", "got \"Cookie: ***\" from"),
             ("with Bearer abcdefgh.ijkl now", "with Bearer *** now"),
+            ("api_token: Bearer abcdefgh.ijkl", "api_token: *** ***"),
             ("GET /cart?token=1&mail=x HTTP/1.1", "GET /cart?*** HTTP/1.1"),
             ("referer: https://shop.example/?s=a%20b", "referer: https://shop.example/?***"),
             ("user anna.b+x@mail.example wrote.", "user *** wrote."),
