@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
+type Property = (&'static str, fn(&[u8]));
+
 /// Every property, by the name of its target.
-const PROPERTIES: [(&str, fn(&[u8])); 34] = [
+const PROPERTIES: [Property; 34] = [
     ("accept", accept),
     ("accept_language", accept_language),
     ("byte_ranges", byte_ranges),
