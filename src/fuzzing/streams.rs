@@ -1,11 +1,13 @@
 //! What must hold of whole connections: requests with their bodies, one behind the other, and a
 //! response with its body end where any reader of the rules sees them end, however the bytes come.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 
 use crate::config::Limits;
-use crate::server::gate::{self, ChunkScan, Follows};
+use crate::server::chunks::ChunkScan;
+use crate::server::gate::{self, Follows};
+use crate::server::http1::request;
 use crate::upstream::fastcgi::reader::Responder;
 use crate::upstream::http1::body::{Chunked, Piece};
 use crate::upstream::http1::reader::HeadReader;
@@ -24,7 +26,8 @@ pub fn requests(mut bytes: &[u8]) {
         }
         let Ok(Some(end)) = gate::end(bytes, 0) else { return };
         let (head, rest) = bytes.split_at(end);
-        let Ok(follows) = gate::inspect(head) else { return };
+        let Ok(read) = request::read(&Bytes::copy_from_slice(head)) else { return };
+        let follows = read.follows;
         let taken = match follows {
             Follows::Nothing | Follows::Upgrade => Some(0),
             Follows::Length(length) => {
@@ -36,8 +39,7 @@ pub fn requests(mut bytes: &[u8]) {
                 chunks.is_done().then_some(taken)
             }
         };
-        let read = plainly(head, rest);
-        assert_eq!(read, taken, "{}", bytes.escape_ascii());
+        assert_eq!(plainly(head, rest), taken, "{}", bytes.escape_ascii());
         let (Some(taken), false) = (taken, follows == Follows::Upgrade) else { return };
         bytes = &rest[taken..];
     }
@@ -48,7 +50,6 @@ fn plainly(head: &[u8], rest: &[u8]) -> Option<usize> {
     let mut lines = [httparse::EMPTY_HEADER; gate::HEADER_COUNT_MAX];
     let mut request = httparse::Request::new(&mut lines);
     assert_eq!(request.parse(head), Ok(httparse::Status::Complete(head.len())));
-    // hyper would answer in its own words what `http` does not take.
     let target = request.path.expect("it is complete");
     assert!(target.parse::<http::Uri>().is_ok(), "{target:?}");
     let field = |name: &str| {

@@ -257,14 +257,14 @@ pub fn kept_incidents() -> (PathBuf, Vec<Arc<Incident>>) {
 
 /// What segments hold, for the fuzzing of their reader.
 #[cfg(any(fuzzing, test))]
-pub fn read_incidents<'a>(segments: impl IntoIterator<Item = &'a [u8]>) -> Vec<Incident> {
+pub fn read_incidents<'a>(segments: impl IntoIterator<Item = &'a [u8]>) -> Vec<Arc<Incident>> {
     file::read_segments(segments).into()
 }
 
 /// Incidents as a segment holds them.
 #[cfg(any(fuzzing, test))]
-pub fn written_incidents(list: &[Incident]) -> Vec<u8> {
-    let lines = list.iter().map(|incident| Entry::Incident(Box::new(incident.clone())));
+pub fn written_incidents(list: &[Arc<Incident>]) -> Vec<u8> {
+    let lines = list.iter().map(|incident| Entry::Incident(incident.clone()));
     let lines = lines.filter_map(|entry| serde_json::to_vec(&entry).ok());
     lines.flat_map(|line| [line, b"\n".to_vec()].concat()).collect()
 }
