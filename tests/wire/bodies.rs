@@ -315,6 +315,33 @@ fn a_client_that_leaves_in_mid_answer_ends_the_exchange() {
     assert!(line["bytes"].as_u64().unwrap() >= 5, "{line}");
 }
 
+/// Whoever is not told that the connection ends would send his next request in vain.
+#[test]
+fn a_page_before_the_upload_was_read_says_that_the_connection_ends() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = holder.local_addr().unwrap().port();
+    drop(holder);
+    let proxy = Proxy::with(&format!(
+        "[upstream.down]\nservers = [\"http://127.0.0.1:{port}\"]\n\
+         [upstream.closed]\nservers = [\"http://127.0.0.1:{port}\"]\n\
+         paths = [\"/closed\"]\nmaintenance = true\n"
+    ));
+    for (path, status) in [("/", 502), ("/closed", 503)] {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
+        let mut client = Client::sent(proxy.address, head.clone() + "begun");
+        let answer = client.answer("POST");
+        assert_eq!((answer.status, answer.field("connection")), (status, Some("close")));
+        assert_eq!(client.rest().1, End::Fin, "{path}");
+        // Without a body it stays, and with one that has come.
+        let mut client = Client::connect(proxy.address);
+        for request in [get(path), head + "it is all", get(path)] {
+            client.send(request);
+            let answer = client.answer("GET");
+            assert_eq!((answer.status, answer.field("connection")), (status, None));
+        }
+    }
+}
+
 #[test]
 fn a_connection_whose_upload_was_not_finished_ends() {
     let proxy = Proxy::before(&Backend::answering(OK));

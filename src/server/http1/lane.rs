@@ -407,8 +407,7 @@ impl Lane {
 
     /// Reads what is left of a body that nobody wants, as far as it is there. Then the connection
     /// may be used again.
-    pub fn poll_discard(&mut self, cx: &mut Context<'_>) -> bool {
-        self.owed = b"";
+    pub fn discard(&mut self, cx: &mut Context<'_>) -> bool {
         while !self.is_over() {
             if let Left::Broken = self.left {
                 return false;

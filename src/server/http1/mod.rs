@@ -157,19 +157,23 @@ impl Line {
     }
 
     async fn send(&self, response: Response<Body>, asked: Asked) -> Ending {
-        let asked =
-            Asked { keeps_alive: asked.keeps_alive && !self.listening.is_drained(), ..asked };
+        // A body that nobody will read any more: the client is told before the connection closes,
+        // or its next request would be lost (RFC 9112 section 9.6).
+        let is_left = Rc::strong_count(&self.lane) == 1 && !self.discard().await;
+        let keeps_alive = asked.keeps_alive && !is_left && !self.listening.is_drained();
+        let asked = Asked { keeps_alive, ..asked };
         let mut sending = Sending::new(response, asked, self.lane.borrow_mut().take_owed());
         let kept = std::future::poll_fn(|cx| sending.poll(cx, &self.lane)).await;
         drop(sending);
         if self.connection.tunnel.borrow().is_some() {
             return Ending::Upgraded;
         }
-        if !kept {
-            return Ending::Closed;
-        }
-        let whole = std::future::poll_fn(|cx| Poll::Ready(self.lane.borrow_mut().poll_discard(cx)));
-        if whole.await { Ending::Kept } else { Ending::Closed }
+        if kept && self.discard().await { Ending::Kept } else { Ending::Closed }
+    }
+
+    /// Reads what is left of the request, as far as it is there: whether that was all.
+    async fn discard(&self) -> bool {
+        std::future::poll_fn(|cx| Poll::Ready(self.lane.borrow_mut().discard(cx))).await
     }
 
     async fn refuse(&self, rejection: Rejection) {
