@@ -29,7 +29,7 @@ pub struct Facts {
     /// The server refuses us at its loopback address, and somebody listens at the same port of this
     /// one, of the other family.
     pub other_family: Option<SocketAddr>,
-    /// How long the exchange before this one lasted that ended by its worker's death.
+    /// How long an exchange lasted that ended by its worker's death, some time before this one did.
     pub previous_death: Option<Duration>,
     /// Requests of ours that the upstream has in hand.
     pub in_flight: usize,

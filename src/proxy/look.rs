@@ -62,7 +62,8 @@ pub async fn facts(
         | Failure::Send(SendFailure::Io(_))
             if is_fastcgi(attempt) && !diagnose::is_stale(attempt) =>
         {
-            facts.previous_death = lasted(attempt).and_then(|lasted| pool.note_death(lasted));
+            let death = attempt.stamps.ended.zip(lasted(attempt));
+            facts.previous_death = death.and_then(|(at, lasted)| pool.note_death(at, lasted));
         }
         _ => {}
     }

@@ -7,8 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -38,6 +38,21 @@ const HTTP1_MEMORY: Duration = Duration::from_secs(300);
 /// An idle connection is closed after this time, before the usual keep-alive of backends ends.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
+/// Workers that die within this time were ended together, as by a restart: that they had worked for
+/// as long says nothing of a limit. PHP-FPM looks at its workers at longer intervals.
+const TOGETHER: Duration = Duration::from_millis(250);
+
+/// Workers of the upstream that died together.
+#[derive(Debug, Clone, Copy)]
+struct Deaths {
+    /// The first of them.
+    at: Instant,
+    /// How long the last exchange had lasted that ended so.
+    lasted: Duration,
+    /// The same of those that died before.
+    before: Option<Duration>,
+}
+
 /// What all workers share of an upstream block.
 #[derive(Debug)]
 pub struct Shared {
@@ -47,9 +62,8 @@ pub struct Shared {
     waiting: AtomicUsize,
     /// Connections to its servers, over reloads too.
     open: Arc<AtomicUsize>,
-    /// How long the exchange lasted that last ended with its worker's death, in microseconds; 0:
-    /// there was none.
-    death: AtomicU64,
+    /// When workers died last.
+    deaths: Mutex<Option<Deaths>>,
     tls: Option<TlsSetup>,
     /// Where this gateway listens itself.
     listeners: Arc<[SocketAddr]>,
@@ -121,7 +135,7 @@ impl Shared {
             permits: Semaphore::new(upstream.limits.connections.min(Semaphore::MAX_PERMITS)),
             waiting: AtomicUsize::new(0),
             open,
-            death: AtomicU64::new(0),
+            deaths: Mutex::default(),
             tls: if secured { TlsSetup::new(&upstream) } else { None },
             listeners,
             upstream,
@@ -214,12 +228,19 @@ impl Pool {
         Opened(self.shared.open.clone())
     }
 
-    /// Notes how long an exchange lasted that ended with its worker's death; gives that of the one
-    /// before, whichever of our workers saw it.
-    pub fn note_death(&self, lasted: Duration) -> Option<Duration> {
-        let lasted = u64::try_from(lasted.as_micros()).unwrap_or(u64::MAX).max(1);
-        let before = self.shared.death.swap(lasted, Ordering::Relaxed);
-        (before > 0).then(|| Duration::from_micros(before))
+    /// Notes when an exchange ended with its worker's death, and how long it had lasted; gives the
+    /// same of those that died before it, whichever of our workers saw them.
+    pub fn note_death(&self, at: Instant, lasted: Duration) -> Option<Duration> {
+        let mut deaths = self.shared.deaths.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, before) = match *deaths {
+            Some(last) if at.saturating_duration_since(last.at) < TOGETHER => {
+                (last.at, last.before)
+            }
+            Some(last) => (at, Some(last.lasted)),
+            None => (at, None),
+        };
+        *deaths = Some(Deaths { at, lasted, before });
+        before
     }
 
     /// The server whose turn it is: round robin, passing over those that could not be reached. One
@@ -401,5 +422,28 @@ impl Waiting<'_> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_that_die_together_tell_of_no_limit() {
+        let block = Arc::new(Upstream::new("php", Vec::new()));
+        let shared = Shared::new(block, Arc::default(), Arc::default());
+        let pool = Pool::new(Arc::new(shared), 1);
+        let (start, seconds) = (Instant::now(), Duration::from_secs);
+        let at = |millis| start + Duration::from_millis(millis);
+        // A restart: each had worked for as long.
+        assert_eq!(pool.note_death(at(0), seconds(3)), None);
+        assert_eq!(pool.note_death(at(2), seconds(3)), None);
+        assert_eq!(pool.note_death(at(4), seconds(2)), None);
+        // Later it comes again, to two at once.
+        assert_eq!(pool.note_death(at(5000), seconds(2)), Some(seconds(2)));
+        assert_eq!(pool.note_death(at(5001), seconds(2)), Some(seconds(2)));
+        // Workers of ours may see them in another order.
+        assert_eq!(pool.note_death(at(4999), seconds(2)), Some(seconds(2)));
     }
 }
