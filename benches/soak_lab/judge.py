@@ -120,8 +120,8 @@ def report(found, book, monitor, title, costs):
     lines = [title, "", "| check | | |", "|---|---|---|"]
     lines += [f"| {name} | {'held' if held else '**FAILED**'} | {text} |"
               for held, name, text in found]
-    lines += ["", "| requests | as they must be | hit by a fault | lost | wrong cause | wrong body |",
-              "|---|---|---|---|---|---|"]
+    lines += ["", "| requests | as they must be | hit by a fault | lost | wrong cause "
+              "| wrong body |", "|---|---|---|---|---|---|"]
     lines += [f"| {name} | {kind['good']} | {kind['hit']} | {kind['lost']} | "
               f"{kind['causes']} | {kind['wrong']} |"
               for name, kind in book.kinds.items() if name not in book.right]
