@@ -1,6 +1,7 @@
 //! An upgraded connection (WebSocket and the like): bytes both ways until one side ends or both are
 //! silent for too long.
 
+use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
@@ -30,33 +31,35 @@ impl Tunnel {
         let (mut client_in, mut client_out) = tokio::io::split(client);
         let (mut upstream_in, mut upstream_out) = tokio::io::split(*self.upstream);
         let quiet = Quiet::new(self.idle);
-        let to_client = copy(&mut upstream_in, &mut client_out, &quiet);
-        let to_upstream = copy(&mut client_in, &mut upstream_out, &quiet);
+        let (sent, received) = (Cell::new(0), Cell::new(0));
+        let to_client = copy(&mut upstream_in, &mut client_out, &quiet, &sent);
+        let to_upstream = copy(&mut client_in, &mut upstream_out, &quiet, &received);
         let both = async { tokio::join!(to_client, to_upstream) };
         tokio::select! {
-            ((sent, _), _) = both => self.record.bytes = sent,
+            _ = both => {}
             () = quiet.ended() => {}
         }
+        self.record.bytes = sent.get();
         self.record.finish();
     }
 }
 
-/// Copies until the end, then passes the end on. Gives the bytes carried, also when it breaks.
-async fn copy<R, W>(from: &mut R, to: &mut W, quiet: &Quiet) -> (u64, io::Result<()>)
+/// Copies until the end, then passes the end on. Counts the bytes as they are carried: it may be
+/// ended at any time.
+async fn copy<R, W>(from: &mut R, to: &mut W, quiet: &Quiet, carried: &Cell<u64>) -> io::Result<()>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
     let mut piece = vec![0; PIECE];
-    let mut carried = 0;
     loop {
         let read = match from.read(&mut piece).await {
-            Ok(0) => return (carried, to.shutdown().await),
+            Ok(0) => return to.shutdown().await,
             Ok(read) => read,
             Err(error) => {
                 // The other side must not wait for what will not come.
                 let _ = to.shutdown().await;
-                return (carried, Err(error));
+                return Err(error);
             }
         };
         quiet.moved();
@@ -64,10 +67,8 @@ where
             Ok(()) => to.flush().await,
             failed => failed,
         };
-        if let Err(error) = written {
-            return (carried, Err(error));
-        }
-        carried += read as u64;
+        written?;
+        carried.set(carried.get() + read as u64);
     }
 }
 

@@ -122,7 +122,8 @@ fn a_silent_tunnel_ends() {
     assert_eq!(client.until("\n"), "echo one\n");
     let (rest, end) = client.rest();
     assert_eq!((rest.as_str(), end != End::Open), ("", true));
-    assert_eq!(proxy.logged("/ws")["status"], 101);
+    let line = proxy.logged("/ws");
+    assert_eq!((&line["status"], &line["bytes"]), (&101.into(), &"echo one\n".len().into()));
 }
 
 #[test]
