@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::ListenAddress;
 use super::error::Fault;
+use super::{Config, ListenAddress, ServerAddress};
 
 const LISTEN: &str = "\"IP:PORT\", \"[IPv6]:PORT\", \"unix:/path\" or \"systemd:NAME\"";
 
@@ -17,6 +17,19 @@ const UNIX_PATH_BYTES_MAX: usize = 107;
 
 /// What systemd takes as FileDescriptorName= (systemd.socket(5)).
 const SOCKET_NAME_BYTES_MAX: usize = 255;
+
+impl Config {
+    /// Where we listen ourselves, metrics and health included. What systemd passes is known only
+    /// once it has been found.
+    pub fn own_addresses(&self) -> impl Iterator<Item = ServerAddress> {
+        let listeners = self.listeners.iter().map(|listener| &listener.address);
+        listeners.chain(&self.admin.listen).filter_map(|address| match address {
+            ListenAddress::Tcp(address) => Some(ServerAddress::Ip(*address)),
+            ListenAddress::Unix(path) => Some(ServerAddress::Unix(path.clone())),
+            ListenAddress::Systemd(_) => None,
+        })
+    }
+}
 
 /// Reads an element of `listen`; port 0 lets the system choose.
 ///
@@ -142,6 +155,8 @@ pub fn contact(text: &str) -> Result<String, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use crate::config::Listener;
+
     use super::*;
 
     #[test]
@@ -212,6 +227,24 @@ mod tests {
         ] {
             assert_eq!(network(text).unwrap_err().nearest.as_deref(), near, "{text}");
         }
+    }
+
+    #[test]
+    fn our_own_addresses_are_those_of_every_listener() {
+        let (unix, systemd) = ("unix:/run/shop/http.sock", "systemd:http");
+        let listener =
+            |text| Listener { address: listen(text).unwrap(), tls: false, upstreams: Vec::new() };
+        let mut config = Config {
+            listeners: [unix, systemd, "127.0.0.1:80"].map(listener).into(),
+            ..Config::default()
+        };
+        config.admin.listen = vec![listen("unix:/run/shop/admin.sock").unwrap()];
+        let expected = [
+            ServerAddress::Unix("/run/shop/http.sock".into()),
+            ServerAddress::Ip("127.0.0.1:80".parse().unwrap()),
+            ServerAddress::Unix("/run/shop/admin.sock".into()),
+        ];
+        assert_eq!(config.own_addresses().collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct Surroundings {
     shared: Arc<Shared>,
     pulse: Arc<Pulse>,
     witness: Arc<Witness>,
-    /// The servers of every block.
+    /// The servers of every block, and where we listen.
     servers: Arc<[ServerAddress]>,
     /// Where we listen ourselves.
     listeners: Arc<[SocketAddr]>,
@@ -149,7 +149,8 @@ impl Surroundings {
         witness: &Arc<Witness>,
     ) -> Vec<Arc<Surroundings>> {
         let servers = config.upstreams.iter().flat_map(|block| &block.servers);
-        let servers: Arc<[ServerAddress]> = servers.map(|server| server.address.clone()).collect();
+        let servers = servers.map(|server| server.address.clone());
+        let servers: Arc<[ServerAddress]> = servers.chain(config.own_addresses()).collect();
         type Known<'k> = (&'k Arc<Shared>, &'k Arc<Pulse>);
         let of = |(number, (upstream, (shared, pulse))): (usize, (&Arc<Upstream>, Known<'_>))| {
             Arc::new(Surroundings {

@@ -90,7 +90,10 @@ fn look(config: &Config, block: &Arc<Upstream>) -> Around {
         is_here: block.servers.first().is_some_and(is_unix) || address.is_some_and(probe::is_here),
         code: Code::FirstByteTimeout,
         since: SystemTime::now(),
-        servers: servers.map(|server| server.address.clone()).collect(),
+        servers: servers
+            .map(|server| server.address.clone())
+            .chain(config.own_addresses())
+            .collect(),
         listeners: config.listeners.iter().filter_map(|of| tcp(&of.address)).collect(),
         layout: probe::layout(),
     });
