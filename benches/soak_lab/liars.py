@@ -11,7 +11,7 @@ import struct
 import urllib.parse
 
 HOLD_S = 6.0
-"""How long a stall lasts at most; the proxy's patience is a second."""
+"""How long a stall lasts at most; the proxy's patience is two seconds."""
 SETTLE_S = 0.05
 """Between the last bytes and what follows, so that they are two events and not one."""
 QUEUE_S = 0.5

@@ -62,7 +62,7 @@ timeouts = {{ connect = "1s", send = "2s", first_byte = "{first_byte}", idle = "
 [upstream.liar]
 servers = ["http://127.0.0.1:{rows}"]
 paths = ["/liar"]
-timeouts = {{ first_byte = "1s", idle = "1s" }}
+timeouts = {{ first_byte = "2s", idle = "2s" }}
 
 [upstream.stale]
 servers = ["http://127.0.0.1:{stale}"]
