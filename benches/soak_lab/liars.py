@@ -150,7 +150,8 @@ def _guarded(serve):
     async def connected(reader, writer):
         try:
             await serve(reader, writer)
-        except (OSError, EOFError, asyncio.TimeoutError):
+        except (OSError, EOFError, asyncio.TimeoutError, asyncio.CancelledError):
+            # Left, or the soak ends; who waited in vain is the client, and says so.
             pass
         finally:
             writer.close()
