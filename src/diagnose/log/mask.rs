@@ -101,7 +101,13 @@ fn user_infos(text: &str) -> String {
 
 /// `Cookie: a=1; b=2`, to the end of the quotes or of the line.
 fn fields(text: &str) -> String {
-    named(text, &FIELDS, |value| value.find(['"', '\'', '\n']).unwrap_or(value.len()))
+    named(text, &FIELDS, |value| {
+        let line = value.find('\n').unwrap_or(value.len());
+        // One that stands in quotation marks ends with them; those inside of it come in pairs.
+        let is_odd = |mark: &char| value[..line].matches(*mark).count() % 2 == 1;
+        let odd = ['"', '\''].into_iter().find(is_odd);
+        odd.and_then(|mark| value[..line].rfind(mark)).unwrap_or(line)
+    })
 }
 
 /// `password=…`, `"token": "…"`, `secret => '…'`.
@@ -311,6 +317,7 @@ mod tests {
             ("$config[\"secret\"] = 'x y'", "$config[\"secret\"] = '***'"),
             ("Authorization: Basic c2hvcDpzM2NyZXQ=", "Authorization: ***"),
             ("got \"Cookie: a=1; b=2\" from", "got \"Cookie: ***\" from"),
+            ("Cookie: theme='dark'; id=abc", "Cookie: ***"),
             ("with Bearer abcdefgh.ijkl now", "with Bearer *** now"),
             ("api_token: Bearer abcdefgh.ijkl", "api_token: *** ***"),
             ("GET /cart?token=1&mail=x HTTP/1.1", "GET /cart?*** HTTP/1.1"),
