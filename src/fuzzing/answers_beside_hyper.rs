@@ -22,22 +22,18 @@ use super::beside_hyper::wait;
 /// The classes of answers on which the two differ, and why ours is right for a gateway.
 const KNOWN: &[(&str, &str)] = &[
     (
-        "304 with a length",
-        "The length that a GET would have had may be told (RFC 9110 section 8.6); hyper drops it.",
-    ),
-    (
-        "204 with a length",
+        "a length with 204",
         "Must not be told (RFC 9110 section 8.6); hyper writes one that the answer has.",
     ),
     (
-        "an answer without a known end to HTTP/1.0 that would be kept",
-        "Only the connection's end tells that of the body (RFC 9112 section 9.3); hyper closes too, \
-         and yet says keep-alive.",
+        "a length with 304, or to HEAD",
+        "The length that a GET would have had may be told (RFC 9110 section 8.6); hyper drops it, or \
+         tells of the body that is not sent.",
     ),
     (
-        "a body without a length to HEAD or with 304",
-        "Nothing follows and nothing is told of its length (RFC 9110 section 9.3.2); hyper closes \
-         the connection after some, and tells chunks of others.",
+        "an end of the connection, to HTTP/1.0",
+        "An answer that ends its connection says so, or in this version nothing (RFC 9112 section \
+         9.3); hyper may say keep-alive beside it.",
     ),
 ];
 
@@ -85,16 +81,15 @@ impl Given {
     /// Where the two may differ.
     fn class(&self, request: &str) -> &'static str {
         let old = request.contains("HTTP/1.0");
-        let has_length = self.fields.iter().any(|(name, _)| *name == "content-length");
+        let has = |name| self.fields.iter().any(|(given, _)| *given == name);
         let silent = request.starts_with("HEAD") || self.status == 304;
-        match self.status {
-            304 if has_length => "304 with a length",
-            204 if has_length => "204 with a length",
-            _ if silent && self.length.is_none() => "a body without a length to HEAD or with 304",
-            _ if old && self.length.is_none() => {
-                "an answer without a known end to HTTP/1.0 that would be kept"
+        match self.length {
+            _ if self.status == 204 && has("content-length") => "a length with 204",
+            _ if old && (has("connection") || self.length.is_none()) => {
+                "an end of the connection, to HTTP/1.0"
             }
-            _ => "",
+            Some(_) if silent => "a length with 304, or to HEAD",
+            Some(_) | None => "",
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct Question {
     pub code: Code,
     /// The first failure of the incident.
     pub since: SystemTime,
-    /// The servers of every block, and our own sockets: none of them is proposed in another's place.
+    /// The servers of every block, and our own sockets: none of them is proposed in another place.
     pub servers: Arc<[ServerAddress]>,
     /// Where we listen ourselves.
     pub listeners: Arc<[SocketAddr]>,

@@ -133,8 +133,8 @@ pub(super) const ROWS: &[Scenario] = &[
         ClosedPort,
     )
     // An operator's first page waits for a look at this host, for longer than a server is passed
-    // over; the second does not.
-    .ask(Ask::Times(3))
+    // over; the second does not, but the host may be busy. Each failure doubles that time.
+    .ask(Ask::Times(6))
     .adjust(two_servers),
     row(
         Code::ProxyInternalError,

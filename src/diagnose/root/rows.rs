@@ -441,7 +441,7 @@ pub fn machine_rows() -> Vec<Row> {
         (
             slow(),
             Around { units: throttled_in(900, 1000).units, ..helper(HelperState::Frozen) },
-            is(R::WaitingForHelper, Certain),
+            is(R::WaitingForHelper, Likely),
         ),
         (expired(&[stale]), clock(false), is(R::ClockWrong, Certain)),
         (expired(&[stale]), nothing(), is(R::ClockWrong, Likely)),
