@@ -31,7 +31,7 @@
 //! ```text
 //! server::worker      one runtime a core, listeners of its own, nothing shared on the way
 //! server::tls         the handshake, in the connection's own task, where TLS is spoken
-//! server::socket      the gate: ambiguous requests are refused on the raw bytes, below hyper
+//! server::http1       the gate: ambiguous requests are refused on the raw bytes, as they are read
 //! server::http2       the same on the heads of HTTP/2, each stream a task, limits for all of them
 //! proxy::handle       route, permit, clean fields
 //!   upstream          exchange(&mut attempt): each stage has its deadline and marks the record

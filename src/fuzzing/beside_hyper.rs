@@ -74,7 +74,6 @@ const REQUESTS: &[(&str, &str)] = &[
         "refused by us: ContentLengthWithTransferEncoding",
         "A server may reject it (RFC 9112 section 6.1); hyper drops the length.",
     ),
-    ("refused by hyper: too large", "hyper keeps the two largest lengths for itself."),
     ("refused by us: HostMismatch", "Two names for one request (RFC 9112 section 3.2.2)."),
     ("refused by us: HostMissing", "Required in HTTP/1.1 (RFC 9112 section 3.2): 400."),
     ("refused by us: HostRepeated", "400 as well (RFC 9112 section 3.2)."),

@@ -102,7 +102,7 @@ fn passed(head: &[u8]) {
     let mut parsed = httparse::Request::new(&mut lines);
     let Ok(httparse::Status::Complete(_)) = parsed.parse(head) else { return };
     let (Some(method), Some(target)) = (parsed.method, parsed.path) else { return };
-    // What hyper does not take never comes to us.
+    // What is no target for `http` is refused.
     let Ok(target) = target.parse::<Uri>() else { return };
     let target = target.path_and_query().map_or("/", |target| target.as_str());
     let mut written = format!("{method} {target} HTTP/1.1\r\n").into_bytes();

@@ -50,8 +50,8 @@ use crate::upstream::http1::body::{Chunked, Piece};
 use crate::upstream::http1::head;
 use crate::upstream::{HeadFailure, HeaderLineFault};
 
-/// The gate: what it lets pass has one reading. No bare CR or LF, no NUL, and httparse, which hyper
-/// stands on, finds the same end.
+/// The gate: what it lets pass has one reading. No bare CR or LF, no NUL, and httparse, which many
+/// stand on, finds the same end.
 pub fn request_head(bytes: &[u8]) {
     let _ = gate::inspect(bytes, |_, _| {});
     let Ok(Some(end)) = gate::end(bytes, 0) else { return };

@@ -532,7 +532,7 @@ fn certificate() -> Vec<u8> {
 /// What fuzzers have found; their inputs are seeds too.
 #[test]
 fn what_was_found_holds() {
-    // The gate let pass what httparse, and so hyper, does not take: no UTF-8 (found in `requests`).
+    // The gate let pass what httparse does not take: no UTF-8 (found in `requests`).
     let head = b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n";
     let fault = gate::inspect(head, |_, _| {}).unwrap_err();
     assert_eq!(fault, diagnose::RequestFault::TargetInvalid);

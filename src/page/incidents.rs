@@ -22,7 +22,7 @@ use crate::diagnose::{
 /// Where they stand on every listener.
 pub const INCIDENTS_PATH: &str = "/.well-known/causeway/incidents";
 
-/// All of them, the latest in front.
+/// A list of them, the latest in front.
 pub fn incidents(list: &[Arc<Incident>], words: &Words, format: Format) -> Page {
     let body = match format {
         Format::Html => list_html(list, words),

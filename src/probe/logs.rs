@@ -162,10 +162,13 @@ impl Search {
     }
 
     /// Whether a line of this time has to do with the failure.
-    fn counts(&self, time: SystemTime, sign: Option<Sign>) -> bool {
+    ///
+    /// Of a start that failed for long only in the journal, which also says that one has succeeded.
+    fn counts(&self, time: SystemTime, sign: Option<Sign>, is_journal: bool) -> bool {
         time >= match sign {
             Some(Sign::PoolExhausted | Sign::WorkersLimit) => self.from_once,
-            sign if of_start(sign) => self.from_start,
+            sign if of_start(sign) && is_journal => self.from_start,
+            sign if of_start(sign) => self.from_once,
             Some(_) | None => self.from,
         }
     }
@@ -189,7 +192,7 @@ impl Search {
                 let sign = own.and_then(|program| sign(program, &shape.message));
                 let Some(time) = time else { continue };
                 // The lines of a trace have no stamp.
-                if (shape.time.is_some() || sign.is_some()) && self.counts(time, sign) {
+                if (shape.time.is_some() || sign.is_some()) && self.counts(time, sign, false) {
                     let kept = if sign.is_some() { &mut telling } else { &mut others };
                     kept.push((time, *line, sign));
                 }
@@ -232,7 +235,8 @@ impl Search {
                     lines.lines.retain(|line| line.time >= Some(self.from) || !of_start(line.sign));
                 }
                 // Of the kernel only what ends processes: it speaks of all there is.
-                if self.counts(time, sign) && (sign.is_some() || source != LogSource::Kernel) {
+                if self.counts(time, sign, true) && (sign.is_some() || source != LogSource::Kernel)
+                {
                     lines.add(time, source, &entry.message, sign);
                 }
             }

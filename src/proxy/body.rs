@@ -1,8 +1,8 @@
-//! The body that hyper sends to the client: nothing, a page, or what the upstream still sends.
+//! The body that goes out to the client: nothing, a page, or what the upstream still sends.
 //!
 //! It owns the request's [`Record`], so that the line in the log is written when the last byte is
-//! gone, or the client is. A body that breaks off ends with an error, and hyper then ends the
-//! connection: a cut response never looks whole.
+//! gone, or the client is. A body that breaks off ends with an error, and the server then ends
+//! the connection: a cut response never looks whole.
 
 use std::io;
 use std::pin::Pin;
@@ -68,6 +68,14 @@ impl Body {
             return Body::empty(record);
         }
         Body { kind: Kind::File(Box::new(file)), record: Some(record) }
+    }
+
+    /// Nothing of it will be sent: the request is over.
+    pub fn forgo(&mut self) {
+        self.kind = Kind::Empty;
+        if let Some(record) = &mut self.record {
+            record.finish();
+        }
     }
 
     pub fn stream(streaming: Box<Streaming>, record: Box<Record>) -> Body {

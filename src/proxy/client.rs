@@ -39,8 +39,6 @@ pub struct Connection {
     pub listener: Rc<Cell<usize>>,
     /// Set when a request's body broke: its cause is the client's.
     pub body_fault: RefCell<Option<Cause>>,
-    /// Requests whose response is not finished.
-    pub in_flight: Cell<u32>,
     /// An upgraded connection's other end, waiting for its answer to be written.
     pub tunnel: RefCell<Option<Tunnel>>,
     /// A response was cut that only the connection's end would delimit: end it with a reset.
@@ -171,7 +169,8 @@ pub fn client(peer: Option<IpAddr>, headers: &HeaderMap, page: &config::Page) ->
         (usual, standard) => (usual, usual == standard),
     };
     match chain {
-        Chain::Absent => Client { address: peer, trusted, unreadable: false },
+        // It may forward without a chain that is read here.
+        Chain::Absent => Client { address: peer, trusted, unreadable: forwards(headers) },
         Chain::Unreadable => Client { address: peer, trusted, unreadable: true },
         Chain::Client(address) => Client { address: Some(address), trusted, unreadable: !agreed },
     }
@@ -187,11 +186,16 @@ impl Client {
     /// without being trusted is not believed to be the client. A proxy in front of us on this host
     /// must not turn the world into operators.
     pub fn is_operator(&self, headers: &HeaderMap, page: &config::Page) -> bool {
-        // One pass over the few fields that there are: to look each name up would hash it.
-        let forwards = || headers.keys().any(|name| FORWARDING.contains(&name.as_str()));
         let Some(address) = self.address else { return false };
-        !self.unreadable && contains(&page.operators, address) && (self.trusted || !forwards())
+        !self.unreadable
+            && contains(&page.operators, address)
+            && (self.trusted || !forwards(headers))
     }
+}
+
+/// One pass over the few fields that there are: to look each name up would hash it.
+fn forwards(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| FORWARDING.contains(&name.as_str()))
 }
 
 /// Fields by which a proxy says that it forwards for somebody.
@@ -378,6 +382,9 @@ mod tests {
             ("127.0.0.1", local, &[("x-forwarded-for", "junk")], "127.0.0.1", false),
             ("127.0.0.1", local, &[("x-forwarded-for", "192.0.2.7")], "192.0.2.7", false),
             ("127.0.0.1", local, &[], "127.0.0.1", true),
+            // It forwards, and names nobody where that is read.
+            ("127.0.0.1", local, &[("x-real-ip", "192.0.2.7")], "127.0.0.1", false),
+            ("127.0.0.1", local, &[("via", "1.1 a")], "127.0.0.1", false),
             ("10.0.0.1", proxy, &[("forwarded", "for=\"[2001:db8::1]:80\"")], "2001:db8::1", false),
             ("10.0.0.1", proxy, &[("forwarded", "proto=http; For=127.0.0.1")], "127.0.0.1", true),
             // The field that it does not write is the client's own.

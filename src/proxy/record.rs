@@ -75,7 +75,6 @@ pub struct Record {
 
 impl Record {
     pub fn new(site: Rc<Site>, connection: Rc<Connection>, parts: &Parts) -> Record {
-        connection.in_flight.set(connection.in_flight.get() + 1);
         let combined = site.config.log.format == LogFormat::Combined;
         let field = |name| combined.then(|| parts.headers.get(name).cloned()).flatten();
         Record {
@@ -279,7 +278,6 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         self.heed_stderr();
-        self.connection.in_flight.set(self.connection.in_flight.get().saturating_sub(1));
         if !self.ended && self.cause.is_none() {
             self.cause = Some(Code::ClientGone);
         }

@@ -11,6 +11,9 @@ use crate::upstream::http1::head;
 /// The most header lines of a request.
 pub const HEADER_COUNT_MAX: usize = 100;
 
+/// The longest body that may be declared: servers count in 64 bits with a sign, nginx and Apache too.
+const LENGTH_MAX: u64 = i64::MAX as u64;
+
 /// What follows a request head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Follows {
@@ -217,7 +220,7 @@ fn note<'a>(
         }
         14 if name.eq_ignore_ascii_case(b"content-length") => {
             // RFC 9112 section 6.3 lets a list of equal lengths be refused, as HTTP/2 does too.
-            let length = head::decimal(value.trim_ascii());
+            let length = head::decimal(value.trim_ascii()).filter(|length| *length <= LENGTH_MAX);
             let length = length.ok_or(RequestFault::ContentLengthInvalid)?;
             if seen.length.is_some_and(|known| known != length) {
                 return Err(RequestFault::ContentLengthConflict);
@@ -421,6 +424,7 @@ mod tests {
         for (fields, fault) in [
             ("Content-Length: 7\r\nContent-Length: 8\r\n", F::ContentLengthConflict),
             ("Content-Length: 7, 7\r\n", F::ContentLengthInvalid),
+            ("Content-Length: 9223372036854775808\r\n", F::ContentLengthInvalid),
             ("Content-Length: +7\r\n", F::ContentLengthInvalid),
             ("Content-Length: 0x7\r\n", F::ContentLengthInvalid),
             ("Content-Length: 7 7\r\n", F::ContentLengthInvalid),

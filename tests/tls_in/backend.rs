@@ -65,6 +65,22 @@ fn serve(stream: TcpStream) -> Option<()> {
             writer.write_all(head).ok()?;
             writer.write_all(&pattern(300_000)).ok()
         }
+        "/chunks" => {
+            writer.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").ok()?;
+            let body = pattern(4_000_000);
+            let mut rest = &body[..];
+            // About what one write of TLS takes, with the lines of the chunk and without them.
+            for size in (65_500..65_560).cycle() {
+                let (chunk, left) = rest.split_at(size.min(rest.len()));
+                write!(writer, "{:x}\r\n", chunk.len()).ok()?;
+                writer.write_all(&[chunk, b"\r\n"].concat()).ok()?;
+                if chunk.is_empty() {
+                    break;
+                }
+                rest = left;
+            }
+            Some(())
+        }
         "/socket" => {
             let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\
                           Upgrade: echo\r\n\r\n";

@@ -32,6 +32,16 @@ fn a_megabyte_both_ways() {
     }
 }
 
+/// Wherever a write ends, a chunk's end comes behind it and before the next.
+#[test]
+fn chunks_of_every_size_stay_whole() {
+    let (certificates, _backend, proxy) = shop();
+    for slow in [&[][..], &["--limit-rate", "4M"]] {
+        let (body, whole) = proxy.curl(&certificates, "/chunks", slow);
+        assert!(whole && body == pattern(4_000_000), "{slow:?}");
+    }
+}
+
 /// A cut answer is told apart from a whole one: by curl, and by the end of TLS itself.
 #[test]
 fn a_cut_answer_does_not_look_whole() {

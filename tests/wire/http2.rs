@@ -205,6 +205,13 @@ async fn serve(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, s
         "/head" => {
             respond.send_response(plain(Some(1234)), true).unwrap();
         }
+        "/smuggled" => {
+            let mut response = plain(None);
+            *response.status_mut() = http::StatusCode::NO_CONTENT;
+            let mut stream = respond.send_response(response, false).unwrap();
+            let next = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfake";
+            send(&mut stream, Bytes::from_static(next.as_bytes()), true).await;
+        }
         path => {
             if path == "/together" {
                 shared.together.wait().await;
@@ -375,6 +382,20 @@ fn head_has_its_length_and_no_body() {
     assert_eq!((answer.status, answer.field("content-length")), (200, Some("1234")));
     client.send(get("/next"));
     assert_eq!(client.answer("GET").body, "ok");
+}
+
+/// HTTP/2 can send a body where HTTP/1.1 has none: it would be read as the next answer.
+#[test]
+fn a_body_behind_204_goes_no_further() {
+    let server = Server::real(100);
+    let proxy = server.proxy();
+    let mut client = Client::connect(proxy.address);
+    for _ in 0..3 {
+        client.send(get("/smuggled"));
+        assert_eq!(client.answer("GET").status, 204);
+        client.send(get("/next"));
+        assert_eq!(client.answer("GET").body, "ok");
+    }
 }
 
 #[test]

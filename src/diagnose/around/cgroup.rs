@@ -27,10 +27,15 @@ pub struct Cgroup {
     /// Percent of the last ten seconds in which all that it did was to wait for a disk
     /// (io.pressure, `full`); what sleeps of itself does not count.
     pub waits_for_disk: Option<u8>,
+    /// Percent of the last ten seconds in which some of it waited for a processor (cpu.pressure,
+    /// `some`): its limit counts too.
+    pub waits_for_cpu: Option<u8>,
 }
 
 /// Percent of the last ten seconds: with more, it is the disk that decides when a request is done.
 const DISK_STALLS: u8 = 50;
+/// The same of the processor.
+const CPU_STALLS: u8 = 20;
 
 /// The unit's processes by what they do (proc_pid_stat(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,12 +65,16 @@ impl Cgroup {
             tasks: number("pids.current"),
             tasks_max: number("pids.max"),
             waits_for_disk: file("io.pressure").and_then(|text| average(text, "full")).map(whole),
+            waits_for_cpu: file("cpu.pressure").and_then(|text| average(text, "some")).map(whole),
         }
     }
 
-    /// Whenever it has much to run, it waits for its share: in every other period or more.
+    /// It waits now, and whenever it has much to run it waits for its share: in every other period or
+    /// more.
     pub fn is_throttled_mostly(&self) -> bool {
-        self.throttled_periods >= PERIODS_MIN && self.throttled_periods >= self.periods / 2
+        self.waits_for_cpu.is_some_and(|percent| percent >= CPU_STALLS)
+            && self.throttled_periods >= PERIODS_MIN
+            && self.throttled_periods >= self.periods / 2
     }
 
     /// No more processes or threads may be started in it.

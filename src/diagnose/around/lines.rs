@@ -142,6 +142,10 @@ impl Lines {
         let mut said = HashMap::new();
         self.lines.retain(|line| {
             let Some(sign) = line.sign else { return true };
+            // Each pool says so once, and there may be many.
+            if sign == Sign::PoolExhausted {
+                return true;
+            }
             let alike = said.entry(sign).or_insert(0);
             *alike += 1;
             *alike <= ALIKE_MAX

@@ -491,11 +491,13 @@ mod tests {
                 "some avg10=91.10 avg60=0.00 avg300=0.00 total=1\n\
                  full avg10=90.70 avg60=0.00 avg300=0.00 total=1\n",
             ),
+            ("cpu.pressure", "some avg10=41.20 avg60=0.00 avg300=0.00 total=1\n"),
         ];
         let file = |name: &str| files.iter().find(|(file, _)| *file == name).map(|(_, text)| *text);
         let cgroup = Cgroup::of(file);
         assert_eq!((cgroup.oom, cgroup.oom_kills, cgroup.tasks_max), (2, 2, None));
         assert_eq!((cgroup.throttled_periods, cgroup.throttled_us), (4, 2_500_000));
+        assert_eq!(cgroup.waits_for_cpu, Some(41));
         assert!(!cgroup.is_full_of_tasks());
         assert!(Cgroup { tasks_max: Some(6), ..cgroup }.is_full_of_tasks());
         let mut unit = unit(&[("ActiveState", "active")]).unwrap();

@@ -106,7 +106,13 @@ fn fields(text: &str) -> String {
         // One that stands in quotation marks ends with them; those inside of it come in pairs.
         let is_odd = |mark: &char| value[..line].matches(*mark).count() % 2 == 1;
         let odd = ['"', '\''].into_iter().find(is_odd);
-        odd.and_then(|mark| value[..line].rfind(mark)).unwrap_or(line)
+        let end = odd.and_then(|mark| value[..line].rfind(mark)).unwrap_or(line);
+        // One inside of a word, as in O'Brien, ends nothing.
+        let after = value[end..line].chars().nth(1);
+        match after.is_none_or(|c| matches!(c, ' ' | ',' | ')' | ']' | '}')) {
+            true => end,
+            false => line,
+        }
     })
 }
 

@@ -103,7 +103,9 @@ pub const HELD: &[Row] = &[
     row(
         Root::HelperDown,
         &[FAULTY, ENDED, SLOW],
-        |scene| scene.says(Sign::HelperUnreachable) && scene.blames(&scene.helpers(is_gone), false),
+        |scene| {
+            scene.tells(Sign::HelperUnreachable) && scene.blames(&scene.helpers(is_gone), false)
+        },
         Likely,
         HELPER,
     )

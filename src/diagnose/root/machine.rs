@@ -105,7 +105,7 @@ pub const FULL: &[Row] = &[
     // Some are so by intent: what counts is who meant to write.
     row(
         Root::DiskReadOnly,
-        &[DOWN, ENDED, FAULTY],
+        &[ENDED, FAULTY],
         |scene| scene.is_here() && scene.says_instead(Sign::DiskReadOnly),
         Likely,
         DISKS,

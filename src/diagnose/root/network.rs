@@ -159,17 +159,27 @@ pub const SILENT: &[Row] = &[
         Certain,
         WAY,
     ),
-    // Somebody listens here and his queue has room, or nobody does and the kernel would refuse; and
-    // no packet comes there, nor back.
+    // Somebody listens here and his queue has room; and no packet comes there, nor back.
+    row(
+        Root::FirewallLocal,
+        &[TIMEOUT],
+        |scene| {
+            let is_seen = scene.around.sockets.queue.is_some();
+            scene.is_own() && is_seen && !scene.has_waiting() && is_silent(scene)
+        },
+        Certain,
+        WAY,
+    ),
+    // Nobody listens, and yet the kernel does not refuse: a rule, or the address leads elsewhere.
     row(
         Root::FirewallLocal,
         &[TIMEOUT],
         |scene| {
             let sockets = &scene.around.sockets;
-            let is_seen = sockets.queue.is_some() || sockets.listener == Seen::Nothing;
+            let is_seen = sockets.listener == Seen::Nothing;
             scene.is_own() && is_seen && !scene.has_waiting() && is_silent(scene)
         },
-        Certain,
+        Likely,
         WAY,
     ),
     // The kernel drops what comes to a full queue (tcp_conn_request), and nobody saw the queue.
@@ -178,18 +188,6 @@ pub const SILENT: &[Row] = &[
         &[TIMEOUT],
         |scene| scene.is_own() && !scene.has_waiting() && is_silent(scene),
         Possible,
-        WAY,
-    ),
-    // The host is there, and no port of it that was tried answers.
-    row(
-        Root::FirewallRemote,
-        &[TIMEOUT],
-        |scene| {
-            let is_there = matches!(scene.around.network.ping, Seen::Found(Ping::Answered(_)));
-            let is_closed = scene.around.network.answers_at.is_empty();
-            !scene.is_own() && is_silent(scene) && is_there && is_closed
-        },
-        Likely,
         WAY,
     ),
     // A rule for this port, or a program there whose queue is full: both are silent.

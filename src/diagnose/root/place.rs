@@ -32,8 +32,8 @@ pub const DECISIVE: &[Row] = &[
     row(Root::WrongAddress, &[REFUSED], |scene| bound(scene).next().is_some(), Certain, AT_PORT),
     row(Root::DirectoryMode, &[DENIED], |scene| stops(scene, DIRECTORY), Certain, ON_PATH),
     row(Root::SocketMode, &[DENIED], |scene| stops(scene, SOCKET), Certain, ON_PATH),
-    // Every mode lets us in, and the kernel does not.
-    row(Root::ForbiddenByPolicy, &[DENIED], |scene| stops(scene, POLICY), Certain, ON_PATH),
+    // Every mode lets us in a moment later, and the kernel did not.
+    row(Root::ForbiddenByPolicy, &[DENIED], |scene| stops(scene, POLICY), Likely, ON_PATH),
     // What the path leads to can be no socket, whoever runs.
     row(Root::WrongSocketPath, &[UNIX], |scene| stops(scene, NO_SOCKET), Certain, ON_PATH),
 ];

@@ -198,7 +198,7 @@ pub fn place_rows() -> Vec<Row> {
         (denied(), way(Stop::DirectoryMode), is(R::DirectoryMode, Certain)),
         (denied(), nothing(), None),
         (denied(), way(Stop::Missing), None),
-        (denied(), way(Stop::Policy), is(R::ForbiddenByPolicy, Certain)),
+        (denied(), way(Stop::Policy), is(R::ForbiddenByPolicy, Likely)),
     ]
 }
 
@@ -379,9 +379,12 @@ pub fn busy_rows() -> Vec<Row> {
 
 pub fn machine_rows() -> Vec<Row> {
     use Root as R;
-    let throttled_in = |throttled_periods, periods| {
-        grouped(Cgroup { throttled_periods, periods, ..Cgroup::default() })
+    let counted = |throttled_periods, periods| {
+        let waits_for_cpu = Some(50);
+        Cgroup { throttled_periods, periods, waits_for_cpu, ..Cgroup::default() }
     };
+    let throttled_in = |throttled, periods| grouped(counted(throttled, periods));
+    let was_throttled = grouped(Cgroup { waits_for_cpu: Some(0), ..counted(900, 1000) });
     let own = |errno| C::LocalStorageFailed { errno };
     let address = "127.0.0.1:8080".parse().unwrap();
     let tasks =
@@ -431,6 +434,8 @@ pub fn machine_rows() -> Vec<Row> {
         (refused(), throttled, None),
         (slow(), throttled_in(900, 1000), is(R::CpuThrottled, Likely)),
         (slow(), throttled_in(400, 1000), is(R::CpuThrottled, Possible)),
+        // It was, and does not wait now.
+        (slow(), was_throttled, is(R::CpuThrottled, Possible)),
         // It is why scripts are slow.
         (
             slow(),
@@ -485,7 +490,7 @@ pub fn network_rows() -> Vec<Row> {
         (forbidden(13), nothing(), is(R::ForbiddenByPolicy, Likely)),
         (forbidden(13), prohibited(), None),
         (timeout("127.0.0.1:8080"), listens(0), is(R::FirewallLocal, Certain)),
-        (timeout("127.0.0.1:8080"), listener(Seen::Nothing), is(R::FirewallLocal, Certain)),
+        (timeout("127.0.0.1:8080"), listener(Seen::Nothing), is(R::FirewallLocal, Likely)),
         (timeout("127.0.0.1:8080"), listens(9), None),
         // Nobody could see whether its queue is full, which is silent, too.
         (timeout("127.0.0.1:8080"), nothing(), is(R::FirewallLocal, Possible)),
@@ -497,7 +502,7 @@ pub fn network_rows() -> Vec<Row> {
         (timeout("127.0.0.1:8080"), port_now(Port::Accepts), None),
         (timeout("127.0.0.1:8080"), port_now(Port::Refused), None),
         (far(), nothing(), None),
-        (far(), ping(answered, &[]), is(R::FirewallRemote, Likely)),
+        (far(), ping(answered, &[]), is(R::FirewallRemote, Possible)),
         // Its other ports are open to us: a full queue is as silent as a rule for one port.
         (far(), ping(answered, &[22]), is(R::FirewallRemote, Possible)),
         (far(), ping(Ping::Silent, &[22]), is(R::FirewallRemote, Possible)),

@@ -275,6 +275,13 @@ impl<'a> Scene<'a> {
     /// said is of its kind. `surely`: not merely of no kind.
     pub fn blames(&self, helpers: &[&Helper], surely: bool) -> bool {
         let said = self.kinds_said();
+        // An error that has words of its own, and none of a helper.
+        if let Cause::PhpFatalError { message } = self.cause
+            && said.is_empty()
+            && !is_wordless(message)
+        {
+            return false;
+        }
         helpers.iter().any(|helper| match said.is_empty() {
             true => helper.named || !surely,
             false => said.contains(&helper.kind),
@@ -283,11 +290,13 @@ impl<'a> Scene<'a> {
 
     /// The kinds of helpers that the failure's message, and what logs say of helpers, speak of.
     fn kinds_said(&self) -> Vec<HelperKind> {
-        let message = if let Cause::HelperServicesDown { message } = self.cause {
-            Some(message.as_str())
-        } else {
-            None
+        let said = match self.cause {
+            Cause::HelperServicesDown { message } | Cause::PhpFatalError { message } => {
+                Some(message)
+            }
+            _ => None,
         };
+        let message = said.map(String::as_str);
         let of_helpers = [Sign::HelperUnreachable, Sign::HelperFull];
         let lines = self.around.lines.lines.iter();
         let lines = lines.filter(|line| line.sign.is_some_and(|sign| of_helpers.contains(&sign)));

@@ -22,7 +22,7 @@ use super::read;
 const BOOTED: &str = "/run/systemd/system";
 /// The tree of control groups, of the second version alone or beside the first one's.
 const TREES: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "memory.current",
     "memory.max",
     "memory.events",
@@ -30,6 +30,7 @@ const FILES: [&str; 7] = [
     "pids.current",
     "pids.max",
     "io.pressure",
+    "cpu.pressure",
 ];
 const BYTES_MAX: u64 = 16 * 1024;
 /// More workers than a pool has.

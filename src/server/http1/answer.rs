@@ -37,6 +37,8 @@ pub struct Trailers(Vec<HeaderName>);
 #[derive(Debug, PartialEq, Eq)]
 pub struct Written {
     pub framing: Framing,
+    /// A body may follow it.
+    pub has_body: bool,
     /// The connection may be used again.
     pub keeps_alive: bool,
 }
@@ -104,7 +106,7 @@ pub fn write(
         false if by_end => Framing::Close,
         false => Framing::Length,
     };
-    Written { framing, keeps_alive }
+    Written { framing, has_body, keeps_alive }
 }
 
 /// What a head has that is written otherwise when it is missing.
@@ -231,7 +233,12 @@ mod tests {
             let bytes = bytes.strip_prefix(version).unwrap();
             assert!(bytes.starts_with(shown), "{status} {asked:?}: {bytes}");
             assert!(bytes.ends_with("date: now\r\n\r\n"), "{bytes}");
-            assert_eq!(written, Written { framing, keeps_alive: kept }, "{status} {asked:?}");
+            assert_eq!(
+                (written.framing, written.keeps_alive),
+                (framing, kept),
+                "{status} {asked:?}"
+            );
+            assert_eq!(written.has_body, status == 200 && !asked.is_head, "{status}");
         }
     }
 

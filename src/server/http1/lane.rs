@@ -64,6 +64,8 @@ pub struct Lane {
     read_size: usize,
     /// Word to begin, as far as it is to be written yet.
     owed: &'static [u8],
+    /// And as far as it may not have gone out yet.
+    unflushed: bool,
 }
 
 /// What is to come of a request.
@@ -108,6 +110,7 @@ impl Lane {
             writing,
             read_size: BODY_READ_MIN,
             owed: b"",
+            unflushed: false,
         }
     }
 
@@ -319,11 +322,16 @@ impl Lane {
     /// Tells a client that waits for it to begin with its body.
     fn poll_go_on(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.owed.is_empty() {
-            let written = ready!(Pin::new(&mut self.socket).poll_write(cx, self.owed))?;
-            self.owed = &self.owed[written..];
-            if self.owed.is_empty() {
-                ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
+            let written = ready!(self.poll_write(cx, &[io::IoSlice::new(self.owed)]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.owed = &self.owed[written..];
+            self.unflushed = true;
+        }
+        if self.unflushed {
+            ready!(self.poll_flush(cx))?;
+            self.unflushed = false;
         }
         Poll::Ready(Ok(()))
     }
@@ -383,9 +391,7 @@ impl Lane {
     /// Reads once into an input that is empty; 0 is the client's end.
     fn poll_fill_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         // Nobody waits with a buffer.
-        if !matches!(self.socket, Socket::Tls(_)) {
-            ready!(self.socket.poll_readable(cx));
-        }
+        ready!(self.socket.poll_readable(cx));
         let size = match self.left {
             Left::Length(left) => usize::try_from(left).unwrap_or(usize::MAX).min(self.read_size),
             Left::Nothing | Left::Chunked(..) | Left::Broken => self.read_size,
@@ -408,6 +414,8 @@ impl Lane {
     /// Reads what is left of a body that nobody wants, as far as it is there. Then the connection
     /// may be used again.
     pub fn discard(&mut self, cx: &mut Context<'_>) -> bool {
+        // What is waited for next has a time of its own.
+        self.reading.clear();
         while !self.is_over() {
             if let Left::Broken = self.left {
                 return false;

@@ -164,6 +164,9 @@ impl Line {
         let asked = Asked { keeps_alive, ..asked };
         let mut sending = Sending::new(response, asked, self.lane.borrow_mut().take_owed());
         let kept = std::future::poll_fn(|cx| sending.poll(cx, &self.lane)).await;
+        if sending.would_look_whole() {
+            self.connection.cut.set(true);
+        }
         drop(sending);
         if self.connection.tunnel.borrow().is_some() {
             return Ending::Upgraded;

@@ -41,17 +41,23 @@ pub struct Sending {
     tail: &'static [u8],
     /// The body's end is among what is to be written.
     is_last: bool,
+    /// All was written.
+    is_done: bool,
 }
 
 impl Sending {
     /// `owed`: the rest of an interim answer, which comes first.
     pub fn new(response: Response<Body>, asked: Asked, owed: &[u8]) -> Sending {
-        let (head, body) = response.into_parts();
+        let (head, mut body) = response.into_parts();
         let length = body.size_hint().exact();
         let mut small = SPARE.take();
         small.clear();
         small.extend_from_slice(owed);
         let written = date::with(|date| answer::write(&mut small, &head, length, asked, date));
+        if !written.has_body {
+            // HEAD, 204 and the like: whatever an upstream sent behind it, nothing of it goes on.
+            body.forgo();
+        }
         let is_silent = body.is_end_stream() && written.framing == Framing::Length;
         Sending {
             body,
@@ -61,8 +67,8 @@ impl Sending {
             written: 0,
             big: Bytes::new(),
             tail: b"",
-            // HEAD and the like: whatever the body has, nothing of it is sent.
-            is_last: is_silent || asked.is_head,
+            is_last: is_silent,
+            is_done: false,
         }
     }
 
@@ -77,7 +83,8 @@ impl Sending {
             if self.is_empty() {
                 if self.is_last {
                     let flushed = ready!(lane.borrow_mut().poll_flush(cx));
-                    return Poll::Ready(self.keeps_alive && flushed.is_ok());
+                    self.is_done = flushed.is_ok();
+                    return Poll::Ready(self.keeps_alive && self.is_done);
                 }
                 self.put_back();
                 if ready_or_idle(lane.borrow_mut().poll_flush(cx)).is_err() {
@@ -93,9 +100,18 @@ impl Sending {
         }
     }
 
+    /// It did not come to its end, which only that of the connection would have told.
+    pub fn would_look_whole(&self) -> bool {
+        !self.is_done && self.framing == Framing::Close
+    }
+
     /// Takes of the body what there is, up to what is worth a write. False when it broke off.
     fn gather(&mut self, cx: &mut Context<'_>) -> bool {
-        while !self.is_last && self.big.is_empty() && self.small.len() < GATHERED_MAX {
+        while !self.is_last
+            && self.big.is_empty()
+            && self.tail.is_empty()
+            && self.small.len() < GATHERED_MAX
+        {
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Pending => break,
                 Poll::Ready(None) => self.end(&HeaderMap::new()),
