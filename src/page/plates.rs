@@ -6,7 +6,6 @@
 //! rendered each time.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
@@ -28,7 +27,8 @@ const KINDS_MAX: usize = 256;
 /// The plates of one site: its contact and its words are on them.
 #[derive(Debug, Default)]
 pub struct Plates {
-    plates: HashMap<Kind, Plate>,
+    /// The one that was printed last in front: an outage has few, and hashing took longer.
+    plates: Vec<(Kind, Plate)>,
     /// What was printed last: within one second nearly all values stay.
     last: Option<Last>,
 }
@@ -42,7 +42,7 @@ struct Last {
 }
 
 /// All that tells one visitor's page from another, beside [`Values`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
     pub code: Code,
     pub certainty: Certainty,
@@ -106,7 +106,9 @@ impl Plates {
         words: &Words,
         coding: Option<Coding>,
     ) -> Option<Page> {
-        let plate = self.plates.get(kind)?;
+        let at = self.plates.iter().position(|(kept, _)| kept == kind)?;
+        self.plates.swap(0, at);
+        let (_, plate) = self.plates.first()?;
         let values = Last::values(&mut self.last, kind.language, fresh, words);
         let mut page = plate.print(values, coding);
         page.status = kind.status;
@@ -147,7 +149,7 @@ impl Plates {
         if self.plates.len() == KINDS_MAX {
             self.plates.clear();
         }
-        self.plates.insert(kind, plate);
+        self.plates.push((kind, plate));
         page
     }
 }

@@ -18,6 +18,7 @@ mod https;
 mod incidents;
 mod local;
 mod look;
+mod manner;
 mod pages;
 mod pulse;
 mod record;
@@ -58,6 +59,7 @@ use crate::upstream::{ClientBody, Pool, Resolver, Shared};
 use closed::Closure;
 use headers::Fields;
 use look::Looks;
+use manner::Manners;
 use pulse::Finger;
 use record::Record;
 use respond::Asked;
@@ -115,6 +117,7 @@ pub struct Site {
     https_port: Option<u16>,
     pages: Arc<Pages>,
     plates: RefCell<Plates>,
+    manners: RefCell<Manners>,
     challenges: Arc<Challenges>,
     incidents: Arc<Incidents>,
     /// Room for a request head, handed from one request to the next.
@@ -162,6 +165,7 @@ impl Site {
             https_port: None,
             pages: pages.clone(),
             plates: RefCell::default(),
+            manners: RefCell::default(),
             challenges: challenges.clone(),
             incidents: common.incidents.clone(),
             scratch: RefCell::default(),

@@ -20,6 +20,7 @@ use crate::upstream::{self, Answer, AnswerBody, Attempt};
 use super::around;
 use super::client::{Client, Connection, Rejection};
 use super::incidents::{self, Id};
+use super::manner::Manner;
 use super::record::Record;
 use super::tunnel::Tunnel;
 use super::verdict::Replaced;
@@ -199,9 +200,11 @@ fn page_of(
     };
     record.status = Some(status);
     note_root(site, &mut record, &cause);
+    let languages = &site.pages.languages;
+    let manner = site.manners.borrow_mut().of(&asked.parts.headers, languages.tags());
     let view = View {
         audience: if operator { Audience::Operator } else { Audience::Visitor },
-        format: page::negotiate(&asked.parts.headers),
+        format: manner.format,
         contact: page.contact.as_deref(),
         show_operator_fixes: page.operator_fixes == OperatorFixes::Everyone,
         repeatable: asked.parts.method.is_idempotent(),
@@ -227,14 +230,12 @@ fn page_of(
         Cause::MethodNotAllowed { allowed } => Some(*allowed),
         _ => None,
     };
-    let languages = &site.pages.languages;
-    let language = page::language::choose(&asked.parts.headers, languages.tags());
     let rendered = match operator || view.fixed.is_some() {
         true => {
             let report = report(site, &record, failed, cause, asked, operator);
-            page::render(&report, languages.words(language), &view)
+            page::render(&report, languages.words(manner.language), &view)
         }
-        false => for_visitor(site, &record, failed, cause, asked, &view, language),
+        false => for_visitor(site, &record, failed, cause, asked, &view, manner),
     };
     let body = match asked.parts.method == Method::HEAD {
         true => Body::empty(record),
@@ -352,9 +353,9 @@ fn for_visitor(
     cause: Cause,
     asked: &Asked<'_>,
     view: &View<'_>,
-    language: usize,
+    manner: Manner,
 ) -> page::Page {
-    let words = site.pages.languages.words(language);
+    let words = site.pages.languages.words(manner.language);
     let host = asked.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let site_name = host.and_then(diagnose::site_name);
     let Failed { incident, time, certainty, fate, entry, status, standing } = failed;
@@ -371,13 +372,10 @@ fn for_visitor(
         others_served: standing.others_served,
         is_failing: standing.failing_since.is_some(),
         has_worked: standing.last_worked.is_some(),
-        language,
+        language: manner.language,
         back: cause.expected_back(),
     };
-    let coding = files::wanted(&asked.parts.headers).next().map(|coding| match coding {
-        files::Coding::Brotli => page::Coding::Brotli,
-        files::Coding::Gzip => page::Coding::Gzip,
-    });
+    let coding = manner.coding;
     let fresh = page::Fresh { incident, time, site: site_name, standing };
     let mut plates = site.plates.borrow_mut();
     if let Some(page) = plates.print(&kind, &cause, &entry, &fresh, words, coding) {
