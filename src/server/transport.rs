@@ -96,8 +96,22 @@ impl Socket {
             Socket::Unix(unix) => unix.poll_read_ready(cx).map(drop),
             // A record that is not whole, or none of the client's bytes, does not count. An end and
             // an error stay: the next read meets them again.
-            Socket::Tls(tls) => Pin::new(tls.as_mut()).poll_fill_buf(cx).map(drop),
+            Socket::Tls(tls) => {
+                let readable = Pin::new(tls.as_mut()).poll_fill_buf(cx).map(drop);
+                owed(tls, cx, readable.is_pending());
+                readable
+            }
         }
+    }
+}
+
+/// What TLS owes to the peer by itself while there is nothing to read, such as the refusal of a new
+/// handshake (RFC 5746 section 4.5) or the update of a key (RFC 8446 section 4.6.3), leaves with
+/// nobody's answer.
+fn owed(tls: &mut TlsStream<Socket>, cx: &mut Context<'_>, waits: bool) {
+    if waits {
+        // An error is met by the next read or write.
+        let _ = Pin::new(tls).poll_flush(cx);
     }
 }
 
@@ -110,7 +124,11 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Socket::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Socket::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
-            Socket::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Socket::Tls(tls) => {
+                let read = Pin::new(tls.as_mut()).poll_read(cx, buf);
+                owed(tls, cx, read.is_pending());
+                read
+            }
         }
     }
 }
