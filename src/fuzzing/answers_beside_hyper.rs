@@ -27,8 +27,8 @@ const KNOWN: &[(&str, &str)] = &[
     ),
     (
         "a length with 304, or to HEAD",
-        "The length that a GET would have had may be told (RFC 9110 section 8.6); hyper drops it, or \
-         tells of the body that is not sent.",
+        "The length that a GET would have had may be told (RFC 9110 section 8.6); hyper drops it, \
+         or tells of the body that is not sent.",
     ),
     (
         "an end of the connection, to HTTP/1.0",

@@ -34,8 +34,8 @@ pub struct Manners {
 type Fields<T> = [Option<T>; 3];
 
 impl Manners {
-    /// How a request with these fields is answered on a site with languages of these tags, which are
-    /// the same each time.
+    /// How a request with these fields is answered on a site with languages of these tags, which
+    /// are the same each time.
     pub fn of(&mut self, headers: &HeaderMap, tags: &[Box<str>]) -> Manner {
         let Some(fields) = fields(headers) else { return decide(headers, tags) };
         let same = |kept: &Fields<Box<[u8]>>| {

@@ -69,8 +69,8 @@ impl Cgroup {
         }
     }
 
-    /// It waits now, and whenever it has much to run it waits for its share: in every other period or
-    /// more.
+    /// It waits now, and whenever it has much to run it waits for its share: in every other period
+    /// or more.
     pub fn is_throttled_mostly(&self) -> bool {
         self.waits_for_cpu.is_some_and(|percent| percent >= CPU_STALLS)
             && self.throttled_periods >= PERIODS_MIN
