@@ -11,7 +11,7 @@ use crate::upstream::http1::head;
 /// The most header lines of a request.
 pub const HEADER_COUNT_MAX: usize = 100;
 
-/// The longest body that may be declared: servers count in 64 bits with a sign, as nginx and Apache.
+/// The longest body that may be declared: servers count in 64 bits with a sign.
 const LENGTH_MAX: u64 = i64::MAX as u64;
 
 /// What follows a request head.
