@@ -11,13 +11,7 @@ thread_local! {
     static PRINTED: RefCell<Option<(Instant, HeaderValue)>> = const { RefCell::new(None) };
 }
 
-/// The time of the last tick, in print.
-pub fn with<T>(use_it: impl FnOnce(&[u8]) -> T) -> T {
-    let date = value();
-    use_it(date.as_bytes())
-}
-
-/// The same as a field's value.
+/// The time of the last tick, as a field's value.
 pub fn value() -> HeaderValue {
     PRINTED.with_borrow_mut(|printed| {
         let now = clock::now();

@@ -53,7 +53,8 @@ impl Sending {
         let mut small = SPARE.take();
         small.clear();
         small.extend_from_slice(owed);
-        let written = date::with(|date| answer::write(&mut small, &head, length, asked, date));
+        let date = date::value();
+        let written = answer::write(&mut small, &head, length, asked, date.as_bytes());
         if !written.has_body {
             // HEAD, 204 and the like: whatever an upstream sent behind it, nothing of it goes on.
             body.forgo();
