@@ -183,7 +183,12 @@ fn command(row: &Scenario, addresses: &Addresses) -> String {
             let before = format!("curl -s {url} && ").repeat(usize::from(times) - 1);
             format!("{before}curl -i {url}")
         }
-        Ask::UntilNamed => format!("curl -s {url}; sleep 1; curl -i {url}"),
+        Ask::UntilNamed => {
+            let code = row.code.name();
+            format!(
+                "until curl -sio answer {url}; grep -q {code} answer; do sleep 0.1; done; cat answer"
+            )
+        }
         Ask::Host(host) => format!("curl -i -H 'Host: {host}' {url}"),
         Ask::Post { body_bytes } => {
             format!("head -c {body_bytes} /dev/zero | curl -i -H 'Expect:' --data-binary @- {url}")

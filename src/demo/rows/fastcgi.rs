@@ -163,7 +163,9 @@ pub(super) const ROWS: &[Scenario] = &[
         "http_to_fastcgi_port",
         "The configuration says http+unix: where PHP-FPM listens.",
         HttpToFastCgi(&[Request, Stdout(HEADERS), End(0)]),
-    ),
+    )
+    // Only a reset at once says it, and the host may be busy.
+    .ask(Ask::UntilNamed),
 ];
 
 const HEADERS: &[u8] = b"Content-Type: text/html; charset=UTF-8\r\n\r\n";

@@ -132,9 +132,8 @@ pub(super) const ROWS: &[Scenario] = &[
         "Nothing listens at either of the block's two servers, and both were tried a moment ago.",
         ClosedPort,
     )
-    // An operator's first page waits for a look at this host, for longer than a server is passed
-    // over; the second does not, but the host may be busy. Each failure doubles that time.
-    .ask(Ask::Times(6))
+    // A server is passed over for a moment, after which it is tried again.
+    .ask(Ask::UntilNamed)
     .adjust(two_servers),
     row(
         Code::ProxyInternalError,
