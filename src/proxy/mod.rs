@@ -173,6 +173,8 @@ impl Site {
         };
         // Whoever asks is told of planned work at once.
         site.note_standing();
+        // What is asked a second is counted from the start, not from the next tick.
+        site.witness.tick();
         site
     }
 

@@ -127,7 +127,7 @@ fn a_rise_of_all_is_told_from_the_hour_before() {
     ask(&program, 0..5);
     step("/an-hour-ago", 3650);
     step("/a-minute-ago", 70);
-    ask(&program, 5..455);
+    ask(&program, 5..905);
     step("/now", 0);
     let _held = Client::sent(program.address, get("/held"));
     eventually("the one place is taken", || (backend.requests("/held") == 1).then_some(()));
