@@ -92,6 +92,7 @@ const PURE: &[&str] = &[
     "upstream/fastcgi/record.rs",
     "upstream/fastcgi/stderr.rs",
     "upstream/http1/head.rs",
+    "upstream/http1/names.rs",
     "upstream/http2/fields.rs",
     "upstream/http2/watch.rs",
     "upstream/http1/body.rs",

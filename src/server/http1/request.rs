@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 
 use crate::diagnose::RequestFault;
 use crate::server::gate::{self, Follows};
+use crate::upstream::http1::names;
 
 /// A request head that passed.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ impl<'a> Fields<'a> {
     }
 
     fn take(&mut self, name: &[u8], value: &[u8]) {
-        let name = HeaderName::from_bytes(name);
+        let name = names::read(name);
         let value = HeaderValue::from_maybe_shared(self.bytes.slice_ref(value.trim_ascii()));
         match (name, value) {
             (Ok(name), Ok(value)) => self.unfit |= self.headers.try_append(name, value).is_err(),

@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::config::Limits;
 use crate::upstream::failure::{HeaderLineFault, LengthFault};
 use crate::upstream::http1::head::{self, HEADER_COUNT_MAX, Head, LINE_SHOWN_MAX};
+use crate::upstream::http1::names;
 
 /// Fields of an ordinary head.
 const USUAL_FIELDS: usize = 16;
@@ -204,7 +205,7 @@ fn is_status_line(line: &[u8]) -> bool {
 /// A header line's name and value, the value without a copy.
 fn field(line: &[u8], bytes: &Bytes) -> Option<(HeaderName, HeaderValue)> {
     let colon = memchr::memchr(b':', line)?;
-    let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+    let name = names::read(&line[..colon]).ok()?;
     let value = without_blanks(&line[colon + 1..]);
     let value = HeaderValue::from_maybe_shared(bytes.slice_ref(value)).ok()?;
     Some((name, value))

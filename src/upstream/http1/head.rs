@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 use crate::upstream::failure::{HeadFailure, HeaderLineFault, LengthFault};
+use crate::upstream::http1::names;
 
 /// The most header lines that any configuration may allow.
 pub const HEADER_COUNT_MAX: usize = 512;
@@ -98,7 +99,7 @@ pub fn parse(bytes: &Bytes, count_max: usize) -> Result<Box<Head>, HeadFailure> 
     let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
     let mut head = Box::new(Head::new(status, version, response.headers.len()));
     for line in response.headers.iter() {
-        let name = HeaderName::from_bytes(line.name.as_bytes());
+        let name = names::read(line.name.as_bytes());
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value));
         let (Ok(name), Ok(value)) = (name, value) else { return Err(locate(bytes)) };
         head.add(name, value).map_err(HeadFailure::Framing)?;
