@@ -185,9 +185,8 @@ fn command(row: &Scenario, addresses: &Addresses) -> String {
         }
         Ask::UntilNamed => {
             let code = row.code.name();
-            format!(
-                "until curl -sio answer {url}; grep -q {code} answer; do sleep 0.1; done; cat answer"
-            )
+            let again = format!("until curl -sio answer {url}; grep -q {code} answer");
+            format!("{again}; do sleep 0.1; done; cat answer")
         }
         Ask::Host(host) => format!("curl -i -H 'Host: {host}' {url}"),
         Ask::Post { body_bytes } => {

@@ -167,7 +167,7 @@ fn ours(given: &Given, request: &str) -> Told {
     let asked = Asked::new(&head.parts.method, old, head.keeps_alive, head.takes_trailers);
     let (parts, ()) = given.response(()).into_parts();
     let mut written = Vec::new();
-    let told = answer::write(&mut written, &parts, given.length, asked, b"now");
+    let told = answer::write(&mut written, &parts, b"", given.length, asked, b"now");
     (lines(&String::from_utf8(written).expect("text")), told.keeps_alive)
 }
 

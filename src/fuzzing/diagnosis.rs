@@ -211,7 +211,10 @@ fn again(report: &Report, view: &View<'_>) -> Page {
     PLATES.with_borrow_mut(|plates| {
         let (cause, entry, fresh) = (&report.cause, &report.entry, Fresh::of(report));
         let printed = plates.print(&kind, cause, entry, &fresh, words, None);
-        printed.unwrap_or_else(|| plates.cut(kind, report, words, view, None))
+        match printed {
+            Some(printed) => printed.into_page(report.status),
+            None => plates.cut(kind, report, words, view, None),
+        }
     })
 }
 

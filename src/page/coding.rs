@@ -82,9 +82,9 @@ impl Packed {
         Packed { coding, blocks }
     }
 
-    /// The bytes of the page with these values.
-    pub fn print(&self, values: &[&str]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(16 * 1024);
+    /// The bytes of the page with these values, of which there may be `expected`.
+    pub fn print(&self, values: &[&str], expected: usize) -> Vec<u8> {
+        let mut out = Vec::with_capacity(expected);
         let mut sum = Sum::default();
         self.coding.begin(&mut out, matches!(self.blocks.first(), Some(Block::Shared { .. })));
         for block in &self.blocks {
@@ -94,9 +94,20 @@ impl Packed {
                     self.coding.count(&mut sum, plain.as_bytes());
                 }
                 Block::Bare(parts) => {
+                    let texts = texts(parts, values);
+                    let length = texts.clone().map(str::len).sum();
+                    if length <= BLOCK_BYTES {
+                        self.coding.begin_bare(&mut out, length);
+                        for text in texts {
+                            out.extend_from_slice(text.as_bytes());
+                            self.coding.count(&mut sum, text.as_bytes());
+                        }
+                        continue;
+                    }
                     let plain = plain(parts, values);
                     for bytes in plain.as_bytes().chunks(BLOCK_BYTES) {
-                        self.coding.bare(&mut out, bytes);
+                        self.coding.begin_bare(&mut out, bytes.len());
+                        out.extend_from_slice(bytes);
                     }
                     self.coding.count(&mut sum, plain.as_bytes());
                 }
@@ -109,14 +120,17 @@ impl Packed {
 
 /// The text of parts with these values.
 pub fn plain(parts: &[Part], values: &[&str]) -> String {
-    let value = |number: usize| values.get(number).copied().unwrap_or_default();
-    let texts = parts.iter().map(|part| match part {
-        Part::Text(text) => text.as_str(),
-        Part::Value(number) => value(*number),
-    });
+    let texts = texts(parts, values);
     let mut out = String::with_capacity(texts.clone().map(str::len).sum());
     out.extend(texts);
     out
+}
+
+fn texts<'t>(parts: &'t [Part], values: &'t [&'t str]) -> impl Iterator<Item = &'t str> + Clone {
+    parts.iter().map(|part| match part {
+        Part::Text(text) => text.as_str(),
+        Part::Value(number) => values.get(*number).copied().unwrap_or_default(),
+    })
 }
 
 /// What gzip's trailer says of the plain text: its CRC-32 and its length.
@@ -150,21 +164,20 @@ impl Coding {
         }
     }
 
-    /// A block that is not compressed; streams are at the boundary of a byte before and after.
-    fn bare(self, out: &mut Vec<u8>, bytes: &[u8]) {
+    /// What stands before so many bytes that are not compressed, [`BLOCK_BYTES`] at most; streams
+    /// are at the boundary of a byte before and after.
+    fn begin_bare(self, out: &mut Vec<u8>, length: usize) {
         match self {
             // RFC 7932 section 9.2: ISLAST 0, MNIBBLES 0 (four), MLEN - 1, ISUNCOMPRESSED 1.
-            Coding::Brotli if bytes.is_empty() => {}
+            Coding::Brotli if length == 0 => {}
             Coding::Brotli => {
-                let header = ((bytes.len() - 1) as u32) << 3 | 1 << 19;
+                let header = ((length - 1) as u32) << 3 | 1 << 19;
                 out.extend_from_slice(&header.to_le_bytes()[..3]);
-                out.extend_from_slice(bytes);
             }
             // RFC 1951 section 3.2.4: BFINAL 0, BTYPE 00, LEN, NLEN.
             Coding::Gzip => {
-                let length = (bytes.len() as u16).to_le_bytes();
+                let length = (length as u16).to_le_bytes();
                 out.extend([0, length[0], length[1], !length[0], !length[1]]);
-                out.extend_from_slice(bytes);
             }
         }
     }
@@ -246,7 +259,7 @@ mod tests {
         for coding in [Coding::Brotli, Coding::Gzip] {
             let packed = Packed::new(coding, parts);
             for _ in 0..2 {
-                let bytes = packed.print(values);
+                let bytes = packed.print(values, 0);
                 assert_eq!(unpacked(coding, &bytes), plain(parts, values), "{coding:?}");
             }
         }

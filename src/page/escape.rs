@@ -74,11 +74,17 @@ pub fn is_printable_ascii(text: &str) -> bool {
 /// Appends a quoted string of RFC 8941 section 3.3.3; what it cannot hold is left out.
 pub fn sf_string(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            ' '..='~' => out.push(c),
-            _ => {}
+    // A name, as nearly all of them are.
+    if text.bytes().fold(true, |plain, byte| plain & (byte == b'_' || byte.is_ascii_alphanumeric()))
+    {
+        out.push_str(text);
+    } else {
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => out.extend(['\\', c]),
+                ' '..='~' => out.push(c),
+                _ => {}
+            }
         }
     }
     out.push('"');

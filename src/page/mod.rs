@@ -41,7 +41,7 @@ pub use incidents::{
 };
 pub use negotiate::{Format, negotiate};
 pub use own::{Fixed, Own, OwnFault, Part};
-pub use plates::{Kind, Plates};
+pub use plates::{Fields, Kind, Plates, Printed};
 pub use proxy_status::proxy_status;
 pub use values::Fresh;
 
@@ -101,7 +101,8 @@ pub fn render(report: &Report, words: &Words, view: &View<'_>) -> Page {
         headers.remove(CONTENT_LANGUAGE);
     }
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    headers.insert(PROXY_STATUS, proxy_status(&report.cause, &report.entry, report.status));
+    let said = proxy_status(&report.cause, &report.entry, report.status);
+    headers.insert(PROXY_STATUS, proxy_status::value(said));
     Page { status: report.status, headers, body }
 }
 

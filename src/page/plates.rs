@@ -5,7 +5,7 @@
 //! the next ones are copies with other values in them. Operators' pages carry evidence and are
 //! rendered each time.
 
-use std::cell::OnceCell;
+use std::rc::Rc;
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
@@ -17,8 +17,9 @@ use crate::diagnose::{
 };
 
 use super::coding::{self, Coding, Packed, Part};
+use super::proxy_status::{self, proxy_status};
 use super::values::{Fresh, Value, Values};
-use super::{Format, Own, PROXY_STATUS, Page, View, body, headers, proxy_status, render};
+use super::{Format, Own, PROXY_STATUS, Page, View, body, headers, render};
 
 /// More kinds than an outage has, with all languages. At some 70 KB each, whoever asks in every
 /// manner there is brings a worker to 18 MB, and no further.
@@ -66,10 +67,36 @@ pub struct Kind {
 
 #[derive(Debug)]
 struct Plate {
+    /// The head as it was cut; no page has gone out with it.
     headers: HeaderMap,
     parts: Vec<Part>,
-    brotli: OnceCell<Packed>,
-    gzip: OnceCell<Packed>,
+    plain: Option<Head>,
+    brotli: Option<(Packed, Head)>,
+    gzip: Option<(Packed, Head)>,
+}
+
+/// The head that a plate last printed in one coding: the next one is nearly always the same.
+#[derive(Debug)]
+struct Head {
+    fields: Rc<Fields>,
+    retry_after: Option<u32>,
+    /// Of the body that it stood before.
+    length: usize,
+}
+
+/// What pages share of their heads, as each version of HTTP has it; without a length, which whoever
+/// sends the body tells.
+#[derive(Debug)]
+pub struct Fields {
+    map: HeaderMap,
+    text: Box<[u8]>,
+}
+
+/// A page from a plate: a copy of nothing but its body.
+#[derive(Debug)]
+pub struct Printed {
+    pub fields: Rc<Fields>,
+    pub body: Bytes,
 }
 
 impl Kind {
@@ -105,19 +132,12 @@ impl Plates {
         fresh: &Fresh<'_>,
         words: &Words,
         coding: Option<Coding>,
-    ) -> Option<Page> {
+    ) -> Option<Printed> {
         let at = self.plates.iter().position(|(kept, _)| kept == kind)?;
         self.plates.swap(0, at);
-        let (_, plate) = self.plates.first()?;
+        let (_, plate) = self.plates.first_mut()?;
         let values = Last::values(&mut self.last, kind.language, fresh, words);
-        let mut page = plate.print(values, coding);
-        page.status = kind.status;
-        // Its parameters are evidence that RFC 9209 shows to everybody.
-        page.headers.insert(PROXY_STATUS, proxy_status(cause, entry, kind.status));
-        if let Some(seconds) = entry.retry_after {
-            page.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        Some(page)
+        Some(plate.print(values, coding, cause, entry, kind.status))
     }
 
     /// Renders a report for a visitor, and keeps the plate.
@@ -135,22 +155,20 @@ impl Plates {
             return render(report, words, &view);
         }
         let (body, policy) = body(report, words, &view, &Values::marks());
-        let plate = Plate {
+        let mut plate = Plate {
             headers: headers(report, words, &view, policy),
             parts: parts(&body),
-            brotli: OnceCell::new(),
-            gzip: OnceCell::new(),
+            plain: None,
+            brotli: None,
+            gzip: None,
         };
         let values = Values::of(&Fresh::of(report), words);
-        let mut page = plate.print(&values, coding);
-        page.status = report.status;
-        let proxy_status = proxy_status(&report.cause, &report.entry, report.status);
-        page.headers.insert(PROXY_STATUS, proxy_status);
+        let printed = plate.print(&values, coding, &report.cause, &report.entry, report.status);
         if self.plates.len() == KINDS_MAX {
             self.plates.clear();
         }
         self.plates.push((kind, plate));
-        page
+        printed.into_page(report.status)
     }
 }
 
@@ -179,21 +197,97 @@ impl Last {
 }
 
 impl Plate {
-    fn print(&self, values: &Values, coding: Option<Coding>) -> Page {
-        let packed = |kept: &OnceCell<Packed>, coding| {
-            kept.get_or_init(|| Packed::new(coding, &self.parts)).print(&values.texts())
+    fn print(
+        &mut self,
+        values: &Values,
+        coding: Option<Coding>,
+        cause: &Cause,
+        entry: &Entry,
+        status: u16,
+    ) -> Printed {
+        let Plate { headers, parts, plain, brotli, gzip } = self;
+        let texts = values.texts();
+        let (head, body) = match coding {
+            None => {
+                let head = plain.get_or_insert_with(|| Head::new(headers.clone(), None));
+                (head, coding::plain(parts, &texts).into_bytes())
+            }
+            Some(coding) => {
+                let kept = match coding {
+                    Coding::Brotli => brotli,
+                    Coding::Gzip => gzip,
+                };
+                let (packed, head) = kept.get_or_insert_with(|| {
+                    (Packed::new(coding, parts), Head::new(headers.clone(), Some(coding)))
+                });
+                let body = packed.print(&texts, head.length);
+                head.length = body.len();
+                (head, body)
+            }
         };
-        let body = match coding {
-            Some(Coding::Brotli) => packed(&self.brotli, Coding::Brotli),
-            Some(Coding::Gzip) => packed(&self.gzip, Coding::Gzip),
-            None => coding::plain(&self.parts, &values.texts()).into_bytes(),
-        };
-        let mut headers = self.headers.clone();
-        if let Some(coding) = coding {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        Printed { fields: head.of(cause, entry, status), body: Bytes::from(body) }
+    }
+}
+
+impl Head {
+    fn new(mut headers: HeaderMap, coding: Option<Coding>) -> Head {
+        headers.remove(RETRY_AFTER);
+        headers.extend(
+            coding.map(|coding| (CONTENT_ENCODING, HeaderValue::from_static(coding.name()))),
+        );
+        Head { fields: Rc::new(Fields::of(headers)), retry_after: None, length: 0 }
+    }
+
+    /// The head of the next page.
+    fn of(&mut self, cause: &Cause, entry: &Entry, status: u16) -> Rc<Fields> {
+        // Its parameters are evidence that RFC 9209 shows to everybody.
+        let said = proxy_status(cause, entry, status);
+        let kept = self.fields.map.get(PROXY_STATUS);
+        if self.retry_after != entry.retry_after
+            || kept.is_none_or(|kept| kept.as_bytes() != said.as_bytes())
+        {
+            let mut map = self.fields.map.clone();
+            match entry.retry_after {
+                Some(seconds) => map.insert(RETRY_AFTER, HeaderValue::from(seconds)),
+                None => map.remove(RETRY_AFTER),
+            };
+            map.insert(PROXY_STATUS, proxy_status::value(said));
+            self.retry_after = entry.retry_after;
+            self.fields = Rc::new(Fields::of(map));
         }
+        self.fields.clone()
+    }
+}
+
+impl Fields {
+    fn of(map: HeaderMap) -> Fields {
+        let mut text = Vec::new();
+        for (name, value) in &map {
+            for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                text.extend_from_slice(piece);
+            }
+        }
+        Fields { map, text: text.into() }
+    }
+
+    /// For HTTP/2, and for whoever changes one.
+    pub fn map(&self) -> &HeaderMap {
+        &self.map
+    }
+
+    /// Lines of HTTP/1.1.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+impl Printed {
+    /// The same as a page of its own.
+    pub fn into_page(self, status: u16) -> Page {
+        let Printed { fields, body } = self;
+        let mut headers = fields.map.clone();
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        Page { status: 0, headers, body: Bytes::from(body) }
+        Page { status, headers, body }
     }
 }
 

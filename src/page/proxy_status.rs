@@ -11,15 +11,14 @@ use super::escape::sf_string;
 use crate::diagnose::{Cause, Entry, IcmpError, IcmpMessage, alert_name, lookup, rcode_name};
 
 /// The value for a cause answered with a status.
-pub fn proxy_status(cause: &Cause, entry: &Entry, status: u16) -> HeaderValue {
+pub fn proxy_status(cause: &Cause, entry: &Entry, status: u16) -> String {
     let mut value = String::with_capacity(128);
     value.push_str("causeway; error=");
     value.push_str(error_type(cause, entry));
     extra(&mut value, cause, entry, status);
     value.push_str("; details=");
     sf_string(&mut value, cause.code().name());
-    // Only printable ASCII was written, so that the default never shows.
-    HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("causeway"))
+    value
 }
 
 /// The error type: the entry's, but where a firewall says that the port is closed.
@@ -29,6 +28,12 @@ fn error_type(cause: &Cause, entry: &Entry) -> &'static str {
         Cause::TcpRejectedByFirewall { icmp, .. } if port_closed(icmp) => "connection_refused",
         _ => entry.proxy_error,
     }
+}
+
+/// What was said, as a header's value.
+pub fn value(said: String) -> HeaderValue {
+    // Only printable ASCII was written, so that the default never shows.
+    HeaderValue::try_from(said).unwrap_or(HeaderValue::from_static("causeway"))
 }
 
 /// The parameters that RFC 9209 section 2.3 defines for one error type.

@@ -9,10 +9,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use thiserror::Error;
 
 use crate::files::FileBody;
+use crate::page::{self, Printed};
 use crate::upstream::{Failure, Streaming};
 
 use super::record::Record;
@@ -29,6 +31,7 @@ pub struct Body {
 enum Kind {
     Empty,
     Full(Bytes),
+    Printed(Printed),
     Stream(Box<Streaming>),
     File(Box<FileBody>),
 }
@@ -63,6 +66,28 @@ impl Body {
         Body { kind: Kind::Full(bytes), record: Some(record) }
     }
 
+    /// A page whose fields come with it.
+    pub fn printed(printed: Printed, record: Box<Record>) -> Body {
+        Body { kind: Kind::Printed(printed), record: Some(record) }
+    }
+
+    /// The fields of the answer's head that come with the body, until its first piece is taken.
+    pub fn fields(&self) -> Option<&HeaderMap> {
+        self.printed_fields().map(page::Fields::map)
+    }
+
+    /// The same as lines of HTTP/1.1.
+    pub fn lines(&self) -> &[u8] {
+        self.printed_fields().map_or(b"", page::Fields::text)
+    }
+
+    fn printed_fields(&self) -> Option<&page::Fields> {
+        match &self.kind {
+            Kind::Printed(printed) => Some(&printed.fields),
+            Kind::Empty | Kind::Full(_) | Kind::Stream(_) | Kind::File(_) => None,
+        }
+    }
+
     pub fn file(file: FileBody, record: Box<Record>) -> Body {
         if file.left() == 0 {
             return Body::empty(record);
@@ -94,7 +119,7 @@ impl http_body::Body for Body {
         let body = &mut *self;
         let frame = match &mut body.kind {
             Kind::Empty => None,
-            Kind::Full(bytes) => {
+            Kind::Full(bytes) | Kind::Printed(Printed { body: bytes, .. }) => {
                 let bytes = std::mem::take(bytes);
                 body.kind = Kind::Empty;
                 Some(Ok(Frame::data(bytes)))
@@ -142,7 +167,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Empty => true,
-            Kind::Full(_) => false,
+            Kind::Full(_) | Kind::Printed(_) => false,
             Kind::Stream(streaming) => streaming.is_done(),
             Kind::File(file) => file.left() == 0,
         }
@@ -151,7 +176,9 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
-            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Full(bytes) | Kind::Printed(Printed { body: bytes, .. }) => {
+                SizeHint::with_exact(bytes.len() as u64)
+            }
             Kind::Stream(streaming) => {
                 streaming.left().map_or_else(SizeHint::default, SizeHint::with_exact)
             }

@@ -62,7 +62,7 @@ use look::Looks;
 use manner::Manners;
 use pulse::Finger;
 use record::Record;
-use respond::Asked;
+use respond::{Asked, Ranked};
 use route::Routes;
 
 /// What the workers share of one generation of the configuration.
@@ -103,6 +103,8 @@ pub struct Site {
     layout: &'static Layout,
     /// The configuration's file, for commands that are shown.
     config_file: Option<PathBuf>,
+    /// Our own number; asking costs a call of the kernel each time.
+    process: u32,
     /// The planned work of each upstream that may have some.
     closures: Vec<Option<Closure>>,
     /// The servers of each upstream as the log names them.
@@ -117,6 +119,7 @@ pub struct Site {
     https_port: Option<u16>,
     pages: Arc<Pages>,
     plates: RefCell<Plates>,
+    ranked: RefCell<Option<Ranked>>,
     manners: RefCell<Manners>,
     challenges: Arc<Challenges>,
     incidents: Arc<Incidents>,
@@ -145,6 +148,7 @@ impl Site {
                 .collect(),
             layout: probe::layout(),
             config_file: config.path.as_ref().and_then(|path| std::path::absolute(path).ok()),
+            process: std::process::id(),
             surroundings: surroundings.clone(),
             witness: witness.clone(),
             heard: Cell::new(0),
@@ -165,6 +169,7 @@ impl Site {
             https_port: None,
             pages: pages.clone(),
             plates: RefCell::default(),
+            ranked: RefCell::default(),
             manners: RefCell::default(),
             challenges: challenges.clone(),
             incidents: common.incidents.clone(),

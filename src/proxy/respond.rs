@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::header::{self, HeaderName, HeaderValue};
@@ -14,10 +15,10 @@ use crate::diagnose::{
     IncidentId, Insight, Named, Phase, Report, Rules, Standing, stray,
 };
 use crate::files;
-use crate::page::{self, View};
+use crate::page::{self, Page, Printed, View};
 use crate::upstream::{self, Answer, AnswerBody, Attempt};
 
-use super::around;
+use super::around::{self, Known};
 use super::client::{Client, Connection, Rejection};
 use super::incidents::{self, Id};
 use super::manner::Manner;
@@ -233,18 +234,25 @@ fn page_of(
     let rendered = match operator || view.fixed.is_some() {
         true => {
             let report = report(site, &record, failed, cause, asked, operator);
-            page::render(&report, languages.words(manner.language), &view)
+            Rendered::Page(page::render(&report, languages.words(manner.language), &view))
         }
         false => for_visitor(site, &record, failed, cause, asked, &view, manner),
     };
-    let body = match asked.parts.method == Method::HEAD {
-        true => Body::empty(record),
-        false => Body::full(rendered.body, record),
+    let is_head = asked.parts.method == Method::HEAD;
+    let (headers, body) = match rendered {
+        // With fields of its own it goes where none of them will be changed.
+        Rendered::Printed(page) if received.is_none() && !is_head => {
+            (HeaderMap::new(), Body::printed(page, record))
+        }
+        rendered => {
+            let page = rendered.into_page(status);
+            let body = if is_head { Body::empty(record) } else { Body::full(page.body, record) };
+            (page.headers, body)
+        }
     };
     let mut response = Response::new(body);
-    *response.status_mut() =
-        StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    *response.headers_mut() = rendered.headers;
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.headers_mut() = headers;
     if let Some(allowed) = allowed {
         // RFC 9110 section 15.5.6.
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
@@ -345,6 +353,21 @@ struct Failed {
     standing: Standing,
 }
 
+/// A page, and how it came about.
+enum Rendered {
+    Page(Page),
+    Printed(Printed),
+}
+
+impl Rendered {
+    fn into_page(self, status: u16) -> Page {
+        match self {
+            Rendered::Page(page) => page,
+            Rendered::Printed(printed) => printed.into_page(status),
+        }
+    }
+}
+
 /// A copy of the page that the last visitor with such a failure got, or a first one.
 fn for_visitor(
     site: &Site,
@@ -354,7 +377,7 @@ fn for_visitor(
     asked: &Asked<'_>,
     view: &View<'_>,
     manner: Manner,
-) -> page::Page {
+) -> Rendered {
     let words = site.pages.languages.words(manner.language);
     let host = asked.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let site_name = host.and_then(diagnose::site_name);
@@ -367,7 +390,7 @@ fn for_visitor(
         format: view.format,
         repeatable: view.repeatable,
         again: view.again,
-        rules: Rules::of(&cause, &matched(site, record, "", false)),
+        rules: rules(site, record, &cause),
         named: site_name.is_some(),
         others_served: standing.others_served,
         is_failing: standing.failing_since.is_some(),
@@ -378,10 +401,43 @@ fn for_visitor(
     let coding = manner.coding;
     let fresh = page::Fresh { incident, time, site: site_name, standing };
     let mut plates = site.plates.borrow_mut();
-    if let Some(page) = plates.print(&kind, &cause, &entry, &fresh, words, coding) {
-        return page;
+    if let Some(printed) = plates.print(&kind, &cause, &entry, &fresh, words, coding) {
+        return Rendered::Printed(printed);
     }
-    plates.cut(kind, &report(site, record, failed, cause, asked, false), words, view, coding)
+    let report = report(site, record, failed, cause, asked, false);
+    Rendered::Page(plates.cut(kind, &report, words, view, coding))
+}
+
+/// What ranked the fixes of the page before, and what decided it: in an outage all of it stays.
+#[derive(Debug)]
+pub struct Ranked {
+    cause: Cause,
+    upstream: Option<usize>,
+    server: Option<usize>,
+    around: Option<Arc<Known>>,
+    rules: Rules,
+}
+
+/// What ranks the fixes that a visitor is shown.
+fn rules(site: &Site, record: &Record, cause: &Cause) -> Rules {
+    let decide = || Rules::of(cause, &matched(site, record, "", false));
+    if named(record).is_some() {
+        return decide();
+    }
+    let (upstream, around) = (record.upstream, &record.around);
+    let server = record.attempt.as_ref().map(|last| last.server);
+    let mut kept = site.ranked.borrow_mut();
+    let same = kept.as_ref().filter(|kept| {
+        let looks = (kept.around.as_ref().map(Arc::as_ptr), around.as_ref().map(Arc::as_ptr));
+        (kept.upstream, kept.server) == (upstream, server)
+            && looks.0 == looks.1
+            && kept.cause == *cause
+    });
+    if let Some(same) = same {
+        return same.rules;
+    }
+    let (cause, around, rules) = (cause.clone(), around.clone(), decide());
+    kept.insert(Ranked { cause, upstream, server, around, rules }).rules
 }
 
 /// What the fixes of a failure depend on.
@@ -402,7 +458,7 @@ fn matched<'r>(
         upstream: block.map_or("", |block| block.name.as_str()),
         root: block.and_then(|block| Some(block.files.as_ref()?.root.as_path())),
         config: site.config_file.as_deref(),
-        process: Some(std::process::id()),
+        process: Some(site.process),
         layout: site.layout,
         around: record.around.as_deref().map(|known| &*known.around),
     }

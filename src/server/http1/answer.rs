@@ -49,11 +49,12 @@ impl Asked {
     }
 }
 
-/// Writes an answer's head. `length`: that of the body, where it is known; `date`: for an answer
-/// without one (RFC 9110 section 6.6.1).
+/// Writes an answer's head. `lines`: fields that are written already; `length`: that of the body,
+/// where it is known; `date`: for an answer without one (RFC 9110 section 6.6.1).
 pub fn write(
     into: &mut Vec<u8>,
     answer: &Parts,
+    lines: &[u8],
     length: Option<u64>,
     asked: Asked,
     date: &[u8],
@@ -65,6 +66,7 @@ pub fn write(
     let by_end = has_body && length.is_none() && asked.old;
     let mut keeps_alive = asked.keeps_alive && !by_end && !switches;
     let mut written = Fields::default();
+    into.extend_from_slice(lines);
     for (name, value) in &answer.headers {
         match name.as_str() {
             // Written below, once.
@@ -199,7 +201,7 @@ mod tests {
     ) -> (String, Written) {
         let (parts, ()) = answer.body(()).unwrap().into_parts();
         let mut bytes = Vec::new();
-        let written = write(&mut bytes, &parts, length, asked, b"now");
+        let written = write(&mut bytes, &parts, b"", length, asked, b"now");
         (String::from_utf8(bytes).unwrap(), written)
     }
 

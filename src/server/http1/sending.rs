@@ -54,7 +54,8 @@ impl Sending {
         small.clear();
         small.extend_from_slice(owed);
         let date = date::value();
-        let written = answer::write(&mut small, &head, length, asked, date.as_bytes());
+        let date = date.as_bytes();
+        let written = answer::write(&mut small, &head, body.lines(), length, asked, date);
         if !written.has_body {
             // HEAD, 204 and the like: whatever an upstream sent behind it, nothing of it goes on.
             body.forgo();

@@ -165,6 +165,7 @@ fn complete(headers: &mut HeaderMap, body: &Body, ended: bool) {
     for name in OF_A_CONNECTION {
         headers.remove(name);
     }
+    headers.extend(body.fields().cloned().unwrap_or_default());
     // RFC 9110 section 6.6.1.
     headers.entry(header::DATE).or_insert_with(date::value);
     if !ended && let Some(length) = body.size_hint().exact() {
