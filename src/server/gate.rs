@@ -147,11 +147,12 @@ fn request_line(line: &[u8]) -> Option<(&[u8], &[u8], bool)> {
 
 /// field-name ":" field-value CRLF, and what follows it (RFC 9112 section 5).
 fn header_line(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let colon = bytes.iter().position(|&byte| !TOKEN[usize::from(byte)])?;
-    if colon == 0 || bytes[colon] != b':' {
+    let colon = memchr::memchr(b':', bytes)?;
+    let (name, rest) = (&bytes[..colon], &bytes[colon + 1..]);
+    // Without a branch a byte; that of a line without a colon has its end in it.
+    if name.is_empty() || !name.iter().fold(true, |all, &byte| all & TOKEN[usize::from(byte)]) {
         return None;
     }
-    let (name, rest) = (&bytes[..colon], &bytes[colon + 1..]);
     // The first CR is the line's own, or one that stands alone.
     let end = memchr::memchr(b'\r', rest)?;
     (rest.get(end + 1) == Some(&b'\n')).then(|| (name, &rest[..end], &rest[end + 2..]))

@@ -65,9 +65,12 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn of(bytes: &'a Bytes) -> Fields<'a> {
-        /// Room for what a plain client sends; a browser's head makes it grow once.
-        const USUAL: usize = 6;
-        Fields { bytes, headers: HeaderMap::with_capacity(USUAL), unfit: false }
+        /// Room for what a plain client sends, and for what a browser does.
+        const USUAL: [usize; 2] = [6, 24];
+        /// A plain client's head is shorter.
+        const PLAIN_MAX_BYTES: usize = 300;
+        let room = USUAL[usize::from(bytes.len() > PLAIN_MAX_BYTES)];
+        Fields { bytes, headers: HeaderMap::with_capacity(room), unfit: false }
     }
 
     fn take(&mut self, name: &[u8], value: &[u8]) {
