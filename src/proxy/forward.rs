@@ -5,6 +5,7 @@
 //! that had gone stale, or the upstream vouches that it did nothing with it (HTTP/2), or demands in
 //! place of an answer that it come over HTTP/1.1.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::Poll;
@@ -187,10 +188,11 @@ async fn answer(
     if pool.upstream.rehearse == Some(Rehearsal::Panic) {
         panic!("rehearsed");
     }
-    let scratch = site.scratch.take();
-    let (request, upload) = outgoing(pool, parts, fields, client, connection, incoming, scratch);
+    let (forward, upload) = outgoing(pool, parts, fields, client, connection, incoming);
+    let write = |head: &mut Vec<u8>| headers::write_request(head, parts, &forward);
+    let upgrade = forward.upgrade.and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let request = Outgoing { method: parts.method.clone(), write: &write, upgrade };
     let outcome = attempts(site, connection, pool, &request, upload, &asked, record).await;
-    site.scratch.replace(request.head);
     outcome.map(|answer| served(answer, parts, record, None))
 }
 
@@ -224,9 +226,11 @@ async fn script_answer(
     permit(site, pool, record).await?;
     let scratch = site.scratch.take();
     let outgoing = local::outgoing(pool, asked, script, connection, body, scratch);
-    let (request, upload) = outgoing.map_err(|cause| (cause, Certainty::Certain))?;
+    let (head, upload) = outgoing.map_err(|cause| (cause, Certainty::Certain))?;
+    let write = |out: &mut Vec<u8>| out.extend_from_slice(&head);
+    let request = Outgoing { method: asked.parts.method.clone(), write: &write, upgrade: None };
     let outcome = attempts(site, connection, pool, &request, upload, asked, record).await;
-    site.scratch.replace(request.head);
+    site.scratch.replace(head);
     outcome.map(|answer| served(answer, asked.parts, record, Some(script)))
 }
 
@@ -267,7 +271,7 @@ async fn attempts(
     site: &Rc<Site>,
     connection: &Connection,
     pool: &Rc<Pool>,
-    request: &Outgoing,
+    request: &Outgoing<'_>,
     upload: Upload,
     asked: &Asked<'_>,
     record: &mut Record,
@@ -346,7 +350,7 @@ fn none_left(pool: &Pool, looks: &look::Looks) -> (Cause, Certainty) {
 fn is_stale_and_repeatable(
     failure: &Failure,
     attempt: &Attempt,
-    request: &Outgoing,
+    request: &Outgoing<'_>,
     upload: Option<&Upload>,
 ) -> bool {
     // A frame that ends the stream is the peer's answer: that connection was alive.
@@ -394,16 +398,15 @@ fn recognise(answer: Answer, attempt: &Attempt) -> Result<Answer, (Cause, Certai
     Ok(answer)
 }
 
-/// The request as it goes out, and the body that follows it.
-fn outgoing(
+/// What the request's head says as it goes out, and the body that follows it.
+fn outgoing<'a>(
     pool: &Pool,
     parts: &Parts,
-    fields: &Fields<'_>,
-    client: &Client,
-    connection: &Connection,
+    fields: &Fields<'a>,
+    client: &'a Client,
+    connection: &'a Connection,
     incoming: ClientBody,
-    mut head: Vec<u8>,
-) -> (Outgoing, Upload) {
+) -> (Forward<'a>, Upload) {
     let length = fields.has_length.then(|| incoming.length()).flatten();
     let framing = match length {
         _ if fields.has_coding => UploadFraming::Chunked,
@@ -415,32 +418,24 @@ fn outgoing(
         && framing != UploadFraming::None
         && parts.version != Version::HTTP_10
         && headers::lists(&parts.headers, header::EXPECT, "100-continue");
-    let server_host;
-    let host = match fields.host {
-        Some(host) => host.as_bytes(),
-        None => {
-            server_host = authority(pool);
-            server_host.as_bytes()
-        }
-    };
-    head.clear();
     let forward = Forward {
         fields: *fields,
         client,
         peer: &connection.peer_text,
         forwarded: &connection.forwarded,
         secure: connection.is_secure(),
-        host,
+        host: match fields.host {
+            Some(host) => Cow::Borrowed(host.as_bytes()),
+            None => Cow::Owned(authority(pool).into_bytes()),
+        },
         framing,
         length,
         upgrade,
         expect_continue,
     };
-    headers::write_request(&mut head, parts, &forward);
     let mut upload = Upload::new(incoming, framing);
     upload.expect_continue = expect_continue;
-    let upgrade = upgrade.and_then(|value| value.to_str().ok()).map(str::to_owned);
-    (Outgoing { method: parts.method.clone(), head, upgrade }, upload)
+    (forward, upload)
 }
 
 /// RFC 9110 section 7.8: Upgrade counts only where Connection names it, and not from HTTP/1.0.

@@ -3,6 +3,7 @@
 //! The request head is written once, straight from the fields that came, in the one normal form;
 //! what is not to be passed on is passed over. Pure.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use http::Version;
@@ -67,7 +68,7 @@ pub struct Forward<'a> {
     /// The client speaks TLS.
     pub secure: bool,
     /// The Host to send: the client's, or the server's for a client of HTTP/1.0 that named none.
-    pub host: &'a [u8],
+    pub host: Cow<'a, [u8]>,
     pub framing: UploadFraming,
     /// The declared length, with [`UploadFraming::Length`], or a declared zero.
     pub length: Option<u64>,
@@ -92,7 +93,7 @@ pub fn write_request(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-    out.extend_from_slice(forward.host);
+    out.extend_from_slice(&forward.host);
     out.extend_from_slice(b"\r\n");
     let listed = match forward.fields.has_connection {
         true => connection_listed(&parts.headers),
@@ -140,7 +141,7 @@ fn forwarded(out: &mut Vec<u8>, parts: &Parts, forward: &Forward<'_>) {
         forwarded_on(out, headers, forward);
     } else {
         out.extend_from_slice(forward.forwarded);
-        out.extend_from_slice(forward.host);
+        out.extend_from_slice(&forward.host);
     }
     out.extend_from_slice(b"\r\nVia: ");
     if forward.fields.has_via {
@@ -173,7 +174,7 @@ fn forwarded_on(out: &mut Vec<u8>, headers: &HeaderMap, forward: &Forward<'_>) {
         None => field(out, "X-Forwarded-Proto", scheme(forward.secure).as_bytes()),
     }
     out.extend_from_slice(b"X-Forwarded-Host: ");
-    let host = headers.get("x-forwarded-host").map_or(forward.host, HeaderValue::as_bytes);
+    let host = headers.get("x-forwarded-host").map_or(&*forward.host, HeaderValue::as_bytes);
     out.extend_from_slice(host);
 }
 
@@ -244,7 +245,7 @@ mod tests {
             forwarded:
                 b"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ",
             secure: false,
-            host: b"shop.example",
+            host: b"shop.example".into(),
             framing: UploadFraming::None,
             length: None,
             upgrade: None,

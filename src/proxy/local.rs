@@ -12,7 +12,7 @@ use crate::diagnose::{self, Cause, Certainty, RequestFault, Sent};
 use crate::files::{self, Root, Script, Target};
 use crate::upstream::fastcgi::params::ParamFault;
 use crate::upstream::{
-    Answer, AnswerBody, Attempt, ClientBody, Outgoing, Pool, SpoolFailure, Spooled, Upload,
+    Answer, AnswerBody, Attempt, ClientBody, Pool, SpoolFailure, Spooled, Upload,
 };
 
 use super::cgi::{self, Meta};
@@ -115,7 +115,7 @@ pub fn outgoing(
     connection: &Connection,
     body: Option<Spooled>,
     mut head: Vec<u8>,
-) -> Result<(Outgoing, Upload), Cause> {
+) -> Result<(Vec<u8>, Upload), Cause> {
     head.clear();
     let parts = asked.parts;
     let root = pool.upstream.files.as_ref().map_or(Path::new("/"), |files| &files.root);
@@ -136,7 +136,7 @@ pub fn outgoing(
         ParamFault::Twin { .. } => Cause::RequestInvalid { fault: RequestFault::FieldTwin },
     })?;
     let upload = body.map_or_else(Upload::none, Upload::spooled);
-    Ok((Outgoing { method: parts.method.clone(), head, upgrade: None }, upload))
+    Ok((head, upload))
 }
 
 /// What a complete answer says about itself: PHP reports its failures in well-formed pages.

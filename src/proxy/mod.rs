@@ -123,7 +123,7 @@ pub struct Site {
     manners: RefCell<Manners>,
     challenges: Arc<Challenges>,
     incidents: Arc<Incidents>,
-    /// Room for a request head, handed from one request to the next.
+    /// Room for the parameters of a script, handed from one request to the next.
     scratch: RefCell<Vec<u8>>,
 }
 

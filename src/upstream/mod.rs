@@ -27,6 +27,7 @@ mod tls;
 pub mod upload;
 mod wire;
 
+use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -70,14 +71,23 @@ use wire::Wire;
 /// The largest body that is gathered whole before the head goes on, when it is already here.
 const GATHER_MAX: usize = 64 * 1024;
 
-/// A request as it goes out: the head's bytes and what a reader of the response has to know of it.
-#[derive(Debug)]
-pub struct Outgoing {
+/// A request as it goes out: how its head is written, and what a reader of the response has to know
+/// of it.
+pub struct Outgoing<'a> {
     pub method: Method,
-    /// Request line and fields, with the empty line.
-    pub head: Vec<u8>,
+    /// Writes request line and fields, with the empty line, behind what is there. Not called before
+    /// there is a connection to send them on: in an outage there is none.
+    pub write: &'a dyn Fn(&mut Vec<u8>),
     /// The protocol that the client asks to upgrade to.
     pub upgrade: Option<String>,
+}
+
+impl fmt::Debug for Outgoing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Outgoing { method, write: _, upgrade } = self;
+        let mut shown = f.debug_struct("Outgoing");
+        shown.field("method", method).field("upgrade", upgrade).finish_non_exhaustive()
+    }
 }
 
 /// A response whose head is complete and whose body has begun, or ended.
@@ -122,7 +132,7 @@ enum Coming {
 pub async fn exchange(
     pool: &Rc<Pool>,
     resolver: &Resolver,
-    request: &Outgoing,
+    request: &Outgoing<'_>,
     upload: &mut Option<Upload>,
     attempt: &mut Attempt,
     fresh: bool,
@@ -137,7 +147,7 @@ pub async fn exchange(
         }
         false => {
             let mut wire = wire(pool, resolver, request, attempt, fresh).await?;
-            wire.begin(&request.head);
+            wire.begin(request.write);
             let lent = upload.as_mut().expect("the caller keeps the upload until an answer");
             let limits = &pool.upstream.limits;
             let heard = wire.head(lent, attempt, &request.method, limits).await?;
@@ -175,7 +185,7 @@ pub async fn exchange(
 async fn wire(
     pool: &Pool,
     resolver: &Resolver,
-    request: &Outgoing,
+    request: &Outgoing<'_>,
     attempt: &mut Attempt,
     fresh: bool,
 ) -> Result<Box<Wire>, Failure> {

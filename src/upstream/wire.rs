@@ -5,6 +5,7 @@
 //! whoever waits, first for the head, then for each piece of the body. So an early answer is seen
 //! while an upload is still going, and dropping the value ends everything. Cancel safe.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -79,11 +80,19 @@ impl Wire {
         }
     }
 
-    /// Starts an exchange with the request head as it goes out.
-    pub(crate) fn begin(&mut self, head: &[u8]) {
+    /// Starts an exchange with the request head, which is written here.
+    pub(crate) fn begin(&mut self, write: &dyn Fn(&mut Vec<u8>)) {
+        thread_local! {
+            /// Room for a head, handed from one request to the next.
+            static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
         self.sent = false;
         self.outbox.small.clear();
-        self.outbox.small.extend_from_slice(head);
+        ROOM.with_borrow_mut(|head| {
+            head.clear();
+            write(head);
+            self.outbox.small.extend_from_slice(head);
+        });
     }
 
     /// Ends an exchange: nothing of the request that it was for is held on to.

@@ -37,7 +37,7 @@ use stream::Exchange;
 pub(super) async fn exchange(
     pool: &Rc<Pool>,
     resolver: &Resolver,
-    request: &Outgoing,
+    request: &Outgoing<'_>,
     upload: &mut Option<Upload>,
     attempt: &mut Attempt,
     fresh: bool,
@@ -55,7 +55,9 @@ pub(super) async fn exchange(
         Scheme::Https => uri::Scheme::HTTPS,
         Scheme::Http | Scheme::H2c | Scheme::FastCgi => uri::Scheme::HTTP,
     };
-    let head = fields::request(&request.method, &request.head, scheme);
+    let mut head = Vec::new();
+    (request.write)(&mut head);
+    let head = fields::request(&request.method, &head, scheme);
     let head = head.expect("proxy writes the head, from what has passed its own reader");
     let (timeouts, limits) = (&pool.upstream.timeouts, &pool.upstream.limits);
     let state = lease.link.state.clone();
