@@ -28,23 +28,6 @@ class Trouble(Exception):
     """The laboratory could not do what it was asked to."""
 
 
-# Of idle priority within its session, and its session of the least weight among sessions.
-IDLING = """
-import os, sys, time
-os.sched_setaffinity(0, {int(sys.argv[1])})
-os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-try:
-    with open("/proc/self/autogroup", "w") as weight:
-        weight.write("19")
-except OSError:
-    pass
-end = time.monotonic() + float(sys.argv[2])
-while time.monotonic() < end:
-    for _ in range(100000):
-        pass
-"""
-
-
 class Lab:
     """A temporary directory, the processes in it, and the cores they run on."""
 
@@ -95,21 +78,6 @@ class Lab:
                 return process
             time.sleep(0.02)
         raise Trouble(f"{name} does not listen on {address}:\n{self.output(name)}")
-
-    def keep_awake(self, seconds):
-        """Keeps the cores from halting, by a loop on each that runs while nothing else wants to.
-
-        A halted core is woken by an interrupt. In a virtual machine that is a trap to the
-        hypervisor, tens of microseconds that are counted as the sender's: of one proxy's answer to
-        its client as of another's.
-        """
-        for core in self.proxy_cores + self.load_cores:
-            command = [sys.executable, "-c", IDLING, str(core), str(seconds)]
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, cwd=self.dir, start_new_session=True
-            )
-            process.name = f"idling on core {core}"
-            self.running.append(process)
 
     def output(self, name):
         return (self.dir / f"{name}.out").read_text(errors="replace")[-2000:]

@@ -35,7 +35,7 @@ paths = ["/down"]
 servers = ["http://127.0.0.1:{never}"]
 paths = ["/never"]
 [upstream.main.limits]
-idle_connections = 256
+connections = 64
 [upstream.never.limits]
 connections = 2000
 {site}[tls]
