@@ -14,7 +14,7 @@ here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 modules="virtio_pci virtio_blk virtio-rng ext4 dm_mod tcp_diag unix_diag"
 memory_mib=1024
 # Some 100 s without the processor's help, where nobody else works; a machine that hangs is ended.
-run_seconds=${CAUSEWAY_VM_SECONDS:-400}
+run_seconds=${CAUSEWAY_VM_SECONDS:-700}
 
 main() {
     local what=${1-}

@@ -119,6 +119,9 @@ overloaded() {
 # A worker wants more memory than there is, and the kernel swaps.
 short_of_memory() {
     local mib
+    # The one who is to tell of it keeps what it runs on, or nothing here comes to an end.
+    systemctl set-property --runtime system.slice MemoryMin=256M
+    systemctl set-property --runtime causeway.service MemoryMin=192M
     dmsetup create swap --table "0 $swap_sectors linear /dev/vdc $site_sectors"
     mkswap -q /dev/mapper/swap
     swapon /dev/mapper/swap
