@@ -93,24 +93,7 @@ impl Packed {
                     out.extend_from_slice(packed);
                     self.coding.count(&mut sum, plain.as_bytes());
                 }
-                Block::Bare(parts) => {
-                    let texts = texts(parts, values);
-                    let length = texts.clone().map(str::len).sum();
-                    if length <= BLOCK_BYTES {
-                        self.coding.begin_bare(&mut out, length);
-                        for text in texts {
-                            out.extend_from_slice(text.as_bytes());
-                            self.coding.count(&mut sum, text.as_bytes());
-                        }
-                        continue;
-                    }
-                    let plain = plain(parts, values);
-                    for bytes in plain.as_bytes().chunks(BLOCK_BYTES) {
-                        self.coding.begin_bare(&mut out, bytes.len());
-                        out.extend_from_slice(bytes);
-                    }
-                    self.coding.count(&mut sum, plain.as_bytes());
-                }
+                Block::Bare(parts) => self.coding.bare(&mut out, &mut sum, parts, values),
             }
         }
         self.coding.end(&mut out, sum);
@@ -162,6 +145,26 @@ impl Coding {
             // RFC 1952 section 2.3: deflate, no flags, no time, slowest, unknown system.
             (Coding::Gzip, _) => out.extend([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255]),
         }
+    }
+
+    /// Parts that are not compressed; without a text of their own where one block holds them.
+    fn bare(self, out: &mut Vec<u8>, sum: &mut Sum, parts: &[Part], values: &[&str]) {
+        let texts = texts(parts, values);
+        let length = texts.clone().map(str::len).sum();
+        if length <= BLOCK_BYTES {
+            self.begin_bare(out, length);
+            for text in texts {
+                out.extend_from_slice(text.as_bytes());
+                self.count(sum, text.as_bytes());
+            }
+            return;
+        }
+        let plain = plain(parts, values);
+        for bytes in plain.as_bytes().chunks(BLOCK_BYTES) {
+            self.begin_bare(out, bytes.len());
+            out.extend_from_slice(bytes);
+        }
+        self.count(sum, plain.as_bytes());
     }
 
     /// What stands before so many bytes that are not compressed, [`BLOCK_BYTES`] at most; streams
