@@ -62,9 +62,11 @@ class Lab:
         """Starts a process on the given cores and waits until it accepts connections there."""
         log = open(self.dir / f"{name}.out", "ab")
         pinned = ["taskset", "-c", ",".join(map(str, cores)), *map(str, command)]
+        # Groups of their own, to be ended by, but no sessions: Linux weighs those against each other
+        # (sched_autogroup), and load and backend, on one core, are to share it as equals.
         process = subprocess.Popen(
             pinned, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.dir,
-            start_new_session=True,
+            process_group=0,
         )
         log.close()
         process.name = name
@@ -95,7 +97,7 @@ class Lab:
             process.wait(5)
         for pid in family[1:]:
             with contextlib.suppress(OSError):
-                if os.getsid(pid) == process.pid:
+                if os.getpgid(pid) == process.pid:
                     os.kill(pid, signal.SIGKILL)
 
 
