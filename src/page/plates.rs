@@ -79,6 +79,8 @@ struct Plate {
 #[derive(Debug)]
 struct Head {
     fields: Rc<Fields>,
+    /// What its Proxy-Status was made of; nearly all fail with the same, to the last detail.
+    cause: Option<Cause>,
     retry_after: Option<u32>,
     /// Of the body that it stood before.
     length: usize,
@@ -235,11 +237,14 @@ impl Head {
         headers.extend(
             coding.map(|coding| (CONTENT_ENCODING, HeaderValue::from_static(coding.name()))),
         );
-        Head { fields: Rc::new(Fields::of(headers)), retry_after: None, length: 0 }
+        Head { fields: Rc::new(Fields::of(headers)), cause: None, retry_after: None, length: 0 }
     }
 
     /// The head of the next page.
     fn of(&mut self, cause: &Cause, entry: &Entry, status: u16) -> Rc<Fields> {
+        if self.retry_after == entry.retry_after && self.cause.as_ref() == Some(cause) {
+            return self.fields.clone();
+        }
         // Its parameters are evidence that RFC 9209 shows to everybody.
         let said = proxy_status(cause, entry, status);
         let kept = self.fields.map.get(PROXY_STATUS);
@@ -252,8 +257,11 @@ impl Head {
                 None => map.remove(RETRY_AFTER),
             };
             map.insert(PROXY_STATUS, proxy_status::value(said));
-            self.retry_after = entry.retry_after;
+            (self.cause, self.retry_after) = (Some(cause.clone()), entry.retry_after);
             self.fields = Rc::new(Fields::of(map));
+        } else if !matches!(cause, Cause::NoHealthyUpstream { .. }) {
+            // That one is never the same: it tells how long ago each server failed.
+            self.cause = Some(cause.clone());
         }
         self.fields.clone()
     }

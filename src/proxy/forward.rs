@@ -26,6 +26,7 @@ use crate::upstream::{
 use super::around::Subject;
 use super::client::{Client, Connection};
 use super::closed::Closure;
+use super::echo::Echo;
 use super::headers::{self, Fields, Forward};
 use super::https;
 use super::incidents;
@@ -77,6 +78,7 @@ pub async fn forward(
         }
         Ok(Served::Incidents) => incidents::respond(site, connection, parts, record),
         Ok(Served::File(answer)) => respond::file(*answer, record),
+        Ok(Served::Echo(echo)) => respond::echoed(site, record, &echo, &asked),
         Ok(Served::Moved(status, location)) => respond::moved(status, location, record),
         Err((cause, certainty)) => {
             // Boxed, since every request would carry its size.
@@ -122,6 +124,8 @@ enum Served {
     /// Our page in place of the upstream's answer.
     Replaced(Box<Replaced>),
     File(Box<files::Answer>),
+    /// The page that a request before it got.
+    Echo(Rc<Echo>),
     /// What is kept of failures, for operators.
     Incidents,
     /// The folder's path with its slash, or the same with TLS.
@@ -184,6 +188,9 @@ async fn answer(
         };
     }
     let asked = Asked { parts, client: *client };
+    if let Some(echo) = site.echo(number, record, &asked) {
+        return Ok(Served::Echo(echo));
+    }
     permit(site, pool, record).await?;
     if pool.upstream.rehearse == Some(Rehearsal::Panic) {
         panic!("rehearsed");
@@ -325,6 +332,9 @@ async fn attempts(
             looks.note_unreached(server, cause.code());
         }
         if is_last {
+            if matches!(failure, Failure::Connect(upstream::ConnectFailure::Remembered { .. })) {
+                record.refused_until = pool.refused_until(server);
+            }
             return Err((cause, certainty));
         }
         fresh |= again;

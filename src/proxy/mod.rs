@@ -12,6 +12,7 @@ mod cgi;
 mod challenges;
 mod client;
 mod closed;
+mod echo;
 mod forward;
 mod headers;
 mod https;
@@ -24,6 +25,7 @@ mod pulse;
 mod record;
 mod respond;
 mod route;
+mod settled;
 mod traffic;
 mod tunnel;
 mod verdict;
@@ -57,6 +59,7 @@ use crate::telemetry::{self, Counts, Incidents, LineBuffer, Tally};
 use crate::upstream::{ClientBody, Pool, Resolver, Shared};
 
 use closed::Closure;
+use echo::Echo;
 use headers::Fields;
 use look::Looks;
 use manner::Manners;
@@ -120,6 +123,7 @@ pub struct Site {
     pages: Arc<Pages>,
     plates: RefCell<Plates>,
     ranked: RefCell<Option<Ranked>>,
+    echo: RefCell<Option<Rc<Echo>>>,
     manners: RefCell<Manners>,
     challenges: Arc<Challenges>,
     incidents: Arc<Incidents>,
@@ -170,6 +174,7 @@ impl Site {
             pages: pages.clone(),
             plates: RefCell::default(),
             ranked: RefCell::default(),
+            echo: RefCell::default(),
             manners: RefCell::default(),
             challenges: challenges.clone(),
             incidents: common.incidents.clone(),

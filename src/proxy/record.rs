@@ -55,6 +55,8 @@ pub struct Record {
     pub gathered: Option<Duration>,
     /// The attempt under way, or the last.
     pub attempt: Option<Attempt>,
+    /// A refusal of a moment ago answered it, as it does until then.
+    pub refused_until: Option<Instant>,
     /// Those before it, with the cause of each.
     pub earlier: Vec<(Attempt, Code)>,
     /// What this host showed beside the last failure.
@@ -93,6 +95,7 @@ impl Record {
             queued: None,
             gathered: None,
             attempt: None,
+            refused_until: None,
             earlier: Vec::new(),
             around: None,
             root: None,

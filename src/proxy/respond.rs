@@ -11,8 +11,8 @@ use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::config::OperatorFixes;
 use crate::diagnose::{
-    self, AttemptSummary, Audience, Blame, Cause, Certainty, Code, Entry, Fate, Incident,
-    IncidentId, Insight, Named, Phase, Report, Rules, Standing, stray,
+    self, AttemptSummary, Audience, Cause, Certainty, Code, Incident, IncidentId, Insight, Named,
+    Report, Rules, Standing, stray,
 };
 use crate::files;
 use crate::page::{self, Page, Printed, View};
@@ -20,9 +20,11 @@ use crate::upstream::{self, Answer, AnswerBody, Attempt};
 
 use super::around::{self, Known};
 use super::client::{Client, Connection, Rejection};
+use super::echo::Echo;
 use super::incidents::{self, Id};
 use super::manner::Manner;
 use super::record::Record;
+use super::settled::{Settled, settle};
 use super::tunnel::Tunnel;
 use super::verdict::Replaced;
 use super::{Body, Site};
@@ -171,6 +173,17 @@ pub fn replaced(
     response
 }
 
+/// The page of a failure that a request before this one had as well.
+pub fn echoed(
+    site: &Rc<Site>,
+    mut record: Box<Record>,
+    echo: &Echo,
+    asked: &Asked<'_>,
+) -> Response<Body> {
+    echo.note(&mut record);
+    tell(site, record, &echo.cause, echo.settled, asked, SystemTime::now())
+}
+
 /// `received`: the status of the answer that the page takes the place of.
 fn page_of(
     site: &Rc<Site>,
@@ -182,58 +195,52 @@ fn page_of(
 ) -> Response<Body> {
     record.permit = None;
     record.fail(&cause, certainty);
-    let page = &site.config.page;
-    let operator = asked.client.is_operator(&asked.parts.headers, page);
-    let time = SystemTime::now();
-    let entry = diagnose::entry_at(&cause, time);
-    let status = match (received.map(|status| status.as_u16()), entry.timeout) {
-        // Whoever asks for another status has someone before us who swallows these two.
-        (Some(502 | 504), _) if page.gateway_error != 502 => page.gateway_error,
-        (Some(received), _) => received,
-        (None, true) => page.gateway_timeout,
-        (None, false) if entry.status == 502 => page.gateway_error,
-        (None, false) => entry.status,
-    };
-    let fate = match received {
-        // It was answered, and an error does not tell what was done before it.
-        Some(_) => Fate::MayHaveBeenProcessed,
-        None => fate(&record, &entry),
-    };
-    record.status = Some(status);
     note_root(site, &mut record, &cause);
+    let operator = asked.client.is_operator(&asked.parts.headers, &site.config.page);
+    let time = SystemTime::now();
+    let settled = settle(site, &record, &cause, certainty, received, operator, time);
+    if !operator && let Some(echo) = Echo::of(&record, &cause, settled) {
+        site.echo.replace(Some(Rc::new(echo)));
+    }
+    tell(site, record, &cause, settled, asked, time)
+}
+
+/// The page of a failure for the request that had it.
+fn tell(
+    site: &Rc<Site>,
+    mut record: Box<Record>,
+    cause: &Cause,
+    settled: Settled,
+    asked: &Asked<'_>,
+    time: SystemTime,
+) -> Response<Body> {
+    let page = &site.config.page;
     let languages = &site.pages.languages;
     let manner = site.manners.borrow_mut().of(&asked.parts.headers, languages.tags());
     let view = View {
-        audience: if operator { Audience::Operator } else { Audience::Visitor },
+        audience: if settled.is_operator { Audience::Operator } else { Audience::Visitor },
         format: manner.format,
         contact: page.contact.as_deref(),
         show_operator_fixes: page.operator_fixes == OperatorFixes::Everyone,
         repeatable: asked.parts.method.is_idempotent(),
         again: asked.parts.method == Method::GET,
         own: site.pages.own.as_ref(),
-        fixed: fixed(site, &record, &cause),
+        fixed: fixed(site, &record, cause),
     };
-    // What the client has to mend, and what is meant, say nothing of how the site fares.
-    let of_the_site = status >= 500
-        && entry.blame != Blame::Client
-        && !matches!(cause, Cause::Maintenance { .. });
-    record.note_reach(time, is_unreached(&cause));
-    let standing = match of_the_site {
-        true => record.failed_site(time, hits_all(site, &record, &cause)),
+    record.status = Some(settled.status);
+    record.note_reach(time, settled.is_unreached);
+    let standing = match settled.of_the_site {
+        true => record.failed_site(time, settled.hits_all),
         false => Standing::default(),
     };
-    let incident = stray(0);
-    let failed = Failed { incident, time, certainty, fate, entry, status, standing };
-    let incident = identify(site, &record, failed, &cause, asked);
+    let failed = Failed { settled, incident: stray(0), time, standing };
+    let incident = identify(site, &record, failed, cause, asked);
     record.incident = Some(incident);
     let failed = Failed { incident, ..failed };
-    let allowed = match &cause {
-        Cause::MethodNotAllowed { allowed } => Some(*allowed),
-        _ => None,
-    };
-    let rendered = match operator || view.fixed.is_some() {
+    let rendered = match settled.is_operator || view.fixed.is_some() {
         true => {
-            let report = report(site, &record, failed, cause, asked, operator);
+            let operator = settled.is_operator;
+            let report = report(site, &record, failed, cause.clone(), asked, operator);
             Rendered::Page(page::render(&report, languages.words(manner.language), &view))
         }
         false => for_visitor(site, &record, failed, cause, asked, &view, manner),
@@ -241,37 +248,24 @@ fn page_of(
     let is_head = asked.parts.method == Method::HEAD;
     let (headers, body) = match rendered {
         // With fields of its own it goes where none of them will be changed.
-        Rendered::Printed(page) if received.is_none() && !is_head => {
+        Rendered::Printed(page) if !settled.is_answered && !is_head => {
             (HeaderMap::new(), Body::printed(page, record))
         }
         rendered => {
-            let page = rendered.into_page(status);
+            let page = rendered.into_page(settled.status);
             let body = if is_head { Body::empty(record) } else { Body::full(page.body, record) };
             (page.headers, body)
         }
     };
     let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.status_mut() =
+        StatusCode::from_u16(settled.status).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = headers;
-    if let Some(allowed) = allowed {
+    if let Cause::MethodNotAllowed { allowed } = cause {
         // RFC 9110 section 15.5.6.
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
     response
-}
-
-/// Whether whoever asks the upstream fails with this: none of its servers was reached. Where files
-/// of the site are served beside it, somebody may be served all the same.
-fn hits_all(site: &Site, record: &Record, cause: &Cause) -> bool {
-    is_unreached(cause) && record.upstream.is_some_and(|number| site.roots[number].is_none())
-}
-
-/// Whether no server could be asked.
-fn is_unreached(cause: &Cause) -> bool {
-    match cause.code() {
-        Code::NoHealthyUpstream => true,
-        code => matches!(diagnose::entry(code).phase, Phase::Resolve | Phase::Connect | Phase::Tls),
-    }
 }
 
 /// The page of the operator's own for planned work.
@@ -318,7 +312,7 @@ fn identify(
     asked: &Asked<'_>,
 ) -> IncidentId {
     let code = cause.code();
-    let id = match incidents::id(site, record.upstream, code, Some(failed.status)) {
+    let id = match incidents::id(site, record.upstream, code, Some(failed.settled.status)) {
         Id::Known(id) => id,
         Id::Opens => incidents::open(site, record.upstream, code, |opened| {
             if let Some(known) = &record.around {
@@ -341,15 +335,12 @@ pub fn glance_around(record: &mut Record, cause: &Cause) {
     incidents::learn(&site, record, cause.code(), || insight(&site, record, cause));
 }
 
-/// What is settled about a failure before its page is made.
+/// A failure as one request had it.
 #[derive(Debug, Clone, Copy)]
 struct Failed {
+    settled: Settled,
     incident: IncidentId,
     time: SystemTime,
-    certainty: Certainty,
-    fate: Fate,
-    entry: Entry,
-    status: u16,
     standing: Standing,
 }
 
@@ -373,7 +364,7 @@ fn for_visitor(
     site: &Site,
     record: &Record,
     failed: Failed,
-    cause: Cause,
+    cause: &Cause,
     asked: &Asked<'_>,
     view: &View<'_>,
     manner: Manner,
@@ -381,7 +372,8 @@ fn for_visitor(
     let words = site.pages.languages.words(manner.language);
     let host = asked.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let site_name = host.and_then(diagnose::site_name);
-    let Failed { incident, time, certainty, fate, entry, status, standing } = failed;
+    let Failed { settled, incident, time, standing } = failed;
+    let Settled { certainty, fate, entry, status, rules, .. } = settled;
     let kind = page::Kind {
         code: cause.code(),
         certainty,
@@ -390,7 +382,7 @@ fn for_visitor(
         format: view.format,
         repeatable: view.repeatable,
         again: view.again,
-        rules: rules(site, record, &cause),
+        rules,
         named: site_name.is_some(),
         others_served: standing.others_served,
         is_failing: standing.failing_since.is_some(),
@@ -401,10 +393,10 @@ fn for_visitor(
     let coding = manner.coding;
     let fresh = page::Fresh { incident, time, site: site_name, standing };
     let mut plates = site.plates.borrow_mut();
-    if let Some(printed) = plates.print(&kind, &cause, &entry, &fresh, words, coding) {
+    if let Some(printed) = plates.print(&kind, cause, &entry, &fresh, words, coding) {
         return Rendered::Printed(printed);
     }
-    let report = report(site, record, failed, cause, asked, false);
+    let report = report(site, record, failed, cause.clone(), asked, false);
     Rendered::Page(plates.cut(kind, &report, words, view, coding))
 }
 
@@ -419,7 +411,7 @@ pub struct Ranked {
 }
 
 /// What ranks the fixes that a visitor is shown.
-fn rules(site: &Site, record: &Record, cause: &Cause) -> Rules {
+pub fn rules(site: &Site, record: &Record, cause: &Cause) -> Rules {
     let decide = || Rules::of(cause, &matched(site, record, "", false));
     if named(record).is_some() {
         return decide();
@@ -484,10 +476,10 @@ fn report(
     Report {
         incident: failed.incident,
         time: failed.time,
-        certainty: failed.certainty,
-        fate: failed.fate,
-        entry: failed.entry,
-        status: failed.status,
+        certainty: failed.settled.certainty,
+        fate: failed.settled.fate,
+        entry: failed.settled.entry,
+        status: failed.settled.status,
         fixes: diagnose::fixes(&cause, &facts, rooted),
         attempts: summaries(record, cause.code()),
         named: named(record).filter(|named| adds_to(named, &cause)).cloned(),
@@ -514,14 +506,6 @@ fn named(record: &Record) -> Option<&Named> {
 /// A failed look-up tells all there is, but for what the name led to before.
 fn adds_to(named: &Named, cause: &Cause) -> bool {
     named.before.is_some() || diagnose::lookup(cause).is_none()
-}
-
-/// A request that was refused before any upstream was chosen was not sent, whatever came before it.
-fn fate(record: &Record, entry: &Entry) -> Fate {
-    match entry.phase {
-        Phase::Request if record.attempt.is_none() => Fate::NotSent,
-        _ => Fate::of(record.attempts()),
-    }
 }
 
 pub fn summaries(record: &Record, last: Code) -> Vec<AttemptSummary> {

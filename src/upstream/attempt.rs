@@ -147,6 +147,13 @@ impl Attempt {
         }
     }
 
+    /// One that the refusal which answered this one answers as well.
+    pub fn repeated(&self, now: Instant) -> Attempt {
+        let mut again = Attempt::new(self.upstream.clone(), self.server, now);
+        (again.stage, again.address, again.http1) = (self.stage, self.address, self.http1);
+        again
+    }
+
     /// The server as configured.
     pub fn server(&self) -> &Server {
         &self.upstream.servers[self.server]

@@ -349,6 +349,11 @@ impl Pool {
         (Instant::now() < refused.until).then_some((refused.address, failure))
     }
 
+    /// Until when a refusal of a moment ago answers for a server, if there was one.
+    pub fn refused_until(&self, server: usize) -> Option<Instant> {
+        self.refused[server].get().map(|refused| refused.until)
+    }
+
     pub(super) fn remember_refusal(
         &self,
         server: usize,

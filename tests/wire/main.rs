@@ -14,6 +14,7 @@ mod client;
 mod commands;
 mod doctor;
 mod doubled;
+mod echoes;
 #[path = "../support/faketime.rs"]
 mod faketime;
 mod fallback;
