@@ -85,6 +85,18 @@ pub fn join(address: SocketAddr) -> io::Result<Bound> {
     tcp(address).map(Bound::Tcp)
 }
 
+/// Settles for a listener what would otherwise be asked of the kernel for each connection. Gives
+/// the local address of all of them, where that is the same.
+pub fn prepare(listener: &tokio::net::TcpListener) -> Option<SocketAddr> {
+    let socket = SockRef::from(listener);
+    // Small answers are not to wait for the client's acknowledgement. Connections inherit it.
+    let _ = socket.set_tcp_nodelay(true);
+    // A listener of systemd's may take what is meant for other addresses (`Transparent=`).
+    let is_own = !socket.ip_transparent_v4().unwrap_or(true);
+    let local = listener.local_addr().ok()?;
+    (is_own && !local.ip().is_unspecified()).then_some(local)
+}
+
 /// Has the kernel refuse new connections here, and let in those that are waiting or whose
 /// handshake is under way: closing the socket would reset them. Not to be undone: to listen on
 /// every interface again would take CAP_NET_RAW.
@@ -137,4 +149,33 @@ fn unix(path: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_have_what_was_settled_for_their_listener() {
+        for (address, is_known) in
+            [("127.0.0.1:0", true), ("[::1]:0", true), ("0.0.0.0:0", false), ("[::]:0", false)]
+        {
+            let listener = tcp(address.parse().unwrap()).unwrap();
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let mut reached = listener.local_addr().unwrap();
+            let local = prepare(&listener);
+            assert_eq!(local, is_known.then_some(reached), "{address}");
+            reached.set_ip(match reached.is_ipv4() {
+                true => Ipv4Addr::LOCALHOST.into(),
+                false => Ipv6Addr::LOCALHOST.into(),
+            });
+            let client = tokio::net::TcpStream::connect(reached).await.unwrap();
+            let (accepted, peer) = listener.accept().await.unwrap();
+            assert_eq!(client.local_addr().unwrap(), peer);
+            assert!(accepted.nodelay().unwrap(), "{address}");
+            assert_eq!(accepted.local_addr().unwrap(), local.unwrap_or(reached));
+        }
+    }
 }

@@ -48,6 +48,8 @@ impl Socket {
     /// Ends the connection; what a client that is still `talking` sends is read for a while.
     pub async fn close(mut self, talking: bool) {
         let ended = match &mut self {
+            // Nothing more comes: closing says the same.
+            Socket::Tcp(_) | Socket::Unix(_) if !talking => return,
             // A socket's shutdown is one system call; it does not wait.
             Socket::Tcp(tcp) => tcp.shutdown().await.is_ok(),
             Socket::Unix(unix) => unix.shutdown().await.is_ok(),

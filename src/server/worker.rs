@@ -415,12 +415,12 @@ async fn attend(
 }
 
 async fn accept_tcp(worker: &Rc<Worker>, listening: &Rc<Listening>, listener: &TcpListener) {
+    let local = listener::prepare(listener);
     loop {
         match listener.accept().await {
             Ok((tcp, peer)) => {
-                // Small answers are not to wait for the client's acknowledgement.
-                let _ = tcp.set_nodelay(true);
-                let ends = Ends { peer: Some(peer), local: tcp.local_addr().ok() };
+                let local = local.or_else(|| tcp.local_addr().ok());
+                let ends = Ends { peer: Some(peer), local };
                 begin(worker, listening, Socket::Tcp(tcp), ends);
             }
             Err(error) => accept_failed(&error).await,
