@@ -133,10 +133,11 @@ impl Serving {
                 Poll::Ready(Some(Ok((request, sender)))) => {
                     self.begun = true;
                     let (lane, open) = (self.lane.clone(), Open::new(&self.lane));
-                    tokio::task::spawn_local(async move {
+                    // Boxed, since the runtime moves a task seven times on its way in and out.
+                    tokio::task::spawn_local(Box::pin(async move {
                         stream::serve(lane, request, sender).await;
                         drop(open);
-                    });
+                    }));
                     continue;
                 }
                 Poll::Ready(Some(Err(error))) => {
