@@ -32,6 +32,7 @@ pub struct Settled {
     pub rules: Rules,
 }
 
+/// Decides it; `received` is the status of an answer that the page takes the place of.
 pub fn settle(
     site: &Site,
     record: &Record,
