@@ -122,3 +122,82 @@ pub fn journal(bytes: &[u8]) {
     let entry = log::entry(&said.to_string()).expect("a whole one");
     assert_eq!((entry.program, &*entry.message), (Some(Program::Kernel), &*text));
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    /// Names, and what stands between a name and its value.
+    const COMPANY: &[&str] = &[
+        "token=",
+        "password",
+        "db_pass",
+        "secret",
+        "api-key",
+        "nonce",
+        "otp",
+        "_auth",
+        "pwd",
+        ":",
+        "=",
+        "=>",
+        " ",
+        "\t",
+        "@",
+        "://",
+        "redis://",
+        "/",
+        "?",
+        "?a=",
+        "&",
+        ";",
+        ",",
+        "<",
+        ">",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "Bearer ",
+        "Basic ",
+        "digest ",
+        "Cookie:",
+        "Authorization: ",
+        "set-cookie=",
+        "x-auth-token",
+        "yes",
+        "no",
+        "#0 ",
+        " for query ",
+        "\u{e9}",
+        "\u{fffd}",
+        "a",
+        "4111",
+        "-",
+        "_",
+        ".",
+        "sess_",
+        "\0",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(20_000)
+        })]
+
+        #[test]
+        fn a_secret_is_masked_in_any_company(
+            kind in any::<u8>(),
+            before in vec(select(COMPANY), 0..12),
+            after in vec(select(COMPANY), 0..5),
+        ) {
+            let line = format!("{}\u{1}{}", before.concat(), after.concat());
+            super::masking(&[&[kind], line.as_bytes()].concat());
+        }
+    }
+}

@@ -137,11 +137,40 @@ fn named(text: &str, names: &[&str], length: impl Fn(&str) -> usize) -> String {
         let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
         let (value, long) = match quote {
             Some(quote) => (&value[1..], value[1..].find(quote).unwrap_or(value.len() - 1)),
-            None => (value, length(value)),
+            None => (value, with_inner(value, length(value), &length)),
         };
         let before = rest.len() - value.len();
         (long > 0).then(|| (format!("{}{MASK}", &rest[..before]), before + long))
     })
+}
+
+/// The length of a value with what belongs to it where it is the name of a secret itself, or ends
+/// with one: `token=xdb_password: '…'`.
+fn with_inner(value: &str, mut long: usize, length: impl Fn(&str) -> usize) -> usize {
+    let is_named = |long: usize| {
+        let value = value[..long].to_ascii_lowercase();
+        NAMES.iter().any(|name| value.contains(name))
+    };
+    while is_named(long) {
+        let rest = value[long..].trim_start_matches(' ');
+        let next = rest.trim_start_matches(['=', ':', '>', ' ']);
+        let ends = next.len() == rest.len() && !value[..long].ends_with(['=', ':']);
+        // What is found by itself is left to be found.
+        if ends || SCHEMES.iter().chain(&FIELDS).any(|word| starts(next, word)) {
+            break;
+        }
+        let begin = value.len() - next.len();
+        let end = begin
+            + match next.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+                Some(quote) => 1 + next[1..].find(quote).unwrap_or(next.len() - 1),
+                None => length(next),
+            };
+        if end == long {
+            break;
+        }
+        long = end;
+    }
+    long
 }
 
 /// `Bearer …`.
@@ -149,7 +178,8 @@ fn schemes(text: &str) -> String {
     replace(text, |rest| {
         let scheme = SCHEMES.iter().find(|scheme| starts(rest, scheme))?;
         let value = &rest[scheme.len()..];
-        let long = value.find(ends_word).unwrap_or(value.len());
+        let word = |value: &str| value.find(ends_word).unwrap_or(value.len());
+        let long = with_inner(value, word(value), word);
         (long >= 8).then(|| (format!("{}{MASK}", &rest[..scheme.len()]), scheme.len() + long))
     })
 }
@@ -320,11 +350,16 @@ mod tests {
             ("db_password=hunter2, host=db", "db_password=***, host=db"),
             ("{\"api_key\": \"abc def\", \"id\": 7}", "{\"api_key\": \"***\", \"id\": 7}"),
             ("'DB_PASSWORD' => 'tiger'", "'DB_PASSWORD' => '***'"),
+            ("token=xdb_password: 'tiger', id=7", "token=***', id=7"),
+            ("secret => api_key => tiger on x", "secret => *** on x"),
+            ("token=xdb_password=>'tiger'", "token=***'"),
+            ("token=YWJjZA== from 192.0.2.7", "token=*** from 192.0.2.7"),
             ("$config[\"secret\"] = 'x y'", "$config[\"secret\"] = '***'"),
             ("Authorization: Basic c2hvcDpzM2NyZXQ=", "Authorization: ***"),
             ("got \"Cookie: a=1; b=2\" from", "got \"Cookie: ***\" from"),
             ("Cookie: theme='dark'; id=abc", "Cookie: ***"),
             ("with Bearer abcdefgh.ijkl now", "with Bearer *** now"),
+            ("a wrong digest password: 'tiger'", "a wrong digest ***'"),
             ("api_token: Bearer abcdefgh.ijkl", "api_token: *** ***"),
             ("GET /cart?token=1&mail=x HTTP/1.1", "GET /cart?*** HTTP/1.1"),
             ("referer: https://shop.example/?s=a%20b", "referer: https://shop.example/?***"),
