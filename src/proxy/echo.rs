@@ -21,7 +21,6 @@ use super::settled::Settled;
 /// A failure that was diagnosed, for the requests that fail with it.
 #[derive(Debug)]
 pub struct Echo {
-    upstream: usize,
     /// As long as the refusal itself answers, which tells one refusal from the next.
     until: Instant,
     attempt: Attempt,
@@ -36,11 +35,11 @@ impl Echo {
     pub fn of(record: &Record, cause: &Cause, settled: Settled) -> Option<Echo> {
         let until = record.refused_until?;
         let attempt = record.attempt.as_ref().filter(|attempt| {
-            // Where there are others to be asked, each request asks them.
-            attempt.upstream.servers.len() == 1 && attempt.remains.is_none()
+            // Where there are others to be asked, or files to be sent, each asks for itself.
+            let is_all = attempt.upstream.servers.len() == 1 && settled.hits_all;
+            is_all && attempt.remains.is_none()
         })?;
         Some(Echo {
-            upstream: record.upstream?,
             until,
             attempt: attempt.clone(),
             around: record.around.clone(),
@@ -63,8 +62,8 @@ impl Site {
     /// The failure that answers a request to an upstream, where one of a moment ago does. Operators
     /// get evidence, which is looked for each time.
     pub fn echo(&self, upstream: usize, record: &Record, asked: &Asked<'_>) -> Option<Rc<Echo>> {
-        let kept = self.echo.borrow();
-        let echo = kept.as_ref().filter(|echo| echo.upstream == upstream)?;
+        let kept = self.echoes[upstream].borrow();
+        let echo = kept.as_ref()?;
         let refused_until = self.pools[upstream].refused_until(echo.attempt.server);
         let counts = record.started < echo.until && refused_until == Some(echo.until);
         let is_operator = || asked.client.is_operator(&asked.parts.headers, &self.config.page);

@@ -123,7 +123,8 @@ pub struct Site {
     pages: Arc<Pages>,
     plates: RefCell<Plates>,
     ranked: RefCell<Option<Ranked>>,
-    echo: RefCell<Option<Rc<Echo>>>,
+    /// The last failure of each upstream that answers for those that follow it.
+    echoes: Vec<RefCell<Option<Rc<Echo>>>>,
     manners: RefCell<Manners>,
     challenges: Arc<Challenges>,
     incidents: Arc<Incidents>,
@@ -174,7 +175,7 @@ impl Site {
             pages: pages.clone(),
             plates: RefCell::default(),
             ranked: RefCell::default(),
-            echo: RefCell::default(),
+            echoes: shared.iter().map(|_| RefCell::default()).collect(),
             manners: RefCell::default(),
             challenges: challenges.clone(),
             incidents: common.incidents.clone(),

@@ -199,8 +199,10 @@ fn page_of(
     let operator = asked.client.is_operator(&asked.parts.headers, &site.config.page);
     let time = SystemTime::now();
     let settled = settle(site, &record, &cause, certainty, received, operator, time);
-    if !operator && let Some(echo) = Echo::of(&record, &cause, settled) {
-        site.echo.replace(Some(Rc::new(echo)));
+    if let Some(number) = record.upstream.filter(|_| !operator)
+        && let Some(echo) = Echo::of(&record, &cause, settled)
+    {
+        site.echoes[number].replace(Some(Rc::new(echo)));
     }
     tell(site, record, &cause, settled, asked, time)
 }
